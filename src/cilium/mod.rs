@@ -1,0 +1,1 @@
+//! Text of `cilium-dbg` into values: text in, values out, nothing else.

@@ -1,0 +1,1 @@
+//! One node: gather, check, judge; many nodes: how many at once.

@@ -1,0 +1,60 @@
+//! The exit codes, and who gets which. The same for every output format.
+
+use std::process::ExitCode;
+
+use crate::report::Summary;
+
+/// Every node judged is healthy.
+pub const HEALTHY: u8 = 0;
+/// At least one node is stale.
+pub const STALE: u8 = 1;
+/// The command line or the configuration is wrong; nothing was contacted.
+pub const USAGE: u8 = 2;
+/// No node is stale, but at least one has another fault.
+pub const OTHER_FAULT: u8 = 3;
+/// No node is stale or otherwise faulty, but at least one could not be judged.
+pub const INCONCLUSIVE: u8 = 4;
+/// Could not run at all.
+pub const CANNOT_RUN: u8 = 5;
+/// Interrupted.
+pub const INTERRUPTED: u8 = 130;
+
+/// The exit code of a report: the worst node decides.
+#[must_use]
+pub fn of_summary(summary: &Summary) -> ExitCode {
+    ExitCode::from(if summary.stale > 0 {
+        STALE
+    } else if summary.other_fault > 0 {
+        OTHER_FAULT
+    } else if summary.inconclusive > 0 || summary.nodes == 0 {
+        INCONCLUSIVE
+    } else {
+        HEALTHY
+    })
+}
+
+/// An error of the world, with the exit code that belongs to it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wrong command line or configuration: exit 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Could not run at all: exit 5.
+    #[error("{0}")]
+    CannotRun(String),
+    /// Ctrl-C: exit 130.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Its exit code.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::CannotRun(_) => CANNOT_RUN,
+            Self::Interrupted => INTERRUPTED,
+        }
+    }
+}

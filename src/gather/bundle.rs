@@ -1,0 +1,1 @@
+//! A saved bundle as a source.

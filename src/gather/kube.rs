@@ -1,0 +1,1 @@
+//! The Kubernetes API: the only file that knows its wire.

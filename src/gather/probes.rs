@@ -1,0 +1,1 @@
+//! Which pods probe, and with what.

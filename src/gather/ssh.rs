@@ -1,0 +1,1 @@
+//! SSH: the only file that knows its wire.

@@ -1,0 +1,34 @@
+//! # The map of the house
+//!
+//! A diagnosis is one walk, from the outside world to a sentence on a screen, without turning back:
+//!
+//! ```text
+//! arguments ─▶ cli ─▶ settings
+//!                        │
+//!          the world ─▶ gather     bytes, how they ended, what was asked, when, how long
+//!                        │
+//!                      cilium      text of cilium-dbg into typed values
+//!                        │
+//!                      checks      five findings: pass, fail, warn, unknown (why), not applicable
+//!                        │
+//!                      rules       findings into a verdict and a remedy
+//!                        │
+//!                      report      table, JSON, YAML ─▶ standard output, exit code
+//! ```
+//!
+//! Modules import from those above them in this picture's lower half only: report knows verdicts, rules know findings,
+//! checks know values, `cilium` knows bytes. Nothing below [`settings`] and [`gather`] knows a network, a clock, an
+//! environment variable or a terminal.
+
+pub mod checks;
+pub mod cilium;
+pub mod cli;
+pub mod diagnose;
+pub mod exit;
+pub mod gather;
+pub mod knowledge;
+pub mod net;
+pub mod report;
+pub mod rules;
+pub mod run;
+pub mod settings;

@@ -1,0 +1,9 @@
+//! Arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    staledp::run::run(staledp::cli::Cli::parse())
+}

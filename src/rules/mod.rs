@@ -1,0 +1,3 @@
+//! Findings into a verdict and a remedy.
+
+pub mod verdict;

@@ -1,0 +1,195 @@
+//! What was meant: arguments, environment and terminal, resolved once. Nothing below reads any of them again.
+
+use std::io::IsTerminal as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{ClusterArgs, DiagnoseArgs, Format, OutputArgs, SshAddress, TargetArgs, When};
+use crate::gather::PodRef;
+use crate::net::Prefix;
+
+/// The address NodeLocal DNS has where Kubespray installs it.
+pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
+
+/// How to show things.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// The format of standard output.
+    pub format: Format,
+    /// Whether standard output takes colours.
+    pub color: bool,
+    /// The width of standard output in columns; none where it is no terminal.
+    pub width: Option<u16>,
+    /// Whether standard error shows progress.
+    pub progress: bool,
+    /// How much is said on standard error: 0, 1 (`-v`), 2 (`-vv`).
+    pub verbose: u8,
+    /// Say nothing on standard error but errors.
+    pub quiet: bool,
+}
+
+impl Screen {
+    /// Resolves what was typed against the environment and the terminal.
+    #[must_use]
+    pub fn resolve(args: &OutputArgs) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+        Self {
+            format: args.output,
+            color: match args.color {
+                When::Always => true,
+                When::Never => false,
+                When::Auto => terminal && !no_color && !dumb,
+            },
+            width: terminal.then(|| terminal_size::terminal_size().map(|(w, _)| w.0)).flatten(),
+            progress: std::io::stderr().is_terminal() && !args.no_progress && !args.quiet && !dumb,
+            verbose: args.verbose,
+            quiet: args.quiet,
+        }
+    }
+}
+
+/// Everything `diagnose` needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which nodes.
+    pub nodes: Nodes,
+    /// Where the evidence comes from.
+    pub origin: Origin,
+    /// What is asked, and of whom.
+    pub questions: Questions,
+    /// How long one node may take.
+    pub timeout: Duration,
+    /// How many nodes at once.
+    pub concurrency: usize,
+}
+
+/// Which nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// These.
+    Named(Vec<String>),
+    /// All there are.
+    All,
+    /// Those with these labels.
+    Labelled(String),
+    /// Nothing was said: with a bundle all in it, with a cluster a usage error.
+    Unsaid,
+}
+
+/// Where the evidence comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A live cluster.
+    Cluster(ClusterSettings),
+    /// Something saved.
+    Path(PathBuf),
+}
+
+/// Which cluster, and how to reach its nodes.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// The kubeconfig context; none: the current one.
+    pub context: Option<String>,
+    /// The kubeconfig file; none: what kubectl would read.
+    pub kubeconfig: Option<PathBuf>,
+    /// The user to act as.
+    pub as_user: Option<String>,
+    /// The groups to act as.
+    pub as_groups: Vec<String>,
+    /// How long a single request may take.
+    pub request_timeout: Duration,
+    /// SSH; none: not to be used.
+    pub ssh: Option<SshSettings>,
+}
+
+/// How to reach a node by SSH.
+#[derive(Clone, Debug)]
+pub struct SshSettings {
+    /// The user; none: what `ssh NODE` takes.
+    pub user: Option<String>,
+    /// The port; none: what `ssh NODE` takes.
+    pub port: Option<u16>,
+    /// Options as in `ssh -o`.
+    pub options: Vec<(String, String)>,
+    /// Which of the node's names.
+    pub address: SshAddress,
+}
+
+/// What is asked, and of whom.
+#[derive(Clone, Debug)]
+pub struct Questions {
+    /// The namespace of the Cilium agents; none: to be found.
+    pub cilium_namespace: Option<String>,
+    /// The node-local DNS address; none: to be found.
+    pub node_local_dns: Option<IpAddr>,
+    /// The cluster DNS service; none: to be found.
+    pub dns_service: Option<PodRef>,
+    /// The runbook's outside addresses.
+    pub external: Vec<Prefix>,
+    /// The pods that run probes; empty: to be found.
+    pub probe_pods: Vec<PodRef>,
+    /// What the probes fetch.
+    pub probe_url: String,
+    /// What the host pings, and what the probes reach by address.
+    pub ping_target: IpAddr,
+}
+
+impl Settings {
+    /// Resolves what was typed.
+    #[must_use]
+    pub fn resolve(args: DiagnoseArgs) -> Self {
+        let DiagnoseArgs { cluster, target } = args;
+        let nodes = if target.all_nodes {
+            Nodes::All
+        } else if let Some(labels) = target.selector.clone() {
+            Nodes::Labelled(labels)
+        } else if target.node.is_empty() {
+            Nodes::Unsaid
+        } else {
+            Nodes::Named(target.node.clone())
+        };
+        let origin = match target.from.clone() {
+            Some(path) => Origin::Path(path),
+            None => Origin::Cluster(cluster_settings(cluster, &target)),
+        };
+        let external = if target.external_ip.is_empty() {
+            ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()
+        } else {
+            target.external_ip
+        };
+        Self {
+            nodes,
+            origin,
+            questions: Questions {
+                cilium_namespace: target.cilium_namespace,
+                node_local_dns: target.node_local_dns,
+                dns_service: target.dns_service,
+                external,
+                probe_pods: target.probe_pod,
+                probe_url: target.probe_url,
+                ping_target: target.ping_target,
+            },
+            timeout: target.timeout,
+            concurrency: usize::from(target.concurrency),
+        }
+    }
+}
+
+fn cluster_settings(cluster: ClusterArgs, target: &TargetArgs) -> ClusterSettings {
+    ClusterSettings {
+        context: cluster.context,
+        kubeconfig: cluster.kubeconfig,
+        as_user: cluster.as_user,
+        as_groups: cluster.as_group,
+        request_timeout: cluster.request_timeout,
+        ssh: (!target.no_ssh).then(|| SshSettings {
+            user: target.ssh_user.clone(),
+            port: target.ssh_port,
+            options: target.ssh_option.clone(),
+            address: target.ssh_address,
+        }),
+    }
+}
