@@ -23,11 +23,15 @@
 pub mod checks;
 pub mod cilium;
 pub mod cli;
+pub mod clock;
 pub mod diagnose;
 pub mod exit;
 pub mod gather;
 pub mod knowledge;
 pub mod net;
+pub mod offline;
+mod pattern;
+pub mod progress;
 pub mod report;
 pub mod rules;
 pub mod run;

@@ -18,6 +18,13 @@ impl Prefix {
         self.address == mask(address, self.length) && self.address.is_ipv4() == address.is_ipv4()
     }
 
+    /// The range of this length that the address lies in.
+    #[must_use]
+    pub fn around(address: IpAddr, length: u8) -> Self {
+        let length = length.min(if address.is_ipv4() { 32 } else { 128 });
+        Self { address: mask(address, length), length }
+    }
+
     /// The first address of the range.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
@@ -46,6 +53,15 @@ pub fn mask(address: IpAddr, length: u8) -> IpAddr {
     }
 }
 
+/// Whether an address is of a private network: it may be anything of the site, but is not the outside.
+#[must_use]
+pub const fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || matches!(v4.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
 impl FromStr for Prefix {
     type Err = String;
 
@@ -61,7 +77,7 @@ impl FromStr for Prefix {
             Some(length) => length.parse::<u8>().ok().filter(|l| *l <= most).ok_or_else(wrong)?,
             None => most,
         };
-        Ok(Self { address: mask(address, length), length })
+        Ok(Self::around(address, length))
     }
 }
 

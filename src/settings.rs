@@ -44,7 +44,7 @@ impl Screen {
                 When::Auto => terminal && !no_color && !dumb,
             },
             width: terminal.then(|| terminal_size::terminal_size().map(|(w, _)| w.0)).flatten(),
-            progress: std::io::stderr().is_terminal() && !args.no_progress && !args.quiet && !dumb,
+            progress: std::io::stderr().is_terminal() && !args.no_progress && !args.quiet && args.verbose == 0 && !dumb,
             verbose: args.verbose,
             quiet: args.quiet,
         }

@@ -3,6 +3,13 @@
 //! A finding is what one check can say: pass, fail, warn, not applicable, or unknown with a reason, beside the figures
 //! it rests on. "Could not look" ([`Status::Unknown`]) and "looked and saw nothing" (figures of zero) are different.
 
+pub mod dns_backends;
+pub mod dns_conntrack;
+pub mod external_conntrack;
+pub mod host_ping;
+pub mod pod_egress;
+pub mod surroundings;
+
 use serde::{Deserialize, Serialize};
 
 use crate::gather::{Failure, FailureKind, Via};
@@ -242,6 +249,8 @@ pub struct WorldFigures {
 /// The figures of `external-conntrack`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ExternalConntrackData {
+    /// The listed addresses.
+    pub prefixes: Vec<String>,
     /// The runbook's figure: every entry to the listed addresses.
     pub listed: Option<u64>,
     /// Live flows from pods to the world, by any address.

@@ -1,1 +1,370 @@
-//! A live cluster as a source.
+//! The live cluster: which commands answer a question, and what is asked instead where a tool is missing.
+
+mod bounded;
+mod dialect;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::cluster::{EndpointSlice, Inventory, Listed, Node, Origin, Service};
+use super::kube::{Cluster, LOG_LINES};
+use super::ssh::{self, Ssh};
+use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source, Via, probes};
+use crate::cli::SshAddress;
+use crate::exit;
+use crate::settings::{ClusterSettings, Questions, SshSettings};
+use bounded::{Bounded, Held, Limit, Outcome, Task};
+use dialect::Dialect;
+
+/// The container of the agent; its pods hold others too.
+const AGENT: &str = "cilium-agent";
+/// Where Cilium usually lives, for those who may not look elsewhere.
+const USUAL_NAMESPACE: &str = "kube-system";
+/// The label of the cluster's DNS service, CoreDNS included.
+const DNS_LABEL: &str = "k8s-app=kube-dns";
+/// The most DNS services whose endpoint slices are read: NodeLocal DNS adds a second to the usual one.
+const MOST_DNS_SERVICES: usize = 8;
+/// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
+const PROBE: Duration = Duration::from_secs(8);
+/// How long a small answer of the agent may take.
+const SMALL: Duration = Duration::from_secs(20);
+/// The port that stands for "the outside answers" where there is no ping: open on every public resolver.
+const HTTPS: u16 = 443;
+
+/// A live cluster.
+pub struct Live {
+    cluster: Cluster,
+    ssh: Option<Reach>,
+    questions: Questions,
+    timeout: Duration,
+    bounded: Bounded,
+    known: RefCell<Known>,
+}
+
+/// SSH, or why it can't be had for any node.
+struct Reach {
+    ssh: Result<Ssh, Failure>,
+    address: SshAddress,
+}
+
+/// What was learnt on the way.
+#[derive(Default)]
+struct Known {
+    nodes: HashMap<String, Node>,
+    containers: HashMap<PodRef, String>,
+    dialects: HashMap<PodRef, Dialect>,
+}
+
+/// Connects to the cluster and asks it one cheap question; `timeout` is what one node may take.
+///
+/// # Errors
+///
+/// [`exit::Error::Usage`] for options that can't be given to `ssh`; [`exit::Error::CannotRun`] where no cluster is meant,
+/// or it does not answer.
+pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, exit::Error> {
+    if let Some(settings) = &cluster.ssh {
+        ssh::check(settings).map_err(exit::Error::Usage)?;
+    }
+    let reach = |settings: &SshSettings| Reach { ssh: Ssh::new(settings), address: settings.address };
+    Ok(Live {
+        ssh: cluster.ssh.as_ref().map(reach),
+        cluster: Cluster::connect(cluster).await?,
+        questions: questions.clone(),
+        timeout,
+        bounded: Bounded::default(),
+        known: RefCell::default(),
+    })
+}
+
+impl Live {
+    /// The kubeconfig context; none inside a cluster.
+    #[must_use]
+    pub fn context(&self) -> Option<&str> {
+        self.cluster.context()
+    }
+
+    /// Leaves nothing behind on this machine.
+    pub async fn close(&self) {
+        if let Some(Reach { ssh: Ok(ssh), .. }) = &self.ssh {
+            ssh.close().await;
+        }
+    }
+
+    /// The cluster's DNS services and their endpoint slices.
+    async fn dns(&self) -> (Listed<Service>, Listed<EndpointSlice>) {
+        let services = match &self.questions.dns_service {
+            Some(named) => self.cluster.service(named).await,
+            None => match self.cluster.services(None, DNS_LABEL).await {
+                Err(failure) if failure.kind == FailureKind::Forbidden => {
+                    self.cluster.services(Some(USUAL_NAMESPACE), DNS_LABEL).await.map_err(|_| failure)
+                }
+                had => had,
+            },
+        };
+        let slices = match &services {
+            Ok(services) => self.slices(services).await,
+            Err(failure) => {
+                let why = format!("which service is the cluster's DNS is not known: {failure}");
+                Err(Failure::new(failure.kind, why))
+            }
+        };
+        (services, slices)
+    }
+
+    async fn slices(&self, services: &[Service]) -> Listed<EndpointSlice> {
+        let mut all = Vec::new();
+        for Service { metadata, .. } in services.iter().take(MOST_DNS_SERVICES) {
+            let service = PodRef { namespace: metadata.namespace.clone(), name: metadata.name.clone() };
+            all.extend(self.cluster.endpoint_slices(&service).await?);
+        }
+        Ok(all)
+    }
+
+    /// Asks everywhere, and where that is not allowed, only in the namespace that matters most.
+    async fn everywhere_or_in_cilium_namespace<T>(&self, list: impl AsyncFn(Option<&str>) -> Listed<T>) -> Listed<T> {
+        let all = list(None).await;
+        match all {
+            Err(failure) if failure.kind == FailureKind::Forbidden => {
+                let namespace = self.questions.cilium_namespace.as_deref().unwrap_or(USUAL_NAMESPACE);
+                tracing::warn!("not all namespaces can be looked at, only {namespace}: {failure}");
+                list(Some(namespace)).await.map_err(|_| failure)
+            }
+            had => had,
+        }
+    }
+
+    /// The host's question: over SSH, else from the agent's container, which shares the host's network.
+    async fn host_ping(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let by_ssh = match &self.ssh {
+            None => None,
+            Some(reach) => match self.ping_by_ssh(reach, question.node).await {
+                Ok(ended) => {
+                    out.take(&ended.stdout);
+                    let argv = ssh::ping_argv(self.questions.ping_target);
+                    return Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) };
+                }
+                Err(failure) => Some(failure),
+            },
+        };
+        let Some(agent) = question.agent else {
+            return match by_ssh {
+                None => {
+                    Answer::not_gathered("without SSH, and without a Cilium agent on the node, nobody can be asked")
+                }
+                Some(failure) => {
+                    let argv = ssh::ping_argv(self.questions.ping_target);
+                    Answer { via: Some(Via::Ssh), ..answered(argv, End::Failed(named("ssh", &failure))) }
+                }
+            };
+        };
+        let answer = self.ping_by_agent(agent, out).await;
+        match by_ssh {
+            None => answer,
+            Some(ssh) => after_ssh(&ssh, answer),
+        }
+    }
+
+    async fn ping_by_ssh(&self, reach: &Reach, node: &str) -> Result<ssh::Ended, Failure> {
+        let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
+        let destination = self.destination(reach.address, node)?;
+        ssh.ping(&destination, self.questions.ping_target, PROBE).await
+    }
+
+    /// What `ssh` connects to.
+    fn destination(&self, address: SshAddress, node: &str) -> Result<String, Failure> {
+        let kind = match address {
+            SshAddress::Name => return Ok(node.to_owned()),
+            SshAddress::InternalIp => "InternalIP",
+            SshAddress::ExternalIp => "ExternalIP",
+        };
+        let known = self.known.borrow();
+        known.nodes.get(node).and_then(|node| node.address(kind)).map(str::to_owned).ok_or_else(|| {
+            Failure::new(FailureKind::NotFound, format!("node {node} has no {kind}; try another --ssh-address"))
+        })
+    }
+
+    /// By `ping`, which the agent's image may lack, then by a connection. Both tell by their words what they did.
+    async fn ping_by_agent(&self, agent: &PodRef, out: &mut Held<'_>) -> Answer {
+        let target = self.questions.ping_target;
+        let ladder = vec![ssh::ping_argv(target), probes::connect_by_bash(&target.to_string(), HTTPS)];
+        let answer = self.climb(agent, Some(AGENT), ladder, out).await;
+        Answer { via: Some(Via::AgentContainer), ..answer }
+    }
+
+    async fn probe(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(probe) = question.probe else {
+            return Answer::not_gathered(format!("no pod of {} can be asked to probe", question.node));
+        };
+        let container = self.known.borrow().containers.get(probe.pod).cloned();
+        let ladder = probes::ladder(question.evidence, &self.questions);
+        let answer = self.climb(probe.pod, container.as_deref(), ladder, out).await;
+        Answer { pod: Some(probe.pod.clone()), ..answer }
+    }
+
+    /// Tries commands until one is there to answer; its answer counts, whatever it is.
+    async fn climb(
+        &self,
+        pod: &PodRef,
+        container: Option<&str>,
+        ladder: Vec<Vec<String>>,
+        out: &mut Held<'_>,
+    ) -> Answer {
+        let mut missing: Vec<String> = Vec::new();
+        let mut last = Vec::new();
+        for argv in ladder {
+            if missing.contains(&argv[0]) {
+                continue;
+            }
+            let limit = Limit::probe(PROBE.min(self.timeout));
+            let outcome = self.bounded.run(&self.cluster, Task { pod, container, argv: &argv, limit }, out).await;
+            let refused =
+                matches!(outcome.end, End::Exited(code) if code != 0) && probes::is_usage_error(&outcome.stderr);
+            if !(outcome.lacks_program || refused) || !out.forget() {
+                return outcome.into_answer(argv);
+            }
+            if outcome.lacks_program {
+                missing.push(argv[0].clone());
+            }
+            last = argv;
+        }
+        let container = container.map(|name| format!("container {name} of ")).unwrap_or_default();
+        let message = format!("{container}pod {pod} has no tool to ask with: no {}", missing.join(", no "));
+        answered(last, End::Failed(Failure::new(FailureKind::NoShell, message)))
+    }
+
+    /// One of the agent's own commands, in the dialect that this agent speaks.
+    async fn ask_agent(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(agent) = question.agent else {
+            return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
+        };
+        let most = match question.evidence {
+            Evidence::CtList | Evidence::NatList => self.timeout,
+            _ => SMALL.min(self.timeout),
+        };
+        loop {
+            let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();
+            let argv = dialect.argv(question.evidence);
+            let limit = Limit::dump(most);
+            let task = Task { pod: agent, container: Some(AGENT), argv: &argv, limit };
+            let outcome = self.bounded.run(&self.cluster, task, out).await;
+            let next = dialect.after(question.evidence, &outcome);
+            match next {
+                Some(next) if out.forget() => {
+                    self.known.borrow_mut().dialects.insert(agent.clone(), next);
+                }
+                _ => return outcome.into_answer(argv),
+            }
+        }
+    }
+
+    async fn agent_log(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(agent) = question.agent else {
+            return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
+        };
+        let tail = format!("--tail={LOG_LINES}");
+        let argv = ["kubectl", "logs", "-n", &agent.namespace, "-c", AGENT, &tail, &agent.name];
+        let argv = argv.iter().map(|&word| word.to_owned()).collect();
+        answered(argv, self.cluster.log(agent, AGENT, &mut |chunk| out.take(chunk)).await)
+    }
+}
+
+impl Source for Live {
+    async fn inventory(&self) -> Inventory {
+        let captured_at = Some(now());
+        let (nodes, pods, (services, endpoint_slices), events) = tokio::join!(
+            self.cluster.nodes(),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
+            self.dns(),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.warnings(namespace).await),
+        );
+        if let Ok(nodes) = &nodes {
+            let by_name = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone()));
+            self.known.borrow_mut().nodes = by_name.collect();
+        }
+        let origin = Origin { context: self.context().map(str::to_owned), captured_at };
+        Inventory { origin, nodes, pods, services, endpoint_slices, events }
+    }
+
+    fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef> {
+        let chosen = probes::choose(node, inventory, &self.questions.probe_pods);
+        let pods = inventory.pods.as_deref().unwrap_or_default();
+        let mut known = self.known.borrow_mut();
+        for name in &chosen {
+            let pod =
+                pods.iter().find(|pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace);
+            if let Some(container) = pod.and_then(probes::container) {
+                known.containers.insert(name.clone(), container);
+            }
+        }
+        chosen
+    }
+
+    /// Asks one question. On one node they come one after the other: many commands at once make older runtimes stall
+    /// for half a minute (seen with containerd 1.6 from 20 on).
+    async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
+        let (started_at, clock) = (now(), Instant::now());
+        let mut out = Held::new(out);
+        let mut answer = match question.evidence {
+            Evidence::HostPing => self.host_ping(question, &mut out).await,
+            Evidence::PodEgress | Evidence::PodEgressAddress | Evidence::PodDns => self.probe(question, &mut out).await,
+            Evidence::AgentLog => self.agent_log(question, &mut out).await,
+            Evidence::CtList
+            | Evidence::ServiceList
+            | Evidence::LbList
+            | Evidence::AgentStatus
+            | Evidence::DropMetrics
+            | Evidence::NatList
+            | Evidence::AttachedPrograms => self.ask_agent(question, &mut out).await,
+        };
+        out.release();
+        if !matches!(answer.end, End::NotGathered(_)) {
+            answer.started_at = Some(started_at);
+            answer.duration_ms = u64::try_from(clock.elapsed().as_millis()).ok();
+        }
+        answer
+    }
+}
+
+/// The time as reports write it.
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+fn answered(argv: Vec<String>, end: End) -> Answer {
+    Answer { argv, end, stderr: String::new(), started_at: None, duration_ms: None, via: None, pod: None }
+}
+
+impl Outcome {
+    fn into_answer(self, argv: Vec<String>) -> Answer {
+        Answer { stderr: self.stderr, ..answered(argv, self.end) }
+    }
+}
+
+fn named(way: &str, failure: &Failure) -> Failure {
+    Failure::new(failure.kind, format!("{way}: {}", failure.message))
+}
+
+/// What the agent's container said, beside the reason why SSH could not be had.
+fn after_ssh(ssh: &Failure, mut answer: Answer) -> Answer {
+    match &mut answer.end {
+        End::Failed(failure) => failure.message = format!("ssh: {ssh}; agent container: {failure}"),
+        End::Exited(_) | End::NotGathered(_) => answer.stderr = format!("ssh: {ssh}\n{}", answer.stderr),
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_the_agent_still_says_why_ssh_could_not_be_had() {
+        let ssh = Failure::new(FailureKind::Unreachable, "no route");
+        let answer = after_ssh(&ssh, Answer { stderr: "x".to_owned(), ..answered(Vec::new(), End::Exited(1)) });
+        assert_eq!(answer.stderr, "ssh: no route\nx");
+        let failed = End::Failed(Failure::new(FailureKind::Timeout, "late"));
+        let End::Failed(both) = after_ssh(&ssh, answered(Vec::new(), failed)).end else { panic!("it failed") };
+        assert_eq!(both, Failure::new(FailureKind::Timeout, "ssh: no route; agent container: late"));
+    }
+}

@@ -6,11 +6,11 @@
 
 pub mod bundle;
 pub mod cluster;
+pub mod kube;
 pub mod live;
 pub mod probes;
-
-mod kube;
-mod ssh;
+pub mod selector;
+pub mod ssh;
 
 use std::fmt;
 
@@ -260,6 +260,11 @@ pub trait Source {
 
     /// The pods that may be asked to probe from this node, best first, at most three.
     fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef>;
+
+    /// Whether everything it can tell is there already, so that a further question costs nobody anything.
+    fn is_saved(&self) -> bool {
+        false
+    }
 
     /// Asks one question; standard output goes to `out` as it comes. Always ends: every implementation has a
     /// deadline of its own.

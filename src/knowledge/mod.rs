@@ -1,1 +1,9 @@
-//! What is known before looking: the verdict codes in words, and upstream issues by version.
+//! What is known before looking: the verdict codes and the checks in words, and upstream issues by version.
+
+pub mod checks;
+pub mod codes;
+pub mod explain;
+pub mod upstream;
+
+pub use codes::{advice, related};
+pub use explain::explain;

@@ -1,1 +1,161 @@
-//! Placeholder.
+//! The report for programs: JSON, JSON lines and YAML.
+//!
+//! Strings are the world's own, unchanged; but what could steer a terminal is written as an escape, which programs
+//! read as the same character: people look at these formats, too.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::text::shows;
+use super::{NodeReport, Report, SourceInfo, Summary, Tool};
+
+/// The whole report as indented JSON, with a newline at its end.
+///
+/// # Errors
+///
+/// None that input can cause: the report holds nothing that JSON can't say.
+pub fn json(report: &Report) -> Result<String, String> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
+    Ok(escaped(&text) + "\n")
+}
+
+/// One node as a line of JSON, with a newline at its end.
+///
+/// # Errors
+///
+/// As [`json`].
+pub fn jsonl_node(node: &NodeReport) -> Result<String, String> {
+    line(node)
+}
+
+/// The last line of `-o jsonl`: the report without its nodes, which were printed before.
+///
+/// # Errors
+///
+/// As [`json`].
+pub fn jsonl_end(report: &Report) -> Result<String, String> {
+    #[derive(Serialize)]
+    struct End<'a> {
+        schema: &'static str,
+        tool: &'a Tool,
+        generated_at: &'a str,
+        source: &'a SourceInfo,
+        summary: &'a Summary,
+    }
+    let Report { schema, tool, generated_at, source, summary, nodes: _ } = report;
+    line(&End { schema, tool, generated_at, source, summary })
+}
+
+/// The whole report as YAML, with a newline at its end.
+///
+/// # Errors
+///
+/// None that input can cause.
+pub fn yaml(report: &Report) -> Result<String, String> {
+    let options = serde_saphyr::ser_options! {
+        // One string, one line: folding is where YAML writers and readers disagree.
+        prefer_block_scalars: false,
+        compact_list_indent: true,
+    };
+    let text = serde_saphyr::to_string_with_options(report, options)
+        .map_err(|e| format!("cannot write the report as YAML: {e}"))?;
+    if text.chars().all(|c| c == '\n' || shows(c)) {
+        Ok(text)
+    } else {
+        // A plain YAML scalar has no escapes for what may not be shown. JSON has, and every JSON text is YAML.
+        json(report)
+    }
+}
+
+fn line<T: Serialize>(value: &T) -> Result<String, String> {
+    let text = serde_json::to_string(value).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
+    Ok(escaped(&text) + "\n")
+}
+
+/// Writes what may not be shown as `\uXXXX`. Outside of strings JSON is plain ASCII, and control characters below
+/// U+0020 are escaped already, so every such character stands in a string. Newlines are the indentation's.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if c == '\n' || shows(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String can't fail.
+                _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::sample;
+    use super::*;
+
+    const HOSTILE: &str = "a\u{202e}b\u{9b}31m\u{1b}[2J\u{e0041}\n\"c\\";
+
+    #[test]
+    fn the_fields_are_those_of_the_schema() {
+        let report = sample::report(vec![sample::stale(), sample::healthy("brno")]);
+        let value: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+        assert_eq!(value["schema"], "staledp.report/v1");
+        assert_eq!(value["tool"]["name"], "staledp");
+        assert_eq!(value["source"]["kind"], "cluster");
+        assert_eq!(value["summary"]["stale"], 1);
+        let node = &value["nodes"][0];
+        assert_eq!(node["verdict"]["kind"], "stale");
+        assert_eq!(node["verdict"]["code"], "stale-datapath");
+        assert_eq!(node["verdict"]["confidence"], "high");
+        assert_eq!(node["verdict"]["because"][0]["check"], "dns-conntrack");
+        assert_eq!(node["verdict"]["ruled_out"][0]["code"], "node-local-dns-down");
+        let ids: Vec<_> = node["checks"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["host-ping", "pod-egress", "dns-conntrack", "external-conntrack", "dns-backends"]);
+        assert_eq!(node["checks"][0]["reason"], Value::Null);
+        assert_eq!(node["remediation"]["risk"]["level"], "medium");
+        assert_eq!(value["nodes"][1]["remediation"], Value::Null);
+        assert_eq!(node["known_issues"][0]["id"], "cilium/cilium#46065");
+    }
+
+    #[test]
+    fn lines_are_lines_and_the_last_one_has_no_nodes() {
+        let report = sample::report(vec![sample::stale()]);
+        let node = jsonl_node(&report.nodes[0]).unwrap();
+        let end = jsonl_end(&report).unwrap();
+        for line in [&node, &end] {
+            assert_eq!(line.matches('\n').count(), 1);
+        }
+        let end: Value = serde_json::from_str(&end).unwrap();
+        assert_eq!(end["summary"]["nodes"], 1);
+        assert!(end.get("nodes").is_none());
+    }
+
+    #[test]
+    fn hostile_text_is_escaped_and_comes_back_unchanged() {
+        let mut node = sample::stale();
+        node.node = HOSTILE.to_owned();
+        let report = sample::report(vec![node]);
+        for text in [json(&report).unwrap(), jsonl_node(&report.nodes[0]).unwrap(), yaml(&report).unwrap()] {
+            assert!(text.chars().all(|c| c == '\n' || shows(c)));
+        }
+        let value: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+        assert_eq!(value["nodes"][0]["node"], HOSTILE);
+        let value: Value = serde_saphyr::from_str(&yaml(&report).unwrap()).unwrap();
+        assert_eq!(value["nodes"][0]["node"], HOSTILE);
+    }
+
+    #[test]
+    fn yaml_says_the_same_as_json() {
+        let report = sample::report(vec![sample::stale(), sample::other_fault(), sample::inconclusive()]);
+        let json: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+        let text = yaml(&report).unwrap();
+        let yaml: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(json, yaml);
+        // `off` is a boolean to older YAML readers.
+        assert!(text.contains("accounting: \"off\"") || text.contains("accounting: 'off'"), "{text}");
+    }
+}

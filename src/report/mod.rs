@@ -2,9 +2,13 @@
 //!
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
+pub mod figures;
 pub mod json;
 pub mod table;
 pub mod text;
+
+#[cfg(test)]
+mod sample;
 
 use serde::Serialize;
 use serde_json::Value;

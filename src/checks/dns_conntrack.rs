@@ -1,0 +1,201 @@
+//! `dns-conntrack`: do DNS packets that pods send to the node-local address get answers?
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::surroundings::Surroundings;
+use super::{Accounting, DnsConntrackData, DnsSource, Finding, Status};
+use crate::cilium::conntrack::picture::{Counters, Counts, Group, Picture};
+use crate::gather::{End, Failure, FailureKind, PodRef};
+
+/// Fewer live flows than this prove nothing by themselves.
+pub const HANDFUL: u32 = 10;
+/// Of the flows that tell anything, this share without answer is dead, in percent.
+pub const DEAD_PERCENT: u32 = 90;
+/// And this share is too much to be healthy.
+const ODD_PERCENT: u32 = 20;
+/// Of the lines that should be entries, more than this share unread makes the whole unreadable, in percent.
+const UNREAD_PERCENT: u64 = 1;
+
+/// The dump as it was had.
+#[derive(Clone, Debug)]
+pub enum Dump {
+    /// Read to its end.
+    Whole(Box<Picture>),
+    /// It broke off; what was seen of it is no measure of what there is.
+    Cut(Failure),
+    /// It was not had, or can't be read.
+    Missing(Failure),
+}
+
+impl Dump {
+    /// Sorts a dump by how it ended.
+    #[must_use]
+    pub fn sort(end: &End, stderr: &str, picture: Picture) -> Self {
+        match end {
+            End::Exited(0) => {
+                let lines = picture.entries + picture.unparsed;
+                if picture.unparsed * 100 > lines * UNREAD_PERCENT {
+                    let says = format!("{} of {lines} lines could not be read", picture.unparsed);
+                    return Self::Missing(Failure::new(FailureKind::Other, says));
+                }
+                Self::Whole(Box::new(picture))
+            }
+            End::Exited(code) => {
+                let said = stderr.lines().find(|l| !l.trim().is_empty()).unwrap_or("it said nothing");
+                Self::Missing(Failure::new(FailureKind::Other, format!("the dump ended with exit code {code}: {said}")))
+            }
+            End::Failed(failure) if failure.kind == FailureKind::Truncated => Self::Cut(failure.clone()),
+            // A deadline that passed while lines came is a cut as well.
+            End::Failed(failure) if failure.kind == FailureKind::Timeout && picture.entries > 0 => {
+                Self::Cut(failure.clone())
+            }
+            End::Failed(failure) => Self::Missing(failure.clone()),
+            End::NotGathered(why) => Self::Missing(Failure::new(FailureKind::NotFound, why.clone())),
+        }
+    }
+
+    /// The picture, where the dump was read whole.
+    #[must_use]
+    pub fn picture(&self) -> Option<&Picture> {
+        match self {
+            Self::Whole(picture) => Some(picture),
+            Self::Cut(_) | Self::Missing(_) => None,
+        }
+    }
+
+    /// Why there is no picture.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Cut(failure) | Self::Missing(failure) => Some(failure),
+        }
+    }
+}
+
+/// Reads the dump for node-local DNS.
+#[must_use]
+pub fn judge(dump: &Dump, around: &Surroundings, duration_ms: Option<u64>) -> Finding<DnsConntrackData> {
+    let address = around.node_local_dns.addresses.first().map_or(String::new(), |ip| with_port(*ip));
+    let Some(picture) = dump.picture() else {
+        let failure = dump.failure().cloned();
+        return Finding {
+            status: Status::Unknown,
+            summary: failure.as_ref().map_or_else(String::new, |f| f.message.clone()),
+            reason: failure,
+            duration_ms,
+            data: DnsConntrackData { address, ..DnsConntrackData::default() },
+        };
+    };
+    let counts = picture.group(Group::NodeLocalDns);
+    let (status, summary, reason) = say(picture, counts, around);
+    let data = DnsConntrackData {
+        address,
+        entries: Some(picture.runbook.dns),
+        packets_zero: (picture.counters.absent == 0).then_some(picture.runbook.dns_packets_zero),
+        live: Some(counts.live().into()),
+        answered: Some((counts.answered + counts.idle).into()),
+        unanswered: Some(counts.unanswered.into()),
+        stopped: Some(counts.stopped.into()),
+        in_flight: Some(counts.in_flight.into()),
+        expired: Some(counts.expired.into()),
+        accounting: accounting(picture.counters),
+        sources: sources(picture, &around.names),
+    };
+    Finding { status, summary, reason, duration_ms, data }
+}
+
+fn say(picture: &Picture, counts: &Counts, around: &Surroundings) -> (Status, String, Option<Failure>) {
+    let (dead, decided) = (counts.dead(), counts.decided());
+    let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
+    if picture.entries == 0 {
+        return unknown(FailureKind::Other, "the dump is empty: nothing can be told from it".to_owned());
+    }
+    if counts.live() == 0 && picture.runbook.dns == 0 && !around.node_local_dns.deployed {
+        let says = "this cluster has no NodeLocal DNS, and no pod asks its address".to_owned();
+        return (Status::NotApplicable, says, None);
+    }
+    if is_dead(counts) {
+        return (Status::Fail, format!("{dead} of {decided} live flows get no answer"), None);
+    }
+    if decided < HANDFUL {
+        return unknown(
+            FailureKind::Other,
+            format!("only {decided} live flows, {dead} of them without answer: too few to tell anything"),
+        );
+    }
+    if !cut_off(picture, Group::NodeLocalDns).is_empty() {
+        let says = format!("{dead} of {decided} live flows get no answer, all of the same few pods");
+        return (Status::Fail, says, None);
+    }
+    if dead * 100 >= decided * ODD_PERCENT {
+        return (Status::Warn, format!("{dead} of {decided} live flows get no answer"), None);
+    }
+    (Status::Pass, format!("{} of {decided} live flows are answered", counts.answered), None)
+}
+
+/// Whether enough flows of a group tell something, and nearly none of them is answered.
+#[must_use]
+pub fn is_dead(counts: &Counts) -> bool {
+    counts.decided() >= HANDFUL && counts.dead() * 100 >= counts.decided() * DEAD_PERCENT
+}
+
+/// Endpoints with several dead flows of a group and none that is answered, while others of that group are answered.
+#[must_use]
+pub fn cut_off(picture: &Picture, group: Group) -> Vec<(IpAddr, Counts)> {
+    /// Several.
+    const SEVERAL: u32 = 3;
+    if picture.group(group).answered == 0 {
+        return Vec::new();
+    }
+    let mut found: Vec<(IpAddr, Counts)> = picture
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| Some((endpoint.address?, *endpoint.group(group))))
+        .filter(|(_, counts)| counts.dead() >= SEVERAL && counts.answered == 0)
+        .collect();
+    found.sort_by_key(|(ip, counts)| (std::cmp::Reverse(counts.dead()), *ip));
+    found
+}
+
+fn accounting(counters: Counters) -> Accounting {
+    match counters {
+        Counters { split: 1.., .. } => Accounting::Split,
+        Counters { total_not_zero: 1.., .. } => Accounting::Total,
+        Counters { total: 1.., .. } => Accounting::Off,
+        Counters { absent: 1.., .. } => Accounting::Absent,
+        _ => Accounting::Unknown,
+    }
+}
+
+/// The sources, worst first; those without live flows are left out.
+fn sources(picture: &Picture, names: &BTreeMap<IpAddr, PodRef>) -> Vec<DnsSource> {
+    /// More than a node has pods by default.
+    const MOST: usize = 256;
+    let live = picture.endpoints.iter().filter_map(|endpoint| {
+        let counts = endpoint.group(Group::NodeLocalDns);
+        (counts.decided() > 0).then_some((endpoint.address?, *counts))
+    });
+    let mut live: Vec<(IpAddr, Counts)> = live.collect();
+    live.sort_by_key(|(ip, counts)| (std::cmp::Reverse(counts.dead()), counts.answered, *ip));
+    live.truncate(MOST);
+    live.into_iter()
+        .map(|(ip, counts)| {
+            let pod = names.get(&ip);
+            DnsSource {
+                address: ip.to_string(),
+                namespace: pod.map(|p| p.namespace.clone()),
+                pod: pod.map(|p| p.name.clone()),
+                answered: counts.answered.into(),
+                unanswered: counts.unanswered.into(),
+                stopped: counts.stopped.into(),
+            }
+        })
+        .collect()
+}
+
+/// `169.254.25.10:53`, `[fd00::10]:53`.
+fn with_port(ip: IpAddr) -> String {
+    std::net::SocketAddr::new(ip, 53).to_string()
+}

@@ -1,0 +1,82 @@
+//! Chunks into lines: bytes arrive in any pieces, lines leave whole.
+
+/// The longest line that is kept, in bytes. Real lines have fewer than 400; a longer one is passed on cut, so that
+/// memory stays bounded whatever arrives.
+pub const LONGEST: usize = 16 << 10;
+
+/// Splits a stream into lines. Holds one partial line, never more.
+#[derive(Debug, Default)]
+pub struct Lines {
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    /// A splitter at the start of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next chunk and hands every line that is complete to `line`, without its line end.
+    pub fn feed(&mut self, chunk: &[u8], mut line: impl FnMut(&[u8])) {
+        let mut rest = chunk;
+        if !self.partial.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', rest) else {
+                self.keep(rest);
+                return;
+            };
+            self.keep(&rest[..end]);
+            line(trim_end(&self.partial));
+            self.partial.clear();
+            rest = &rest[end + 1..];
+        }
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', rest) {
+            line(trim_end(&rest[start..end]));
+            start = end + 1;
+        }
+        self.keep(&rest[start..]);
+    }
+
+    /// The end of the stream: the last line, where it had no line end. It may be cut.
+    #[must_use]
+    pub fn finish(self) -> Option<Vec<u8>> {
+        (!self.partial.is_empty()).then(|| trim_end(&self.partial).to_vec())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LONGEST - self.partial.len();
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+fn trim_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_split_gives_the_same_lines() {
+        let text = b"one\ntwo\r\n\nthree";
+        for cut in 0..=text.len() {
+            let mut lines = Lines::new();
+            let mut seen = Vec::new();
+            lines.feed(&text[..cut], |l| seen.push(l.to_vec()));
+            lines.feed(&text[cut..], |l| seen.push(l.to_vec()));
+            seen.extend(lines.finish());
+            assert_eq!(seen, [&b"one"[..], b"two", b"", b"three"], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_stays_bounded() {
+        let mut lines = Lines::new();
+        for _ in 0..100 {
+            lines.feed(&[b'x'; 1000], |_| panic!("no line ended"));
+        }
+        assert_eq!(lines.finish().map(|l| l.len()), Some(LONGEST));
+    }
+}

@@ -1,0 +1,252 @@
+//! Lists: paged, bounded in time and in repeats, and read into the slim shapes of [`crate::gather::cluster`].
+
+use std::time::Duration;
+
+use ::kube::api::ListParams;
+use ::kube::client::Body;
+use ::kube::core::{Request, Status};
+use ::kube::{Error, Resource};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Cluster, Right, failure, late, refusal};
+use crate::gather::cluster::{EndpointSlice, Event, Listed, Node, Page, Pod, Service};
+use crate::gather::{Failure, FailureKind, PodRef};
+
+/// Objects per page: what kubectl asks for.
+const PAGE: u32 = 500;
+/// A whole list may take this many times as long as a single request.
+const REQUESTS_PER_LIST: u32 = 4;
+/// A list that grows while it is read must end as well: half a million objects.
+const MOST_PAGES: usize = 1000;
+/// Events are a help, no evidence: two pages of warnings are plenty.
+const EVENT_PAGES: usize = 2;
+/// How often a page is asked for while the server says "later".
+const TRIES: u32 = 4;
+/// The longest wait between two tries, whatever the server would like.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What to list.
+#[derive(Clone, Copy, Default)]
+struct Selection<'a> {
+    namespace: Option<&'a str>,
+    labels: Option<&'a str>,
+    fields: Option<&'a str>,
+    pages: Option<usize>,
+}
+
+impl Cluster {
+    /// All nodes.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn nodes(&self) -> Listed<Node> {
+        self.list::<core::Node, _>(Selection::default()).await
+    }
+
+    /// The pods of a namespace, or of all, without the arguments that nobody reads.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn pods(&self, namespace: Option<&str>) -> Listed<Pod> {
+        let mut pods = self.list::<core::Pod, Pod>(Selection { namespace, ..Selection::default() }).await?;
+        keep_only_needed_arguments(&mut pods);
+        Ok(pods)
+    }
+
+    /// The one service of this name, as a list, so that the right to list is enough.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn service(&self, service: &PodRef) -> Listed<Service> {
+        let fields = format!("metadata.name={}", service.name);
+        let namespace = Some(service.namespace.as_str());
+        self.list::<core::Service, _>(Selection { namespace, fields: Some(&fields), ..Selection::default() }).await
+    }
+
+    /// The services with these labels, of a namespace or of all.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn services(&self, namespace: Option<&str>, labels: &str) -> Listed<Service> {
+        self.list::<core::Service, _>(Selection { namespace, labels: Some(labels), ..Selection::default() }).await
+    }
+
+    /// The endpoint slices of a service.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn endpoint_slices(&self, service: &PodRef) -> Listed<EndpointSlice> {
+        let labels = format!("kubernetes.io/service-name={}", service.name);
+        let namespace = Some(service.namespace.as_str());
+        let selection = Selection { namespace, labels: Some(&labels), ..Selection::default() };
+        self.list::<discovery::EndpointSlice, _>(selection).await
+    }
+
+    /// The first warnings among the events of a namespace, or of all: a bounded number, in the server's order.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn warnings(&self, namespace: Option<&str>) -> Listed<Event> {
+        let fields = Some("type=Warning");
+        let selection = Selection { namespace, fields, pages: Some(EVENT_PAGES), ..Selection::default() };
+        self.list::<core::Event, _>(selection).await
+    }
+
+    /// All pages of a list, under one deadline.
+    async fn list<K, T>(&self, what: Selection<'_>) -> Listed<T>
+    where
+        K: Resource<DynamicType = ()>,
+        T: DeserializeOwned,
+    {
+        let resource = K::plural(&());
+        let right = Right { verbs: "`list`", resource: &resource, namespace: what.namespace };
+        let deadline = Instant::now() + self.request_timeout * REQUESTS_PER_LIST;
+        let request = Request::new(K::url_path(&(), what.namespace));
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector = what.labels.map(str::to_owned);
+        params.field_selector = what.fields.map(str::to_owned);
+
+        let mut items = Vec::new();
+        for _ in 0..what.pages.unwrap_or(MOST_PAGES) {
+            let page = self.page::<T>(&request, &mut params, &right, deadline).await?;
+            items.extend(page.items);
+            params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                return Ok(items);
+            }
+        }
+        if what.pages.is_some() {
+            return Ok(items);
+        }
+        Err(Failure::new(FailureKind::Truncated, format!("the list of {resource} did not end")))
+    }
+
+    /// One page. A page token that grew too old is exchanged for the new one that comes with the refusal: the list then
+    /// goes on at today's state, which is fine for a diagnosis.
+    async fn page<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        params: &mut ListParams,
+        right: &Right<'_>,
+        deadline: Instant,
+    ) -> Result<Page<T>, Failure> {
+        let mut tries = 1;
+        loop {
+            let one = (Instant::now() + self.request_timeout).min(deadline);
+            let asked = timeout_at(one, self.page_once(request, params)).await;
+            let Ok(answer) = asked else {
+                return Err(late(&format!("no list of {}", right.resource), self.request_timeout));
+            };
+            let reply = answer.map_err(|error| failure(&error, right))?;
+            if reply.status.is_success() {
+                return serde_json::from_slice(&reply.body).map_err(|error| {
+                    Failure::new(FailureKind::Other, format!("the list of {} is not readable: {error}", right.resource))
+                });
+            }
+            let status = reply.refusal();
+            let fresh = status.metadata.as_ref().and_then(|meta| meta.continue_.clone()).filter(|t| !t.is_empty());
+            let wait = match reply.status {
+                StatusCode::GONE if fresh.is_some() && params.continue_token.is_some() => {
+                    params.continue_token = fresh;
+                    Duration::ZERO
+                }
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                    reply.wait(tries)
+                }
+                _ => return Err(refusal(&status, right)),
+            };
+            if tries >= TRIES || Instant::now() + wait >= deadline {
+                let mut failure = refusal(&status, right);
+                failure.message = format!("{} ({tries} tries)", failure.message);
+                return Err(failure);
+            }
+            tries += 1;
+            sleep(wait).await;
+        }
+    }
+
+    async fn page_once(&self, request: &Request, params: &ListParams) -> Result<Reply, Error> {
+        let request = request.list(params).map_err(Error::BuildRequest)?;
+        let response = self.client.send(request.map(Body::from)).await?;
+        let (parts, body) = response.into_parts();
+        Ok(Reply { status: parts.status, headers: parts.headers, body: body.collect_bytes().await?.to_vec() })
+    }
+}
+
+/// An answer as it came: the client's own way of reading would lose the `Retry-After` header.
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// The status object, or one made of a plain text: refusals for being too busy are plain text.
+    fn refusal(&self) -> Status {
+        let mut status = serde_json::from_slice::<Status>(&self.body)
+            .unwrap_or_else(|_| Status::failure(String::from_utf8_lossy(&self.body).trim(), ""));
+        status.code = self.status.as_u16();
+        status
+    }
+
+    /// How long to wait after this many tries: what the server says, else longer each time.
+    fn wait(&self, tries: u32) -> Duration {
+        let header = self.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let wait = header.map_or_else(|| Duration::from_millis(250) * 2_u32.pow(tries.min(8)), Duration::from_secs);
+        wait.min(LONGEST_WAIT)
+    }
+}
+
+/// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
+/// that is looked for.
+pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
+    for pod in pods.iter_mut().filter(|pod| !is_node_local_dns(pod)) {
+        for container in &mut pod.spec.containers {
+            container.args.clear();
+        }
+    }
+}
+
+fn is_node_local_dns(pod: &Pod) -> bool {
+    // Kubespray and the upstream add-on differ in the name.
+    const NAMES: [&str; 2] = ["nodelocaldns", "node-local-dns"];
+    let label = pod.metadata.labels.get("k8s-app").map(String::as_str).unwrap_or_default();
+    NAMES.iter().any(|name| label == *name || pod.metadata.name.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gather::cluster::Container;
+
+    fn pod(name: &str, label: Option<&str>) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.name = name.to_owned();
+        pod.metadata.labels.extend(label.map(|value| ("k8s-app".to_owned(), value.to_owned())));
+        pod.spec.containers.push(Container { args: vec!["-localip".to_owned()], ..Container::default() });
+        pod
+    }
+
+    #[test]
+    fn only_node_local_dns_keeps_its_arguments() {
+        let mut pods = [
+            pod("nodelocaldns-x", None),
+            pod("node-local-dns-x", None),
+            pod("x", Some("nodelocaldns")),
+            pod("web", Some("web")),
+            pod("my-nodelocaldns", None),
+        ];
+        keep_only_needed_arguments(&mut pods);
+        let kept: Vec<bool> = pods.iter().map(|pod| !pod.spec.containers[0].args.is_empty()).collect();
+        assert_eq!(kept, [true, true, true, false, false]);
+    }
+}

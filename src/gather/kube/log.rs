@@ -1,0 +1,53 @@
+//! The last lines of a container's log.
+
+use ::kube::api::LogParams;
+use ::kube::client::Body;
+use ::kube::core::{Request, Resource as _, Status};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::time::timeout;
+
+use super::{Cluster, Right, failure, late, refusal};
+use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
+
+/// How many of the last lines are read.
+pub const LOG_LINES: i64 = 400;
+/// The most that is read of them, in bytes.
+const LOG_BYTES: i64 = 1 << 20;
+
+impl Cluster {
+    /// Reads the last [`LOG_LINES`] lines of a container's log, at most 1 MiB of them.
+    pub async fn log(&self, pod: &PodRef, container: &str, out: Sink<'_>) -> End {
+        match timeout(self.request_timeout, self.log_bytes(pod, container)).await {
+            Err(_) => End::Failed(late(&format!("no log of pod {pod}"), self.request_timeout)),
+            Ok(Err(failure)) => End::Failed(failure),
+            Ok(Ok(bytes)) => {
+                out(&bytes);
+                End::Exited(0)
+            }
+        }
+    }
+
+    async fn log_bytes(&self, pod: &PodRef, container: &str) -> Result<Vec<u8>, Failure> {
+        let right = Right { verbs: "`get`", resource: "pods/log", namespace: Some(&pod.namespace) };
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            tail_lines: Some(LOG_LINES),
+            limit_bytes: Some(LOG_BYTES),
+            ..LogParams::default()
+        };
+        let request =
+            Request::new(Pod::url_path(&(), Some(&pod.namespace))).logs(&pod.name, &params).map_err(|error| {
+                Failure::new(FailureKind::Other, format!("the log of pod {pod} can't be asked for: {error}"))
+            })?;
+        let response = self.client.send(request.map(Body::from)).await.map_err(|error| failure(&error, &right))?;
+        let code = response.status();
+        let bytes = response.into_body().collect_bytes().await.map_err(|error| failure(&error, &right))?;
+        if code.is_success() {
+            return Ok(bytes.to_vec());
+        }
+        let mut status = serde_json::from_slice::<Status>(&bytes)
+            .unwrap_or_else(|_| Status::failure(String::from_utf8_lossy(&bytes).trim(), ""));
+        status.code = code.as_u16();
+        Err(refusal(&status, &right))
+    }
+}

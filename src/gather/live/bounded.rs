@@ -1,0 +1,249 @@
+//! Commands that end on the far side as well.
+//!
+//! Closing an exec connection does not stop the command, so each runs under `timeout` where the container has it. What
+//! is recorded is the plain command. `timeout` differs: some containers lack it, and some have one that knows other
+//! options; so a failure that may be its own is not believed before the plain command was asked.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use crate::gather::kube::{Cluster, Ended, Exec};
+use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
+
+/// What the network, the API server and the kubelet may add to a command's own time.
+const GRACE: Duration = Duration::from_secs(4);
+/// A command that fails faster than this without a word may never have run.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// What GNU's `timeout` exits with when it had to end the command.
+const ENDED_BY_TIMEOUT: i32 = 124;
+/// The most that is read of one output, in bytes: several times the largest table there is.
+const LARGEST_OUTPUT: u64 = 1 << 30;
+/// How much output is held back, in bytes, until it is certain that it belongs to the answer.
+const HOLD: usize = 4096;
+
+/// How a command ended.
+pub(super) struct Outcome {
+    /// The exit code, or why there is none.
+    pub(super) end: End,
+    /// Standard error.
+    pub(super) stderr: String,
+    /// Whether the container was there, but not the program.
+    pub(super) lacks_program: bool,
+}
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        // Older runtimes report a missing program as a shell would.
+        let lacks_program = ended.lacks_program || matches!(ended.end, End::Exited(126 | 127));
+        Self { end: ended.end, stderr: ended.stderr, lacks_program }
+    }
+}
+
+/// How long a command may take, and what happens then.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    time: Duration,
+    probe: bool,
+}
+
+impl Limit {
+    /// For the agent's own commands: asked to end, then killed, and never believed. Half a table is no table.
+    pub(super) const fn dump(time: Duration) -> Self {
+        Self { time, probe: false }
+    }
+
+    /// For network tools: asked to end, which is enough for them, and BusyBox learnt to kill only lately. That a tool
+    /// was ended says something about the network, unlike an exec that was never answered: it keeps its exit code.
+    pub(super) const fn probe(time: Duration) -> Self {
+        Self { time, probe: true }
+    }
+
+    fn wrap(self, argv: &[String]) -> Vec<String> {
+        let seconds = self.time.as_secs().max(1).to_string();
+        let kill: &[&str] = if self.probe { &[] } else { &["-k", "1"] };
+        let before = std::iter::once("timeout").chain(kill.iter().copied()).chain([seconds.as_str()]);
+        before.map(str::to_owned).chain(argv.iter().cloned()).collect()
+    }
+}
+
+/// What to run, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    /// The pod.
+    pub(super) pod: &'a PodRef,
+    /// The container; none: the pod's only one.
+    pub(super) container: Option<&'a str>,
+    /// The plain command.
+    pub(super) argv: &'a [String],
+    /// How long it may take.
+    pub(super) limit: Limit,
+}
+
+/// Runs commands, and remembers which pods have no use for `timeout`.
+#[derive(Default)]
+pub(super) struct Bounded {
+    without_timeout: RefCell<HashSet<PodRef>>,
+}
+
+impl Bounded {
+    /// Runs a command in a container.
+    pub(super) async fn run(&self, cluster: &Cluster, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
+        let Task { pod, container, argv, limit } = task;
+        let exec = Exec { pod, container, argv, limit: limit.time + GRACE, most: LARGEST_OUTPUT };
+        let mut doubted = None;
+        if !self.without_timeout.borrow().contains(pod) {
+            let wrapped = limit.wrap(argv);
+            let clock = Instant::now();
+            let outcome = run(cluster, &Exec { argv: &wrapped, ..exec }, out).await;
+            let took = clock.elapsed();
+            match judge(&outcome, took, limit.time, out.is_silent()) {
+                Judgement::Late => return late(outcome, argv, limit),
+                Judgement::Doubt if out.forget() => doubted = Some(outcome),
+                Judgement::Doubt | Judgement::Answer => return outcome,
+            }
+        }
+        let outcome = run(cluster, &exec, out).await;
+        let blames_timeout =
+            |first: Outcome| outcome.end == End::Exited(0) || first.lacks_program && !outcome.lacks_program;
+        if doubted.is_some_and(blames_timeout) {
+            self.without_timeout.borrow_mut().insert(pod.clone());
+        }
+        outcome
+    }
+}
+
+async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut Held<'_>) -> Outcome {
+    cluster.exec(exec, &mut |chunk| out.take(chunk)).await.into()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Judgement {
+    /// It speaks for the command.
+    Answer,
+    /// `timeout` ended the command.
+    Late,
+    /// It may speak for `timeout` itself.
+    Doubt,
+}
+
+fn judge(outcome: &Outcome, took: Duration, limit: Duration, silent: bool) -> Judgement {
+    match outcome.end {
+        // BusyBox lets the signal's own code through.
+        End::Exited(ENDED_BY_TIMEOUT) => Judgement::Late,
+        End::Exited(137 | 143) if took >= limit => Judgement::Late,
+        End::Exited(0) => Judgement::Answer,
+        _ if outcome.lacks_program => Judgement::Doubt,
+        End::Exited(125) => Judgement::Doubt,
+        End::Exited(_) if took < AT_ONCE && silent => Judgement::Doubt,
+        End::Exited(_) | End::Failed(_) | End::NotGathered(_) => Judgement::Answer,
+    }
+}
+
+fn late(outcome: Outcome, argv: &[String], limit: Limit) -> Outcome {
+    let message = format!("`{}` did not end within {}", argv.join(" "), humantime::format_duration(limit.time));
+    if limit.probe {
+        return Outcome {
+            end: End::Exited(ENDED_BY_TIMEOUT),
+            stderr: format!("{}{message}\n", outcome.stderr),
+            lacks_program: false,
+        };
+    }
+    Outcome { end: End::Failed(Failure::new(FailureKind::Timeout, message)), ..outcome }
+}
+
+/// A sink that holds the first bytes back, so that an attempt that came to nothing can be forgotten.
+pub(super) struct Held<'a> {
+    out: Sink<'a>,
+    early: Vec<u8>,
+    released: bool,
+}
+
+impl<'a> Held<'a> {
+    /// Holds back what goes to `out`.
+    pub(super) fn new(out: Sink<'a>) -> Self {
+        Self { out, early: Vec::new(), released: false }
+    }
+
+    /// Takes some output.
+    pub(super) fn take(&mut self, chunk: &[u8]) {
+        if self.released {
+            return (self.out)(chunk);
+        }
+        self.early.extend_from_slice(chunk);
+        if self.early.len() > HOLD {
+            self.release();
+        }
+    }
+
+    /// Whether nothing came so far.
+    fn is_silent(&self) -> bool {
+        !self.released && self.early.is_empty()
+    }
+
+    /// Forgets what came so far; false where it went out already.
+    pub(super) fn forget(&mut self) -> bool {
+        self.early.clear();
+        !self.released
+    }
+
+    /// Lets everything out, now and from now on.
+    pub(super) fn release(&mut self) {
+        self.released = true;
+        if !self.early.is_empty() {
+            (self.out)(&std::mem::take(&mut self.early));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(8);
+
+    fn judged(end: End, lacks_program: bool, took_ms: u64, silent: bool) -> Judgement {
+        let outcome = Outcome { end, stderr: String::new(), lacks_program };
+        judge(&outcome, Duration::from_millis(took_ms), LIMIT, silent)
+    }
+
+    #[test]
+    fn only_what_may_be_the_wrappers_own_failure_is_doubted() {
+        assert_eq!(judged(End::Exited(0), false, 10, true), Judgement::Answer);
+        assert_eq!(judged(End::Exited(1), false, 10, true), Judgement::Doubt);
+        assert_eq!(judged(End::Exited(1), false, 10, false), Judgement::Answer);
+        assert_eq!(judged(End::Exited(1), false, 5000, true), Judgement::Answer);
+        assert_eq!(judged(End::Exited(127), true, 5000, false), Judgement::Doubt);
+        let failed = End::Failed(Failure::new(FailureKind::Forbidden, ""));
+        assert_eq!(judged(failed, false, 10, true), Judgement::Answer);
+    }
+
+    #[test]
+    fn the_end_of_patience_is_no_exit_code() {
+        assert_eq!(judged(End::Exited(124), false, 8000, true), Judgement::Late);
+        assert_eq!(judged(End::Exited(143), false, 8000, true), Judgement::Late);
+        // Killed early, by something else.
+        assert_eq!(judged(End::Exited(137), false, 3000, true), Judgement::Answer);
+    }
+
+    #[test]
+    fn held_output_can_be_forgotten_until_there_is_too_much() {
+        let mut seen = Vec::new();
+        let mut out = |chunk: &[u8]| seen.extend_from_slice(chunk);
+        let mut held = Held::new(&mut out);
+        held.take(b"noise");
+        assert!(held.forget());
+        held.take(&[b'x'; HOLD + 1]);
+        assert!(!held.forget());
+        held.take(b"y");
+        held.release();
+        assert_eq!(seen.len(), HOLD + 2);
+    }
+
+    #[test]
+    fn the_plain_command_follows_the_bound() {
+        let argv = ["cilium-dbg".to_owned(), "status".to_owned()];
+        assert_eq!(Limit::dump(LIMIT).wrap(&argv), ["timeout", "-k", "1", "8", "cilium-dbg", "status"]);
+        assert_eq!(Limit::probe(LIMIT).wrap(&argv), ["timeout", "8", "cilium-dbg", "status"]);
+    }
+}

@@ -1,0 +1,93 @@
+//! The agent's commands, and what older and newer agents call them.
+
+use super::bounded::Outcome;
+use crate::gather::{End, Evidence};
+
+/// How one agent wants to be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// Up to 1.14 the program was called `cilium`.
+    old_name: bool,
+    /// `global` belonged to tables per endpoint, which are gone; newer agents may refuse the word (cilium#43147).
+    no_global: bool,
+}
+
+impl Dialect {
+    /// The plain command.
+    pub(super) fn argv(self, evidence: Evidence) -> Vec<String> {
+        let words: &[&str] = match evidence {
+            Evidence::AttachedPrograms => return to_owned(&["bpftool", "net", "show"]),
+            Evidence::CtList if self.no_global => &["bpf", "ct", "list"],
+            Evidence::CtList => &["bpf", "ct", "list", "global"],
+            Evidence::ServiceList => &["service", "list"],
+            Evidence::LbList => &["bpf", "lb", "list"],
+            Evidence::DropMetrics => &["bpf", "metrics", "list"],
+            Evidence::NatList => &["bpf", "nat", "list"],
+            Evidence::AgentStatus
+            | Evidence::HostPing
+            | Evidence::PodEgress
+            | Evidence::PodEgressAddress
+            | Evidence::PodDns
+            | Evidence::AgentLog => &["status", "--verbose"],
+        };
+        let program = if self.old_name { "cilium" } else { "cilium-dbg" };
+        std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect()
+    }
+
+    /// The dialect to try next, where this outcome says that the agent did not understand.
+    pub(super) fn after(self, evidence: Evidence, outcome: &Outcome) -> Option<Self> {
+        if outcome.lacks_program && !self.old_name && evidence != Evidence::AttachedPrograms {
+            return Some(Self { old_name: true, ..self });
+        }
+        let failed = matches!(outcome.end, End::Exited(code) if code != 0);
+        if failed && evidence == Evidence::CtList && !self.no_global && refuses_an_argument(&outcome.stderr) {
+            return Some(Self { no_global: true, ..self });
+        }
+        None
+    }
+}
+
+/// The agent's command line has no exit code of its own for this; these are its library's words.
+fn refuses_an_argument(stderr: &str) -> bool {
+    let words = ["invalid argument", "unknown command", "unknown argument", "accepts", "too many arg"];
+    let lower = stderr.to_lowercase();
+    words.iter().any(|word| lower.contains(word))
+}
+
+fn to_owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gather::{Failure, FailureKind};
+
+    fn outcome(end: End, stderr: &str, lacks_program: bool) -> Outcome {
+        Outcome { end, stderr: stderr.to_owned(), lacks_program }
+    }
+
+    #[test]
+    fn an_older_agent_is_asked_by_its_older_name() {
+        let missing = outcome(End::Failed(Failure::new(FailureKind::NotFound, "")), "", true);
+        let old = Dialect::default().after(Evidence::ServiceList, &missing).unwrap();
+        assert_eq!(old.argv(Evidence::ServiceList), ["cilium", "service", "list"]);
+        assert_eq!(old.after(Evidence::ServiceList, &missing), None);
+        assert_eq!(Dialect::default().after(Evidence::AttachedPrograms, &missing), None);
+    }
+
+    #[test]
+    fn an_agent_that_refuses_global_is_asked_without() {
+        let refused =
+            outcome(End::Exited(1), "Error: unknown command \"global\" for \"cilium-dbg bpf ct list\"\n", false);
+        let new = Dialect::default().after(Evidence::CtList, &refused).unwrap();
+        assert_eq!(new.argv(Evidence::CtList), ["cilium-dbg", "bpf", "ct", "list"]);
+        assert_eq!(Dialect::default().after(Evidence::NatList, &refused), None);
+    }
+
+    #[test]
+    fn any_other_failure_is_an_answer() {
+        let failed = outcome(End::Exited(1), "Unable to open map: permission denied\n", false);
+        assert_eq!(Dialect::default().after(Evidence::CtList, &failed), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! What to do about a verdict: the exact command, what it may cost, and how to see whether it worked.
+
+use crate::rules::case::Case;
+use crate::rules::verdict::{Affected, Code, Kind, Remediation, Risk, RiskLevel, Verdict};
+
+/// The remedy of a stale node; none for any other verdict.
+///
+/// `risks` are known faults that a restart of this version can start, as sentences.
+#[must_use]
+pub fn remedy(case: &Case, verdict: &Verdict, risks: Vec<String>) -> Option<Remediation> {
+    if verdict.kind != Kind::Stale {
+        return None;
+    }
+    let agent = case.agent()?;
+    let context = case.context.as_deref().map_or(String::new(), |c| format!(" --context={}", quoted(c)));
+    let (pod, namespace) = (quoted(&agent.pod.name), quoted(&agent.pod.namespace));
+    let node = quoted(&case.around.node);
+    Some(Remediation {
+        commands: vec![format!("kubectl{context} delete pod {pod} -n {namespace}")],
+        verify: vec![
+            format!("kubectl{context} get pods -n {namespace} -l k8s-app=cilium --field-selector spec.nodeName={node}"),
+            format!("staledp diagnose{context} --node {node}"),
+        ],
+        risk: risk(case, risks),
+    })
+}
+
+/// The gentler remedy for a single pod that is cut off: to be tried first.
+#[must_use]
+pub fn gentler(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<String> {
+    match affected {
+        [one] if verdict.code == Code::StaleSelective && !one.namespace.is_empty() => {
+            let context = case.context.as_deref().map_or(String::new(), |c| format!(" --context={}", quoted(c)));
+            Some(format!(
+                "Only one pod is cut off: restart that pod first, and the Cilium pod only if that does not help: \
+                 kubectl{context} delete pod {} -n {}",
+                quoted(&one.pod),
+                quoted(&one.namespace)
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn risk(case: &Case, risks: Vec<String>) -> Risk {
+    let mut because = risks;
+    let mut level = if because.is_empty() { RiskLevel::Low } else { RiskLevel::Medium };
+    if case.agent().is_some_and(|agent| agent.restarts >= 5) {
+        level = level.max(RiskLevel::Medium);
+        because.push("this agent was restarted several times already: a further restart may not last".to_owned());
+    }
+    let here = case.around.names.iter().filter(|(ip, _)| case.around.roles.is_cluster_dns(**ip));
+    let here =
+        here.filter(|(ip, _)| case.around.roles.of(**ip) == crate::cilium::conntrack::roles::Role::LocalPod).count();
+    if here > 0 {
+        level = level.max(RiskLevel::Medium);
+        because.push("cluster DNS runs on this node: its clients elsewhere may notice the restart".to_owned());
+    }
+    because.push("while the agent restarts, new pods wait and DNS through its proxy (L7 policies) pauses".to_owned());
+    Risk { level, because }
+}
+
+/// A word as a shell takes it: quoted only where it must be.
+fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b'@' | b'+' | b',');
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_only_where_it_must_be() {
+        assert_eq!(quoted("grigri"), "grigri");
+        assert_eq!(quoted("arn:aws:eks:eu-west-1:1:cluster/a"), "arn:aws:eks:eu-west-1:1:cluster/a");
+        assert_eq!(quoted("a b; rm -rf ~"), "'a b; rm -rf ~'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,168 @@
+//! The witnesses: independent groups of flows, and who speaks for the host.
+
+use crate::checks::dns_conntrack::{DEAD_PERCENT, is_dead};
+use crate::checks::external_conntrack::world;
+use crate::checks::{CheckId, Status};
+use crate::cilium::conntrack::picture::{Counts, Group};
+use crate::rules::case::Case;
+use crate::rules::verdict::Because;
+
+/// A group other than DNS needs this many flows to be called dead.
+const FEW: u32 = 3;
+
+/// How a group of flows does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Mostly answered.
+    Alive,
+    /// Hardly ever answered.
+    Dead,
+    /// Neither.
+    Mixed,
+    /// Too few flows to tell.
+    Unseen,
+}
+
+/// How these flows do, where at least `least` of them must tell something.
+#[must_use]
+pub const fn life(counts: &Counts, least: u32) -> Life {
+    let (dead, decided) = (counts.dead(), counts.decided());
+    if decided < least {
+        Life::Unseen
+    } else if dead * 100 >= decided * DEAD_PERCENT {
+        Life::Dead
+    } else if dead * 2 <= decided {
+        Life::Alive
+    } else {
+        Life::Mixed
+    }
+}
+
+/// How a group other than DNS does. None without a dump.
+#[must_use]
+pub fn group_life(case: &Case, group: Group) -> Life {
+    case.picture().map_or(Life::Unseen, |picture| life(picture.group(group), FEW))
+}
+
+/// The same, where long-lived connections count although no packet passed lately: a weaker word for "alive".
+#[must_use]
+pub fn life_with_idle(case: &Case, group: Group) -> Life {
+    let mut counts = case.picture().map_or_else(Counts::default, |picture| *picture.group(group));
+    counts.answered += counts.idle;
+    life(&counts, FEW)
+}
+
+/// How the world does, TCP and UDP together. One far end that is down is not the world.
+#[must_use]
+pub fn world_life(case: &Case) -> Life {
+    let Some(picture) = case.picture() else {
+        return Life::Unseen;
+    };
+    let counts = world(picture);
+    match life(&counts, FEW) {
+        Life::Dead if counts.dead_peers < 2 => Life::Mixed,
+        other => other,
+    }
+}
+
+/// How node-local DNS does, by the dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsLife {
+    /// Ten flows or more, hardly any of them answered, from more than one pod.
+    Dead,
+    /// The same, but all from one pod.
+    DeadForOne,
+    /// Enough flows, mostly answered.
+    Alive,
+    /// Enough flows, neither.
+    Mixed,
+    /// Fewer than ten, and none of them answered.
+    FewDead,
+    /// Fewer than ten.
+    Few,
+    /// No dump.
+    Unknown,
+}
+
+/// How node-local DNS does, by the dump.
+#[must_use]
+pub fn dns_life(case: &Case) -> DnsLife {
+    let Some(picture) = case.picture() else {
+        return DnsLife::Unknown;
+    };
+    let counts = picture.group(Group::NodeLocalDns);
+    let sources = picture.endpoints.iter().filter(|e| e.group(Group::NodeLocalDns).dead() > 0).count();
+    if is_dead(counts) {
+        return if sources >= 2 { DnsLife::Dead } else { DnsLife::DeadForOne };
+    }
+    match life(counts, crate::checks::dns_conntrack::HANDFUL) {
+        Life::Alive if counts.dead() * 5 <= counts.decided() => DnsLife::Alive,
+        Life::Unseen if counts.dead() > 0 && counts.answered == 0 => DnsLife::FewDead,
+        Life::Unseen => DnsLife::Few,
+        _ => DnsLife::Mixed,
+    }
+}
+
+/// Groups beside DNS that are dead, each a witness for a dead datapath.
+#[must_use]
+pub fn dead_groups(case: &Case) -> Vec<Because> {
+    let mut dead = Vec::new();
+    if case.egress.by_address == Some(false) {
+        dead.push(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    }
+    if world_life(case) == Life::Dead
+        && let Some(picture) = case.picture()
+    {
+        let counts = world(picture);
+        let says = format!(
+            "pods to the world: {} of {} live flows get no answer, from {} different far ends",
+            counts.dead(),
+            counts.decided(),
+            counts.dead_peers
+        );
+        dead.push(Because::check(CheckId::ExternalConntrack, says));
+    }
+    for group in [Group::PodToHost, Group::HostToPod] {
+        if group_life(case, group) == Life::Dead
+            && let Some(says) = case.quote(group)
+        {
+            dead.push(Because::evidence("ct-list", says));
+        }
+    }
+    dead
+}
+
+/// Who speaks for the host's own network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostWitness {
+    /// It answers for itself: SSH, or the agent's container.
+    Fine,
+    /// Only the dump: answered flows across nodes and of the host's own. Weaker.
+    FineByDump,
+    /// It does not reach the outside.
+    Down,
+    /// Nobody.
+    Nobody,
+}
+
+/// Who speaks for the host's own network.
+#[must_use]
+pub fn host(case: &Case) -> HostWitness {
+    match case.host.status {
+        Status::Pass | Status::Warn => HostWitness::Fine,
+        Status::Fail => HostWitness::Down,
+        Status::Unknown | Status::NotApplicable => {
+            let speaks = |groups: &[Group]| {
+                let lives: Vec<Life> = groups.iter().map(|group| life_with_idle(case, *group)).collect();
+                lives.contains(&Life::Alive) && !lives.contains(&Life::Dead)
+            };
+            // What pods send across nodes says more than what comes in: an uplink that is gone may still receive.
+            let across = [Group::PodToRemotePod, Group::PodToOtherHost, Group::PodToGone, Group::RemoteToPod];
+            if speaks(&across) && speaks(&[Group::HostToWorld, Group::HostToCluster]) {
+                HostWitness::FineByDump
+            } else {
+                HostWitness::Nobody
+            }
+        }
+    }
+}
