@@ -1,0 +1,192 @@
+//! Properties of the parsers: whatever the bytes, the pieces they come in, or their order, nothing panics and the figures
+//! stay what they are; and what is printed is read back.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use staledp::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol};
+use staledp::cilium::conntrack::picture::{Group, Lens, Pass, Picture};
+use staledp::cilium::conntrack::roles::{Range, Role, Roles};
+use staledp::cilium::{agent_log, drops, lb, nat, programs, services, status};
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Which fields a release prints.
+#[derive(Clone, Copy, Debug)]
+enum Era {
+    /// Up to 1.15: a counter a direction.
+    Split,
+    /// 1.16 to 1.20: one counter.
+    Total,
+    /// After 1.20: none.
+    Absent,
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<[u8; 4]>().prop_map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
+        (1_u8..9).prop_map(|pod| IpAddr::from([10, 42, 1, pod])),
+        Just(IpAddr::from([169, 254, 25, 10])),
+        any::<[u16; 8]>().prop_map(|parts| IpAddr::V6(Ipv6Addr::from(parts))),
+    ]
+}
+
+/// An entry, and the line that a release of some era prints for it.
+fn printed() -> impl Strategy<Value = (Entry, String)> {
+    let protocol =
+        prop_oneof![Just(("TCP", Protocol::Tcp)), Just(("UDP", Protocol::Udp)), Just(("ICMP", Protocol::Icmp))];
+    let direction = prop_oneof![Just(Direction::In), Just(Direction::Out), Just(Direction::Service)];
+    let era = prop_oneof![Just(Era::Split), Just(Era::Total), Just(Era::Absent)];
+    let sides = (address(), prop_oneof![any::<u16>(), Just(53)], address(), prop_oneof![any::<u16>(), Just(53)]);
+    let times = (1_000_000_u32..1_000_200, 999_900_u32..1_000_000, prop_oneof![Just(0), 999_900_u32..1_000_000]);
+    let flags = (any::<u8>(), any::<u8>(), any::<u32>());
+    let rest = (any::<u16>(), any::<u16>(), any::<bool>(), proptest::option::of(-9_000_i64..9_000));
+    (protocol, direction, era, sides, times, flags, rest).prop_map(
+        |((name, protocol), direction, era, (ip, port, to, to_port), (expires, last_tx, last_rx), flags, rest)| {
+            use staledp::cilium::conntrack::entry::Side;
+            let (rx_flags, tx_flags, identity) = flags;
+            let (rx, tx, related, remaining) = rest;
+            let packets = match era {
+                Era::Split => Packets::Split { rx: rx.into(), tx: tx.into() },
+                Era::Total => Packets::Total(rx.into()),
+                Era::Absent => Packets::Absent,
+            };
+            let initiator = Side { ip, port };
+            let responder = Side { ip: to, port: to_port };
+            let entry = Entry {
+                protocol,
+                direction,
+                initiator,
+                responder,
+                related,
+                expires,
+                remaining,
+                last_rx,
+                last_tx,
+                rx_flags,
+                tx_flags,
+                packets,
+                identity,
+            };
+            // Up to 1.14 a service entry is printed the wrong way round.
+            let old_service = direction == Direction::Service && matches!(era, Era::Split);
+            let (word, left, right) = match direction {
+                Direction::In => ("IN", initiator, responder),
+                Direction::Out => ("OUT", initiator, responder),
+                Direction::Service if old_service => ("OUT", responder, initiator),
+                Direction::Service => ("SVC", initiator, responder),
+            };
+            let marks = [if related { "related " } else { "" }, if old_service { "service " } else { "" }].concat();
+            let left_s = remaining.map_or(String::new(), |left| format!(" (remaining: {left} sec(s))"));
+            let (rx_part, tx_part) = match era {
+                Era::Split => (format!(" RxPackets={rx} RxBytes=9"), format!(" TxPackets={tx} TxBytes=9")),
+                Era::Total => (format!(" Packets={rx} Bytes=9"), String::new()),
+                Era::Absent => (String::new(), String::new()),
+            };
+            let line = format!(
+                "{name} {word} {}:{} -> {}:{} {marks}expires={expires}{left_s}{rx_part} RxFlagsSeen=0x{rx_flags:02x} \
+                 LastRxReport={last_rx}{tx_part} TxFlagsSeen=0x{tx_flags:02x} LastTxReport={last_tx} Flags=0x0010 \
+                 [ SeenNonSyn ] RevNAT=7 SourceSecurityID={identity} IfIndex=0 ",
+                left.ip, left.port, right.ip, right.port
+            );
+            (entry, line)
+        },
+    )
+}
+
+fn lens() -> Lens {
+    let mut roles = Roles::new(true);
+    roles.name([169, 254, 25, 10].into(), Role::NodeLocalDns);
+    roles.name_range("10.42.1.0/24".parse().expect("a range"), Range::LocalPods);
+    (1..9).for_each(|pod| roles.name([10, 42, 1, pod].into(), Role::LocalPod));
+    let external = vec!["8.0.0.0/8".parse().expect("a prefix")];
+    Lens { roles, external, probe_sources: vec![[10, 42, 1, 1].into()], probe_target: [1, 1, 1, 1].into() }
+}
+
+/// Every figure of a dump that came in these pieces.
+fn figures<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let lens = lens();
+    let mut pass = Pass::new(&lens);
+    pieces.into_iter().for_each(|piece| pass.feed(piece));
+    shown(&pass.finish(true))
+}
+
+fn shown(picture: &Picture) -> String {
+    let groups: Vec<_> = Group::ALL.iter().map(|group| *picture.group(*group)).collect();
+    let Picture { entries, unparsed, remarks, now, counters, runbook, maps, .. } = picture;
+    format!("{entries} {unparsed} {remarks} {now} {counters:?} {runbook:?} {maps:?} {groups:?}")
+}
+
+/// The lines as one text.
+fn dump(lines: &[(Entry, String)]) -> String {
+    lines.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect()
+}
+
+/// A line with a few bytes taken out, doubled or overwritten.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    (printed(), any::<prop::sample::Index>(), 0_usize..12, any::<Vec<u8>>()).prop_map(|((_, line), at, len, with)| {
+        let mut bytes = line.into_bytes();
+        let at = at.index(bytes.len());
+        let end = (at + len).min(bytes.len());
+        bytes.splice(at..end, with);
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn what_is_printed_is_read_back((entry, line) in printed()) {
+        prop_assert_eq!(Entry::parse(line.as_bytes()), Some(entry), "{}", line);
+    }
+
+    #[test]
+    fn no_bytes_make_a_parser_panic(bytes in any::<Vec<u8>>(), line in damaged()) {
+        for input in [&bytes, &line] {
+            let text = String::from_utf8_lossy(input);
+            let _ = Entry::parse(input);
+            let _ = figures([input.as_slice()]);
+            let _ = services::parse(&text);
+            let _ = lb::parse(&text);
+            let _ = status::parse(&text);
+            let _ = programs::parse(&text).duplicates();
+            let _ = drops::parse(&text).of("denied");
+            let _ = agent_log::parse(&text);
+            nat::NatRows::default().line(input);
+        }
+    }
+
+    #[test]
+    fn any_split_gives_the_same_figures(
+        lines in proptest::collection::vec(printed(), 1..60),
+        noise in any::<Vec<u8>>(),
+        piece in 1_usize..400,
+    ) {
+        let mut dump: Vec<u8> = lines.iter().flat_map(|(_, line)| [line.as_bytes(), b"\n"].concat()).collect();
+        dump.extend(noise);
+        prop_assert_eq!(figures(dump.chunks(piece)), figures([dump.as_slice()]));
+    }
+
+    #[test]
+    fn the_order_of_lines_changes_no_figure(lines in proptest::collection::vec(printed(), 1..60).prop_shuffle()) {
+        let mut sorted = lines.clone();
+        sorted.sort_by(|a, b| a.1.cmp(&b.1));
+        let (one, other) = (dump(&lines), dump(&sorted));
+        prop_assert_eq!(figures([one.as_bytes()]), figures([other.as_bytes()]));
+    }
+
+    #[test]
+    fn a_cut_never_counts_more(lines in proptest::collection::vec(printed(), 1..30), at in any::<prop::sample::Index>()) {
+        let dump = dump(&lines);
+        let cut = at.index(dump.len());
+        let lens = lens();
+        let mut pass = Pass::new(&lens);
+        pass.feed(&dump.as_bytes()[..cut]);
+        let complete = dump[..cut].matches('\n').count();
+        prop_assert_eq!(pass.finish(false).entries, complete as u64, "the line that was cut is not counted");
+    }
+}
