@@ -1,0 +1,16 @@
+//! A cluster to run the program against: a test API server in this process, on the loopback address, and a runner for
+//! the real binary.
+//!
+//! [`world::World`] says what the cluster holds and how it misbehaves, [`api::ApiServer`] serves it, [`bundle`] turns
+//! a saved bundle into a world, [`scenes`] writes small bundles, and [`run`] runs the program under a deadline.
+//! How each answer looks was taken from captures of real API servers (Kubernetes 1.36 and 1.20).
+
+pub(crate) mod api;
+pub(crate) mod bundle;
+pub(crate) mod client;
+pub(crate) mod exec;
+pub(crate) mod http;
+pub(crate) mod lists;
+pub(crate) mod run;
+pub(crate) mod scenes;
+pub(crate) mod world;
