@@ -1,0 +1,160 @@
+//! Every folder of `fixtures/` is a test: the real binary on its bundle, compared with what a person approved.
+//!
+//! `STALEDP_BLESS=1 cargo test --test fixtures` writes what comes out instead of comparing it.
+//! `cargo test --test fixtures -- --ignored write_fixtures` writes the bundles again from the scenario data.
+
+#[path = "support/scenario/mod.rs"]
+#[allow(dead_code, reason = "shared with other test crates, and none of them uses all of it")]
+mod scenario;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use scenario::incidents::{self, Fixture};
+use scenario::{bundle, run};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The folders with a bundle, in order.
+fn cases() -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = fs::read_dir(root())
+        .expect("fixtures/ can be read")
+        .map(|entry| entry.expect("fixtures/ can be listed").path())
+        .filter(|path| path.join("bundle").is_dir())
+        .collect();
+    out.sort();
+    out
+}
+
+/// A report without what is different in every run: when, by which version, from where.
+fn normal_json(text: &str) -> String {
+    let mut report: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("not JSON: {e}\n{text}"));
+    report["generated_at"] = Value::from("(when)");
+    report["tool"]["version"] = Value::from("(version)");
+    report["source"]["path"] = Value::from("(path)");
+    let mut out = serde_json::to_string_pretty(&report).expect("a Value is JSON");
+    out.push('\n');
+    out
+}
+
+/// A table without the same; the moment stands in its first paragraph, and all moments are equally long.
+fn normal_text(text: &str) -> String {
+    let (head, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    let moment = |word: &str| word.len() == 20 && word.starts_with("20") && word.ends_with('Z');
+    let head = head.split_inclusive(['\n', ' ']).map(|word| {
+        let bare = word.trim_end();
+        if moment(bare) { word.replace(bare, "(when)") } else { word.to_owned() }
+    });
+    let head: String = head.collect();
+    format!("{head}\n\n{rest}").replace(concat!("staledp ", env!("CARGO_PKG_VERSION")), "staledp (version)")
+}
+
+/// Compares, or blesses; says what differs.
+fn settle(file: &Path, got: &str) -> Result<(), String> {
+    if std::env::var_os("STALEDP_BLESS").is_some_and(|v| v == "1") {
+        return fs::write(file, got).map_err(|e| format!("cannot write {}: {e}", file.display()));
+    }
+    let name = file.strip_prefix(root()).unwrap_or(file).display();
+    let Ok(right) = fs::read_to_string(file) else {
+        return Err(format!("{name} is not there; look at what comes out, then run with STALEDP_BLESS=1"));
+    };
+    if right == got {
+        return Ok(());
+    }
+    let at = right.lines().zip(got.lines()).position(|(a, b)| a != b);
+    let at = at.unwrap_or_else(|| right.lines().count().min(got.lines().count()));
+    let line = |text: &str| text.lines().nth(at).unwrap_or("(end)").to_owned();
+    Err(format!("{name}, line {}:\n    approved: {}\n    came out: {}", at + 1, line(&right), line(got)))
+}
+
+#[test]
+fn every_fixture_comes_out_as_approved() {
+    let cases = cases();
+    assert!(cases.len() >= 3, "the incidents' folders are there");
+    let mut failures = Vec::new();
+    for case in cases {
+        // From inside the folder: a path of this machine would fold the lines elsewhere.
+        let json = run::program(&case, &["diagnose", "--from", "bundle", "-o", "json"]);
+        let table = run::program(&case, &["diagnose", "--from", "bundle", "--color", "never"]);
+        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if json.status.code() != table.status.code() {
+            failures.push(format!("{name}: exit {:?} for json, {:?} for table", json.status, table.status));
+        }
+        if json.stdout.is_empty() {
+            let stderr = String::from_utf8_lossy(&json.stderr);
+            failures.push(format!("{name}: no report came, {}: {stderr}", json.status));
+            continue;
+        }
+        let text = String::from_utf8_lossy(&json.stdout);
+        failures.extend(settle(&case.join("expected.json"), &normal_json(&text)).err());
+        let text = String::from_utf8_lossy(&table.stdout);
+        failures.extend(settle(&case.join("expected.txt"), &normal_text(&text)).err());
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn approved_reports_say_what_the_documents_ask_for() {
+    // A bless run approves whatever comes out; this does not.
+    let mut failures = Vec::new();
+    for fixture in incidents::fixtures() {
+        let scenario = &fixture.scenario;
+        let bundle = root().join(&scenario.name).join("bundle");
+        let judged = run::judge_dir(&bundle, &scenario.args);
+        failures.extend(run::complaints(scenario, &judged).into_iter().map(|c| format!("{}: {c}", scenario.name)));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn fixtures_are_what_the_scenarios_say() {
+    for fixture in incidents::fixtures() {
+        let dir = root().join(&fixture.scenario.name).join("bundle");
+        for (path, bytes) in bundle::compress_large(bundle::files(&fixture.scenario)) {
+            let there = fs::read(dir.join(&path)).unwrap_or_default();
+            assert!(
+                there == bytes,
+                "{}/{path} differs from its scenario: write the fixtures again",
+                fixture.scenario.name
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "writes into the repository: run it by name when scenarios have changed"]
+fn write_fixtures() {
+    for fixture in incidents::fixtures() {
+        let dir = root().join(&fixture.scenario.name);
+        let bundle_dir = dir.join("bundle");
+        if bundle_dir.exists() {
+            fs::remove_dir_all(&bundle_dir).expect("an old bundle can be removed");
+        }
+        bundle::write(&bundle::compress_large(bundle::files(&fixture.scenario)), &bundle_dir)
+            .expect("a bundle can be written");
+        fs::write(dir.join("README.md"), readme(&fixture)).expect("a README can be written");
+    }
+}
+
+/// The README of a fixture.
+fn readme(fixture: &Fixture) -> String {
+    let scenario = &fixture.scenario;
+    let verdicts: Vec<String> =
+        scenario.nodes.iter().map(|n| format!("- `{}`: `{}`", n.name, n.expect.codes.join("` or `"))).collect();
+    format!(
+        "# {}\n\n{}\n\n## What happened\n\n{}\n\n## What the bundle shows\n\n{}\n\n## What must come out\n\n{}\n\n{}\n\nExit \
+         code: {}.\n\nWritten for the project in the true format: names are realistic, the data is invented. Made by \
+         `tests/support/scenario`, so change it there.\n",
+        scenario.name,
+        scenario.about,
+        fixture.happened,
+        fixture.shows,
+        fixture.must,
+        verdicts.join("\n"),
+        scenario.exit.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    )
+}
