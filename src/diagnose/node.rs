@@ -1,0 +1,280 @@
+//! One node: gather, check, and ask for more where that could change what is said.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Observer;
+use crate::checks::dns_conntrack::{self, Dump};
+use crate::checks::pod_egress::{self, ProbeRaw};
+use crate::checks::surroundings::{Agent, Surroundings};
+use crate::checks::{CheckId, Finding, dns_backends, external_conntrack, host_ping};
+use crate::cilium::conntrack::picture::{Lens, Pass};
+use crate::cilium::conntrack::roles::Role;
+use crate::cilium::lines::Lines;
+use crate::cilium::{agent_log, drops, lb, nat, programs, status};
+use crate::gather::cluster::Inventory;
+use crate::gather::probes::choose;
+use crate::gather::{Answer, End, Evidence, Failure, FailureKind, PodRef, Probe, Question, Raw, Source};
+use crate::report::Check;
+use crate::rules;
+use crate::rules::case::{Beyond, Case, Further};
+use crate::rules::verdict::Kind;
+use crate::settings::{Questions, Settings};
+
+/// Looks at one node.
+pub(super) struct Looker<'a, S, O> {
+    pub(super) source: &'a S,
+    pub(super) inventory: &'a Inventory,
+    pub(super) settings: &'a Settings,
+    pub(super) observer: &'a O,
+    pub(super) node: &'a str,
+}
+
+impl<S: Source, O: Observer> Looker<'_, S, O> {
+    /// Runs the five checks in order.
+    pub(super) async fn look(&self) -> (Case, Vec<Check>) {
+        let questions = &self.settings.questions;
+        let mut around = Surroundings::of(self.node, self.inventory, questions);
+        let deadline = Deadline::new(self.settings.timeout);
+        let agent = match &around.agent {
+            Agent::Running(agent) => Some(agent.pod.clone()),
+            Agent::Unknown(_) | Agent::NotRunning { .. } => None,
+        };
+
+        self.observer.step(self.node, "ping from the host");
+        let host = host_ping::judge(
+            &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
+            questions.ping_target,
+        );
+
+        self.observer.step(self.node, "probes from a pod");
+        let probes = self.probes(agent.as_ref(), &deadline).await;
+        let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.inventory));
+        let egress = pod_egress::judge(&probes, nobody);
+        learn_dns_address(&mut around, &egress, questions);
+
+        self.observer.step(self.node, "reading the conntrack table");
+        let lens = self.lens(&around, &probes);
+        let (answer, dump) = self.dump(&lens, agent.as_ref(), &deadline).await;
+
+        self.observer.step(self.node, "reading the service table");
+        let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
+        let backends = dns_backends::judge(&raw, &around);
+
+        let dns = dns_conntrack::judge(&dump, &around, answer.duration_ms);
+        let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
+        let checks = vec![
+            shown(CheckId::HostPing, &host),
+            shown(CheckId::PodEgress, &egress.finding),
+            shown(CheckId::DnsConntrack, &dns),
+            shown(CheckId::ExternalConntrack, &external),
+            shown(CheckId::DnsBackends, &backends.finding),
+        ];
+        let mut case = Case {
+            context: self.inventory.origin.context.clone(),
+            taken_at: answer.started_at.clone().or_else(|| self.inventory.origin.captured_at.clone()),
+            around,
+            host,
+            egress,
+            dump,
+            backends,
+            beyond: Beyond::none("a healthy node is not asked for it"),
+        };
+        // Further evidence costs calls: it is asked for where it could change what is said.
+        if self.source.is_saved() || rules::judge(&case).verdict.kind != Kind::Healthy {
+            self.observer.step(self.node, "further evidence");
+            case.beyond = self.beyond(agent.as_ref(), &deadline).await;
+        }
+        (case, checks)
+    }
+
+    /// Asks for something small, within what is left of the node's time.
+    async fn small(
+        &self,
+        evidence: Evidence,
+        agent: Option<&PodRef>,
+        probe: Option<Probe<'_>>,
+        deadline: &Deadline,
+    ) -> Raw {
+        let question = Question { node: self.node, evidence, agent, probe };
+        let raw = match tokio::time::timeout(deadline.left(), self.source.ask_small(&question)).await {
+            Ok(raw) => raw,
+            Err(_) => Raw { answer: deadline.passed(evidence), stdout: Vec::new() },
+        };
+        tracing::debug!(node = self.node, %evidence, end = ?raw.answer.end, bytes = raw.stdout.len(), "asked");
+        raw
+    }
+
+    /// Up to three pods are tried until one has a tool to probe with.
+    async fn probes(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Vec<ProbeRaw> {
+        let pods = self.source.probe_pods(self.node, self.inventory);
+        let mut probes = Vec::new();
+        for (index, pod) in pods.iter().enumerate() {
+            let probe = Some(Probe { slot: index + 1, pod });
+            let by_name = self.small(Evidence::PodEgress, agent, probe, deadline).await;
+            let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline).await;
+            let dns = self.small(Evidence::PodDns, agent, probe, deadline).await;
+            let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());
+            let raw = ProbeRaw { pod, by_name, by_address, dns };
+            let told = pod_egress::judge(std::slice::from_ref(&raw), None);
+            probes.push(raw);
+            // What was saved is read whole.
+            if !self.source.is_saved() && (told.by_name.is_some() || told.by_address.is_some()) {
+                break;
+            }
+        }
+        probes
+    }
+
+    fn lens(&self, around: &Surroundings, probes: &[ProbeRaw]) -> Lens {
+        let asked =
+            |ip: &&std::net::IpAddr| around.names.get(ip).is_some_and(|pod| probes.iter().any(|p| p.pod == *pod));
+        Lens {
+            roles: around.roles.clone(),
+            external: self.settings.questions.external.clone(),
+            probe_sources: around.names.keys().filter(asked).copied().collect(),
+            probe_target: self.settings.questions.ping_target,
+        }
+    }
+
+    /// The dump is fetched once and read as it comes.
+    async fn dump(&self, lens: &Lens, agent: Option<&PodRef>, deadline: &Deadline) -> (Answer, Dump) {
+        let question = Question { node: self.node, evidence: Evidence::CtList, agent, probe: None };
+        let mut pass = Pass::new(lens);
+        let mut bytes = 0;
+        let mut feed = |chunk: &[u8]| {
+            bytes += chunk.len();
+            pass.feed(chunk);
+        };
+        let asked = tokio::time::timeout(deadline.left(), self.source.ask(&question, &mut feed)).await;
+        let answer = asked.unwrap_or_else(|_| deadline.passed(Evidence::CtList));
+        tracing::debug!(node = self.node, evidence = %Evidence::CtList, end = ?answer.end, bytes, "asked");
+        let picture = pass.finish(answer.end == End::Exited(0));
+        let dump = Dump::sort(&answer.end, &answer.stderr, picture);
+        (answer, dump)
+    }
+
+    async fn beyond(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Beyond {
+        Beyond {
+            lb: self.further(Evidence::LbList, agent, deadline, |t| Some(lb::parse(t)).filter(|l| l.header)).await,
+            status: self.further(Evidence::AgentStatus, agent, deadline, |t| status::parse(t).ok()).await,
+            drops: self
+                .further(Evidence::DropMetrics, agent, deadline, |t| Some(drops::parse(t)).filter(|d| d.recognized))
+                .await,
+            nat: self.nat(agent, deadline).await,
+            programs: self
+                .further(Evidence::AttachedPrograms, agent, deadline, |t| {
+                    Some(programs::parse(t)).filter(|p| p.recognized)
+                })
+                .await,
+            log: self
+                .further(Evidence::AgentLog, agent, deadline, |t| Some(agent_log::parse(t)).filter(|l| l.lines > 0))
+                .await,
+        }
+    }
+
+    async fn further<T>(
+        &self,
+        evidence: Evidence,
+        agent: Option<&PodRef>,
+        deadline: &Deadline,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Further<T> {
+        let raw = self.small(evidence, agent, None, deadline).await;
+        match not_clean(&raw.answer) {
+            Some(why) => Further::NotLooked(why),
+            None => match parse(&String::from_utf8_lossy(&raw.stdout)) {
+                Some(value) => Further::Seen(value),
+                None => Further::NotLooked("its output is of no known form".to_owned()),
+            },
+        }
+    }
+
+    /// The NAT table may be as long as the conntrack table, so it is counted as it comes.
+    async fn nat(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Further<nat::NatRows> {
+        let question = Question { node: self.node, evidence: Evidence::NatList, agent, probe: None };
+        let (mut lines, mut rows) = (Lines::new(), nat::NatRows::default());
+        let mut feed = |chunk: &[u8]| lines.feed(chunk, |line| rows.line(line));
+        let asked = tokio::time::timeout(deadline.left(), self.source.ask(&question, &mut feed)).await;
+        let answer = asked.unwrap_or_else(|_| deadline.passed(Evidence::NatList));
+        match not_clean(&answer) {
+            Some(why) => Further::NotLooked(why),
+            None => Further::Seen(rows),
+        }
+    }
+}
+
+/// Why an answer is not to be read as further evidence.
+fn not_clean(answer: &Answer) -> Option<String> {
+    match &answer.end {
+        End::Exited(0) => None,
+        End::Exited(code) => Some(format!("it ended with exit code {code}")),
+        End::Failed(failure) => Some(failure.message.clone()),
+        End::NotGathered(why) => Some(why.clone()),
+    }
+}
+
+/// The time that one node may take.
+struct Deadline {
+    at: tokio::time::Instant,
+    whole: Duration,
+}
+
+impl Deadline {
+    fn new(whole: Duration) -> Self {
+        Self { at: tokio::time::Instant::now() + whole, whole }
+    }
+
+    fn left(&self) -> Duration {
+        self.at.saturating_duration_since(tokio::time::Instant::now())
+    }
+
+    fn passed(&self, evidence: Evidence) -> Answer {
+        let mut answer = Answer::not_gathered("");
+        let message = format!(
+            "the node's time of {} was over before {evidence} ended; see --timeout",
+            humantime::format_duration(self.whole)
+        );
+        answer.end = End::Failed(Failure::new(FailureKind::Timeout, message));
+        answer
+    }
+}
+
+fn nobody_to_probe(node: &str, inventory: &Inventory) -> Failure {
+    match &inventory.pods {
+        Err(failure) => failure.clone(),
+        Ok(_) if choose(node, inventory, &[]).is_empty() => Failure::new(
+            FailureKind::NotFound,
+            "no pod of this node can probe: none is running, ready and on the pod network",
+        ),
+        Ok(_) => Failure::new(FailureKind::Other, "no pod of this node was asked to probe"),
+    }
+}
+
+/// The server that a pod's lookup went to is its node-local DNS address, where it is nobody else's.
+fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, questions: &Questions) {
+    let Some(server) = egress.dns_server.filter(|_| questions.node_local_dns.is_none()) else {
+        return;
+    };
+    let dns = &mut around.node_local_dns;
+    if dns.addresses.contains(&server) {
+        dns.addresses.retain(|address| *address != server);
+        dns.addresses.insert(0, server);
+    } else if dns.deployed && matches!(around.roles.of(server), Role::World | Role::Nowhere) {
+        dns.addresses.insert(0, server);
+        around.roles.name(server, Role::NodeLocalDns);
+    }
+}
+
+fn shown<D: Serialize>(id: CheckId, finding: &Finding<D>) -> Check {
+    Check {
+        id,
+        status: finding.status,
+        summary: finding.summary.clone(),
+        reason: finding.reason.as_ref().map(|r| r.message.clone()),
+        duration_ms: finding.duration_ms,
+        data: serde_json::to_value(&finding.data).unwrap_or(Value::Null),
+    }
+}
