@@ -53,11 +53,15 @@ pub async fn diagnose<S: Source>(
         .collect();
     reports.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
     Report {
-        schema: crate::report::SCHEMA,
+        schema: crate::report::SCHEMA.into(),
         tool: Tool::THIS,
         generated_at: crate::clock::now(),
         source: about,
         summary: Summary::of(&reports),
+        partial: false,
+        partial_reason: None,
+        shard: None,
+        notes: Vec::new(),
         nodes: reports,
     }
 }

@@ -8,7 +8,7 @@ use crate::rules::{Judgement, remedy};
 
 /// The node's entry in the report.
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement) -> NodeReport {
-    let Judgement { verdict, affected, mut notes, .. } = judgement;
+    let Judgement { verdict, affected, mut notes, in_trouble } = judgement;
     let version = case.version();
     let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
     let risks = risks.map(|issue| format!("{}: {}", issue.id(), issue.symptom)).collect();
@@ -47,6 +47,8 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         affected,
         advice,
         notes,
+        in_trouble,
+        alone: None,
         known_issues,
     }
 }

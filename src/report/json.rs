@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::text::shows;
-use super::{NodeReport, Report, SourceInfo, Summary, Tool};
+use super::{NodeReport, Report, Shard, SourceInfo, Summary, Tool};
 
 /// The whole report as indented JSON, with a newline at its end.
 ///
@@ -37,14 +37,24 @@ pub fn jsonl_node(node: &NodeReport) -> Result<String, String> {
 pub fn jsonl_end(report: &Report) -> Result<String, String> {
     #[derive(Serialize)]
     struct End<'a> {
-        schema: &'static str,
+        schema: &'a str,
         tool: &'a Tool,
         generated_at: &'a str,
         source: &'a SourceInfo,
         summary: &'a Summary,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        partial: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        partial_reason: &'a Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shard: &'a Option<Shard>,
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        notes: &'a [String],
     }
-    let Report { schema, tool, generated_at, source, summary, nodes: _ } = report;
-    line(&End { schema, tool, generated_at, source, summary })
+    let Report { schema, tool, generated_at, source, summary, partial, partial_reason, shard, notes, nodes: _ } =
+        report;
+    let partial = partial.then_some(true);
+    line(&End { schema, tool, generated_at, source, summary, partial, partial_reason, shard, notes })
 }
 
 /// The whole report as YAML, with a newline at its end.

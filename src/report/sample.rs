@@ -9,11 +9,15 @@ use crate::rules::verdict::{Affected, Because, Code, Confidence, Remediation, Ri
 /// A report of these nodes.
 pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
     Report {
-        schema: SCHEMA,
+        schema: SCHEMA.into(),
         tool: Tool::THIS,
         generated_at: "2026-06-06T12:00:00Z".to_owned(),
         source: SourceInfo { kind: SourceKind::Cluster, context: Some("grigri".to_owned()), path: None },
         summary: Summary::of(&nodes),
+        partial: false,
+        partial_reason: None,
+        shard: None,
+        notes: vec![],
         nodes,
     }
 }
@@ -64,6 +68,8 @@ fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: V
         remediation: None,
         advice: vec![],
         notes: vec![],
+        in_trouble: false,
+        alone: None,
         known_issues: vec![],
     }
 }

@@ -134,7 +134,7 @@ impl Confidence {
 }
 
 /// A reason for a verdict, and the check or evidence that it rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Because {
     /// A check's id, or the name of further evidence.
     pub check: String,
@@ -155,7 +155,7 @@ impl Because {
 }
 
 /// A look-alike that was considered, and why it is out, or that it could not be looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuledOut {
     /// The look-alike's code.
     pub code: Code,
@@ -164,7 +164,7 @@ pub struct RuledOut {
 }
 
 /// What is said of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// What it means for the operator.
     pub kind: Kind,
@@ -181,7 +181,7 @@ pub struct Verdict {
 }
 
 /// A pod that is hit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Affected {
     /// Its namespace.
     pub namespace: String,
@@ -204,7 +204,7 @@ pub enum RiskLevel {
 }
 
 /// The risk of a remedy and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Risk {
     /// How much.
     pub level: RiskLevel,
@@ -213,7 +213,7 @@ pub struct Risk {
 }
 
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remediation {
     /// The exact commands, in order.
     pub commands: Vec<String>,
