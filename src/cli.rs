@@ -26,6 +26,8 @@ pub enum Command {
     /// Run the five checks on each chosen node and print a verdict and a remedy per node; never writes to the cluster
     #[command(after_help = EXIT_CODES)]
     Diagnose(Box<DiagnoseArgs>),
+    /// Gather the evidence of nodes into a bundle, without judging it; never writes to the cluster
+    Capture(Box<CaptureArgs>),
     /// Explain a verdict code or a check, offline; without CODE list them all
     Explain {
         /// A verdict code or the id of a check
@@ -105,6 +107,33 @@ pub enum When {
 /// `staledp diagnose`.
 #[derive(Args, Debug)]
 pub struct DiagnoseArgs {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// What is looked at.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// What is kept.
+    #[command(flatten)]
+    pub save: SaveArgs,
+}
+
+/// What is kept.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Target")]
+pub struct SaveArgs {
+    /// Keep the raw evidence of this run as a bundle: a folder, or one file NAME.tar.gz; a bundle of that name that is
+    /// there already becomes NAME.1
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+}
+
+/// `staledp capture`.
+#[derive(Args, Debug)]
+pub struct CaptureArgs {
+    /// Where to: a folder, or one file NAME.tar.gz; a bundle of that name that is there already becomes NAME.1
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,

@@ -20,6 +20,7 @@
 //! checks know values, `cilium` knows bytes. Nothing below [`settings`] and [`gather`] knows a network, a clock, an
 //! environment variable or a terminal.
 
+pub mod capture;
 pub mod checks;
 pub mod cilium;
 pub mod cli;

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, DiagnoseArgs, Format};
+use crate::capture::{self, Capture};
+use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, Format, SaveArgs};
 use crate::diagnose::diagnose;
 use crate::exit::{self, Error};
 use crate::gather::Source;
 use crate::gather::bundle::Bundle;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
+use crate::gather::save::{Run, Saving};
 use crate::offline;
 use crate::progress::Progress;
 use crate::report::{Report, SourceInfo, SourceKind, json, table, text};
@@ -23,6 +25,7 @@ pub fn run(cli: Cli) -> ExitCode {
     say_more(&screen);
     let done = match cli.command {
         Command::Diagnose(args) => run_diagnose(*args, &screen),
+        Command::Capture(args) => run_capture(*args, &screen),
         Command::Explain { code } => {
             offline::explain(code.as_deref()).map_err(Error::Usage).and_then(|text| print(text.as_bytes()))
         }
@@ -61,24 +64,36 @@ fn print(bytes: &[u8]) -> Result<ExitCode, Error> {
 
 fn run_diagnose(args: DiagnoseArgs, screen: &Screen) -> Result<ExitCode, Error> {
     let settings = Settings::resolve(args);
+    let report = to_its_end(screen, async |progress| look(&settings, &Judge { screen, progress }).await)?;
+    print(render(&report, screen)?.as_bytes())?;
+    Ok(exit::of_summary(&report.summary))
+}
+
+fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
+    let CaptureArgs { to, cluster, target } = args;
+    let settings = Settings::resolve(DiagnoseArgs { cluster, target, save: SaveArgs { save: Some(to) } });
+    to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs something that waits, with progress, until its end or Ctrl-C.
+fn to_its_end<T>(screen: &Screen, work: impl AsyncFnOnce(&Progress) -> Result<T, Error>) -> Result<T, Error> {
     // One thread: nodes wait for the network, not for the processor.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::CannotRun(format!("cannot start: {error}")))?;
     let progress = Progress::new(screen);
-    let report = runtime.block_on(async {
+    let done = runtime.block_on(async {
         tokio::select! {
-            report = look(&settings, &progress) => report,
+            done = work(&progress) => done,
             _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
         }
     });
     progress.clear();
     // A command that a deadline cut off must not hold the end up.
     runtime.shutdown_background();
-    let report = report?;
-    print(render(&report, screen)?.as_bytes())?;
-    Ok(exit::of_summary(&report.summary))
+    done
 }
 
 fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
@@ -99,7 +114,120 @@ fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
     rendered.map_err(Error::CannotRun)
 }
 
-async fn look(settings: &Settings, progress: &Progress) -> Result<Report, Error> {
+/// What is done with nodes once they are chosen.
+trait Work {
+    type Done;
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        about: SourceInfo,
+    ) -> Result<Self::Done, Error>;
+}
+
+/// `diagnose`.
+struct Judge<'a> {
+    screen: &'a Screen,
+    progress: &'a Progress,
+}
+
+impl Work for Judge<'_> {
+    type Done = Report;
+
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        about: SourceInfo,
+    ) -> Result<Report, Error> {
+        let Some(save) = &settings.save else {
+            return Ok(diagnose(source, inventory, nodes, settings, about, self.progress).await);
+        };
+        let saving = begin(source, settings, save, inventory, self.screen)?;
+        let report = diagnose(&saving, inventory, nodes, settings, about, self.progress).await;
+        self.progress.clear();
+        // The verdict is what was asked for; that it could not be kept is said beside it.
+        match saving.finish() {
+            Ok(path) => say(self.screen, &format!("saved: {}", path.display())),
+            Err(trouble) => warn(&trouble),
+        }
+        Ok(report)
+    }
+}
+
+/// `capture`.
+struct Gather<'a> {
+    screen: &'a Screen,
+    progress: &'a Progress,
+}
+
+impl Work for Gather<'_> {
+    type Done = ();
+
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        _about: SourceInfo,
+    ) -> Result<(), Error> {
+        let Some(save) = &settings.save else { return Ok(()) };
+        let saving = begin(source, settings, save, inventory, self.screen)?;
+        let Capture { answers, missing } = capture::capture(&saving, inventory, nodes, settings, self.progress).await;
+        self.progress.clear();
+        let path = saving.finish().map_err(Error::CannotRun)?;
+        for line in &missing {
+            say(self.screen, &format!("not had: {line}"));
+        }
+        let nodes = nodes.len();
+        let more = format!("nodes: {nodes}, answers: {answers}, not had: {}", missing.len());
+        say(self.screen, &format!("saved: {} ({more})", path.display()));
+        Ok(())
+    }
+}
+
+/// Begins a bundle with the cluster's lists.
+fn begin<'a, S: Source>(
+    source: &'a S,
+    settings: &Settings,
+    path: &std::path::Path,
+    inventory: &Inventory,
+    screen: &Screen,
+) -> Result<Saving<'a, S>, Error> {
+    if let Origin::Path(from) = &settings.origin
+        && let (Ok(from), Ok(to)) = (from.canonicalize(), path.canonicalize())
+        && from == to
+    {
+        return Err(Error::Usage(format!("{} cannot be read and written at once; name another", path.display())));
+    }
+    let argv = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let run = Run { argv, timeout: settings.timeout };
+    let saving = Saving::create(source, path, &run).map_err(Error::CannotRun)?;
+    if let Some(older) = saving.older() {
+        say(screen, &format!("the bundle that was there is now {}", older.display()));
+    }
+    saving.keep(inventory);
+    Ok(saving)
+}
+
+/// Says something on standard error that is no error.
+fn say(screen: &Screen, line: &str) {
+    if !screen.quiet {
+        let _ = writeln!(io::stderr(), "{}", text::safe(line));
+    }
+}
+
+/// Says on standard error what went wrong beside the main thing.
+fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "warning: {}", text::safe(line));
+}
+
+async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> {
     match &settings.origin {
         Origin::Path(path) => {
             let bundle = Bundle::open(path).map_err(Error::CannotRun)?;
@@ -111,21 +239,21 @@ async fn look(settings: &Settings, progress: &Progress) -> Result<Report, Error>
                 context: bundle.context().map(str::to_owned),
                 path: Some(path.display().to_string()),
             };
-            Ok(diagnose(&bundle, &inventory, &nodes, settings, about, progress).await)
+            work.on(&bundle, &inventory, &nodes, settings, about).await
         }
-        Origin::Cluster(cluster) => look_live(cluster, settings, progress).await,
+        Origin::Cluster(cluster) => look_live(cluster, settings, work).await,
     }
 }
 
-async fn look_live(cluster: &ClusterSettings, settings: &Settings, progress: &Progress) -> Result<Report, Error> {
+async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work: &W) -> Result<W::Done, Error> {
     let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
-    let looked = look_at(&live, settings, progress).await;
+    let looked = look_at(&live, settings, work).await;
     // Also when something went wrong: connections to nodes are not left behind.
     live.close().await;
     looked
 }
 
-async fn look_at(live: &live::Live, settings: &Settings, progress: &Progress) -> Result<Report, Error> {
+async fn look_at<W: Work>(live: &live::Live, settings: &Settings, work: &W) -> Result<W::Done, Error> {
     let inventory = live.inventory().await;
     let nodes = match (&inventory.nodes, &settings.nodes) {
         (Ok(nodes), wanted) => {
@@ -137,7 +265,7 @@ async fn look_at(live: &live::Live, settings: &Settings, progress: &Progress) ->
         (Err(failure), _) => return Err(Error::CannotRun(format!("cannot list the nodes: {failure}"))),
     };
     let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
-    Ok(diagnose(live, &inventory, &nodes, settings, about, progress).await)
+    work.on(live, &inventory, &nodes, settings, about).await
 }
 
 /// The nodes that were meant, sorted by name.

@@ -64,6 +64,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many nodes at once.
     pub concurrency: usize,
+    /// Where the evidence is kept as a bundle; none: nowhere.
+    pub save: Option<PathBuf>,
 }
 
 /// Which nodes.
@@ -141,7 +143,7 @@ impl Settings {
     /// Resolves what was typed.
     #[must_use]
     pub fn resolve(args: DiagnoseArgs) -> Self {
-        let DiagnoseArgs { cluster, target } = args;
+        let DiagnoseArgs { cluster, target, save } = args;
         let nodes = if target.all_nodes {
             Nodes::All
         } else if let Some(labels) = target.selector.clone() {
@@ -174,6 +176,7 @@ impl Settings {
             },
             timeout: target.timeout,
             concurrency: usize::from(target.concurrency),
+            save: save.save,
         }
     }
 }

@@ -233,11 +233,7 @@ impl Deadline {
 
     fn passed(&self, evidence: Evidence) -> Answer {
         let mut answer = Answer::not_gathered("");
-        let message = format!(
-            "the node's time of {} was over before {evidence} ended; see --timeout",
-            humantime::format_duration(self.whole)
-        );
-        answer.end = End::Failed(Failure::new(FailureKind::Timeout, message));
+        answer.end = End::Failed(Failure::time_over(evidence, self.whole));
         answer
     }
 }

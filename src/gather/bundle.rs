@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::cluster::{Inventory, Listed, Origin, Page};
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source, Via};
+use crate::report::Tool;
 
 /// The schema that is read and written.
 pub const SCHEMA: &str = "staledp.bundle/v1";
@@ -35,34 +36,43 @@ pub struct Bundle {
 }
 
 /// `bundle.json`.
-#[derive(Debug, Deserialize)]
-struct About {
-    schema: String,
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct About {
+    pub(super) schema: String,
+    /// Who wrote it: for people, never read.
+    #[serde(default, skip_deserializing)]
+    pub(super) tool: Option<Tool>,
     #[serde(default)]
-    captured_at: Option<String>,
+    pub(super) captured_at: Option<String>,
     #[serde(default)]
-    context: Option<String>,
+    pub(super) context: Option<String>,
+    /// For people, never read.
+    #[serde(default, skip_deserializing)]
+    pub(super) argv: Vec<String>,
 }
 
 /// `nodes/<node>/<evidence>.json`.
-#[derive(Debug, Deserialize)]
-struct Description {
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Description {
     #[serde(default)]
-    argv: Vec<String>,
+    pub(super) argv: Vec<String>,
     #[serde(default)]
-    exit_code: Option<i32>,
+    pub(super) exit_code: Option<i32>,
     #[serde(default)]
-    stderr: String,
+    pub(super) stderr: String,
     #[serde(default)]
-    started_at: Option<String>,
+    pub(super) started_at: Option<String>,
     #[serde(default)]
-    duration_ms: Option<u64>,
+    pub(super) duration_ms: Option<u64>,
     #[serde(default)]
-    error: Option<Failure>,
-    #[serde(default)]
-    via: Option<Via>,
-    #[serde(default)]
-    pod: Option<String>,
+    pub(super) error: Option<Failure>,
+    /// Nobody asked, and `error` says why: more than a missing file can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) not_gathered: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) via: Option<Via>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pod: Option<String>,
 }
 
 impl Bundle {
@@ -132,12 +142,20 @@ impl Bundle {
             read_file(&self.root.join("kube").join(format!("{name}.json")), MOST_LIST).map_err(|error| match error
                 .kind()
             {
-                io::ErrorKind::NotFound => failure(FailureKind::NotFound, "is not in the bundle".to_owned()),
+                io::ErrorKind::NotFound => self
+                    .why_no(name)
+                    .unwrap_or_else(|| failure(FailureKind::NotFound, "is not in the bundle".to_owned())),
                 _ => failure(FailureKind::Other, format!("cannot be read: {error}")),
             })?;
         let page: Page<T> = serde_json::from_slice(&text)
             .map_err(|error| failure(FailureKind::Other, format!("is no Kubernetes list: {error}")))?;
         Ok(page.items)
+    }
+
+    /// Why a list could not be had when the bundle was saved, where that is known.
+    fn why_no(&self, name: &str) -> Option<Failure> {
+        let text = read_file(&self.root.join("kube").join(format!("{name}.error.json")), MOST_DESCRIPTION).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// The folder of a node and the stem of an evidence's files; none where the name could leave the bundle.
@@ -229,6 +247,7 @@ impl Source for Bundle {
 
 fn answer_of(description: Description) -> Answer {
     let end = match (description.error, description.exit_code) {
+        (Some(failure), _) if description.not_gathered == Some(true) => End::NotGathered(failure.message),
         (Some(failure), _) => End::Failed(failure),
         (None, Some(code)) => End::Exited(code),
         (None, None) => End::Failed(Failure::new(FailureKind::Truncated, "it ended without an exit status")),
@@ -253,7 +272,7 @@ fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A name that is one plain part of a path.
-fn is_plain_name(name: &str) -> bool {
+pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 253
         && name != "."

@@ -9,10 +9,12 @@ pub mod cluster;
 pub mod kube;
 pub mod live;
 pub mod probes;
+pub mod save;
 pub mod selector;
 pub mod ssh;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +186,14 @@ impl Failure {
     /// A failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// The time that a whole node may take was over before this evidence was there.
+    #[must_use]
+    pub fn time_over(evidence: Evidence, whole: Duration) -> Self {
+        let whole = humantime::format_duration(whole);
+        let message = format!("the node's time of {whole} was over before {evidence} ended; see --timeout");
+        Self::new(FailureKind::Timeout, message)
     }
 }
 

@@ -6,4 +6,5 @@
 mod support;
 
 mod diagnose;
+mod save;
 mod server;

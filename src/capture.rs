@@ -1,0 +1,118 @@
+//! Asks all there is to ask of nodes, and judges nothing: for evidence that others will read.
+
+use futures::StreamExt as _;
+use tokio::time::{Instant, timeout_at};
+
+use crate::checks::pod_egress::{self, ProbeRaw};
+use crate::checks::surroundings::{Agent, Surroundings};
+use crate::diagnose::Observer;
+use crate::gather::cluster::Inventory;
+use crate::gather::{Answer, End, Evidence, PodRef, Probe, Question, Raw, Source};
+use crate::settings::Settings;
+
+/// What became of a capture.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// Answers that came to a clean end, whatever they say.
+    pub answers: usize,
+    /// What could not be had: which evidence, of which node, and why.
+    pub missing: Vec<String>,
+}
+
+/// Asks everything of these nodes, within the time that each of them has. The answers pass through `source` and stay
+/// there: it is a [`crate::gather::save::Saving`].
+pub async fn capture<S: Source>(
+    source: &S,
+    inventory: &Inventory,
+    nodes: &[String],
+    settings: &Settings,
+    observer: &impl Observer,
+) -> Capture {
+    let all: Vec<Capture> = futures::stream::iter(nodes)
+        .map(|node| async move {
+            let asker = Asker { source, node, deadline: Instant::now() + settings.timeout };
+            let done = asker.node(inventory, settings, observer).await;
+            observer.done(node);
+            done
+        })
+        .buffer_unordered(settings.concurrency)
+        .collect()
+        .await;
+    let mut whole = Capture::default();
+    for Capture { answers, missing } in all {
+        whole.answers += answers;
+        whole.missing.extend(missing);
+    }
+    whole.missing.sort();
+    whole
+}
+
+struct Asker<'a, S> {
+    source: &'a S,
+    node: &'a str,
+    deadline: Instant,
+}
+
+impl<S: Source> Asker<'_, S> {
+    async fn node(&self, inventory: &Inventory, settings: &Settings, observer: &impl Observer) -> Capture {
+        let agent = match Surroundings::of(self.node, inventory, &settings.questions).agent {
+            Agent::Running(agent) => Some(agent.pod),
+            Agent::Unknown(_) | Agent::NotRunning { .. } => None,
+        };
+        let mut done = Capture::default();
+        for evidence in Evidence::ALL {
+            observer.step(self.node, evidence.name());
+            match evidence {
+                Evidence::PodEgress => self.probes(agent.as_ref(), inventory, &mut done).await,
+                Evidence::PodEgressAddress | Evidence::PodDns => {}
+                _ => {
+                    let question = Question { node: self.node, evidence, agent: agent.as_ref(), probe: None };
+                    // The source keeps it.
+                    let asked = timeout_at(self.deadline, self.source.ask(&question, &mut |_| {})).await;
+                    self.count(evidence, asked.ok().as_ref(), &mut done);
+                }
+            }
+        }
+        done
+    }
+
+    /// Up to three pods, until one has a tool to probe with: as a diagnosis does.
+    async fn probes(&self, agent: Option<&PodRef>, inventory: &Inventory, done: &mut Capture) {
+        for (index, pod) in self.source.probe_pods(self.node, inventory).iter().enumerate() {
+            let probe = Some(Probe { slot: index + 1, pod });
+            let by_name = self.probe(Evidence::PodEgress, agent, probe, done).await;
+            let by_address = self.probe(Evidence::PodEgressAddress, agent, probe, done).await;
+            let dns = self.probe(Evidence::PodDns, agent, probe, done).await;
+            let told = pod_egress::judge(&[ProbeRaw { pod: pod.clone(), by_name, by_address, dns }], None);
+            if !self.source.is_saved() && (told.by_name.is_some() || told.by_address.is_some()) {
+                return;
+            }
+        }
+    }
+
+    async fn probe(
+        &self,
+        evidence: Evidence,
+        agent: Option<&PodRef>,
+        probe: Option<Probe<'_>>,
+        done: &mut Capture,
+    ) -> Raw {
+        let question = Question { node: self.node, evidence, agent, probe };
+        let asked = timeout_at(self.deadline, self.source.ask_small(&question)).await;
+        self.count(evidence, asked.as_ref().ok().map(|raw| &raw.answer), done);
+        asked.unwrap_or_else(|_| Raw { answer: Answer::not_gathered("the node's time was over"), stdout: Vec::new() })
+    }
+
+    fn count(&self, evidence: Evidence, answer: Option<&Answer>, done: &mut Capture) {
+        let why = match answer.map(|answer| &answer.end) {
+            Some(End::Exited(_)) => {
+                done.answers += 1;
+                return;
+            }
+            Some(End::Failed(failure)) => failure.message.as_str(),
+            Some(End::NotGathered(why)) => why,
+            None => "the node's time was over; see --timeout",
+        };
+        done.missing.push(format!("{evidence} of {}: {why}", self.node));
+    }
+}

@@ -1,0 +1,292 @@
+//! A source that keeps what passes through it: everything that is asked is written as a bundle while it streams.
+//!
+//! An output is written before its description, so whatever ends a run, what lies there can be read: an output without a
+//! description counts as broken off.
+
+mod scrub;
+mod target;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::bundle::{About, Description, SCHEMA, is_plain_name};
+use super::cluster::{Inventory, Listed};
+use super::kube::keep_only_needed_arguments;
+use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
+use crate::report::Tool;
+use target::{Target, Writing};
+
+/// By how much two clocks of one node may differ.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// A source that keeps what passes through it.
+pub struct Saving<'a, S> {
+    source: &'a S,
+    target: Target,
+    argv: Vec<String>,
+    /// What a whole node may take.
+    timeout: Duration,
+    /// When each node was asked first.
+    began: RefCell<HashMap<String, Instant>>,
+    older: Option<PathBuf>,
+    /// The first thing that could not be written. Saving is a by-product: it never stops a diagnosis.
+    trouble: RefCell<Option<String>>,
+}
+
+/// What a run says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Its command line; what may be a secret is left out of the bundle.
+    pub argv: Vec<String>,
+    /// What a whole node may take.
+    pub timeout: Duration,
+}
+
+impl<'a, S: Source> Saving<'a, S> {
+    /// Makes the bundle, for what will be asked of `source`: a folder, or one file where the name ends with `.tar.gz`
+    /// or `.tgz`. A bundle that is there already is moved aside.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing can be written there, or the folder holds other things than a bundle.
+    pub fn create(source: &'a S, target: &Path, run: &Run) -> Result<Self, String> {
+        let (target, older) = Target::create(target)?;
+        let saving = Self {
+            source,
+            target,
+            argv: scrub::argv(&run.argv),
+            timeout: run.timeout,
+            began: RefCell::default(),
+            older,
+            trouble: RefCell::default(),
+        };
+        // So that a folder is known as a bundle from its first moment on; in an archive nothing can be written twice.
+        if matches!(saving.target, Target::Folder(_)) {
+            saving.about(None, Some(crate::clock::now()));
+        }
+        match saving.trouble.take() {
+            None => Ok(saving),
+            Some(trouble) => Err(trouble),
+        }
+    }
+
+    /// Where an older bundle of the same name is now.
+    #[must_use]
+    pub fn older(&self) -> Option<&Path> {
+        self.older.as_deref()
+    }
+
+    /// Writes the cluster's lists, and what the run says of itself. [`Source::inventory`] does the same for lists that
+    /// are still to be had.
+    pub fn keep(&self, inventory: &Inventory) {
+        let origin = &inventory.origin;
+        self.about(origin.context.clone(), origin.captured_at.clone().or_else(|| Some(crate::clock::now())));
+        let pods = inventory.pods.clone().map(|mut pods| {
+            keep_only_needed_arguments(&mut pods);
+            pods
+        });
+        self.list("nodes", &inventory.nodes);
+        self.list("pods", &pods);
+        self.list("services", &inventory.services);
+        self.list("endpointslices", &inventory.endpoint_slices);
+        self.list("events", &inventory.events);
+    }
+
+    /// Ends the bundle.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that could not be written; the rest is there.
+    pub fn finish(self) -> Result<PathBuf, String> {
+        self.note(self.target.path(), self.target.finish());
+        match self.trouble.take() {
+            None => Ok(self.target.path().to_owned()),
+            Some(trouble) => Err(trouble),
+        }
+    }
+
+    fn about(&self, context: Option<String>, captured_at: Option<String>) {
+        let argv = self.argv.clone();
+        let about = About { schema: SCHEMA.to_owned(), tool: Some(Tool::THIS), captured_at, context, argv };
+        self.json("bundle.json", &about);
+    }
+
+    /// One list, or in its place why it could not be had.
+    fn list<T: Serialize>(&self, name: &str, list: &Listed<T>) {
+        #[derive(Serialize)]
+        struct Items<'a, T> {
+            items: &'a [T],
+        }
+        match list {
+            Ok(items) => self.json(&format!("kube/{name}.json"), &Items { items }),
+            Err(failure) => self.json(&format!("kube/{name}.error.json"), failure),
+        }
+    }
+
+    fn json<T: Serialize>(&self, name: &str, value: &T) {
+        let written = self.target.put(name, |to| {
+            serde_json::to_writer_pretty(&mut *to, value)?;
+            to.write_all(b"\n")
+        });
+        self.note(name, written);
+    }
+
+    fn note(&self, what: impl AsRef<Path>, written: io::Result<()>) {
+        if let Err(error) = written {
+            let what = what.as_ref().display();
+            tracing::debug!(%what, %error, "not saved");
+            let bundle = self.target.path().display();
+            let trouble = format!("the bundle {bundle} is not complete: cannot write {what}: {error}");
+            self.trouble.borrow_mut().get_or_insert(trouble);
+        }
+    }
+}
+
+/// Evidence that may be as large as a kernel map.
+const fn is_large(evidence: Evidence) -> bool {
+    matches!(evidence, Evidence::CtList | Evidence::NatList | Evidence::LbList)
+}
+
+/// One answer on its way.
+struct Piece<'a, S: Source> {
+    saving: &'a Saving<'a, S>,
+    stem: String,
+    packed: bool,
+    evidence: Evidence,
+    pod: Option<PodRef>,
+    /// When the node's time is over.
+    until: Instant,
+    started_at: String,
+    output: Option<Writing>,
+    open: bool,
+}
+
+impl<'a, S: Source> Piece<'a, S> {
+    fn new(saving: &'a Saving<'a, S>, question: &Question<'_>) -> Self {
+        let Question { node, evidence, probe, .. } = question;
+        let stem = match probe.map_or(0, |probe| probe.slot) {
+            0 | 1 => format!("nodes/{node}/{evidence}"),
+            n => format!("nodes/{node}/{evidence}.{n}"),
+        };
+        if !is_plain_name(node) {
+            saving.note(&stem, Err(io::Error::other("the node's name is no file name")));
+        }
+        let began = *saving.began.borrow_mut().entry((*node).to_owned()).or_insert_with(Instant::now);
+        Self {
+            saving,
+            stem,
+            until: began + saving.timeout,
+            packed: is_large(*evidence),
+            evidence: *evidence,
+            pod: probe.map(|probe| probe.pod.clone()),
+            started_at: crate::clock::now(),
+            output: None,
+            open: is_plain_name(node),
+        }
+    }
+
+    fn feed(&mut self, chunk: &[u8]) {
+        if !self.open {
+            return;
+        }
+        let name = format!("{}.out{}", self.stem, if self.packed { ".gz" } else { "" });
+        let written = match &mut self.output {
+            Some(output) => output.write_all(chunk),
+            None => self.saving.target.begin(&name, self.packed).and_then(|mut output| {
+                output.write_all(chunk)?;
+                self.output = Some(output);
+                Ok(())
+            }),
+        };
+        // After an error it has no description either, and counts as broken off.
+        self.open = written.is_ok();
+        self.saving.note(name, written);
+    }
+
+    fn finish(&mut self, answer: &Answer) {
+        if self.output.is_none() && answer.end == End::Exited(0) {
+            // It said nothing, which is an answer.
+            self.feed(&[]);
+        }
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        if let Some(output) = self.output.take() {
+            self.saving.note(&self.stem, self.saving.target.end(output));
+        }
+        self.saving.json(&format!("{}.json", self.stem), &described(answer));
+    }
+}
+
+impl<S: Source> Drop for Piece<'_, S> {
+    /// Whoever asked did not wait for the end: the node's time was over, or the run was interrupted.
+    fn drop(&mut self) {
+        if self.open {
+            // The node's clock began a moment before its first question.
+            let failure = if Instant::now() + SLACK >= self.until {
+                Failure::time_over(self.evidence, self.saving.timeout)
+            } else {
+                let message = format!("the run was ended before {} ended", self.evidence);
+                Failure::new(FailureKind::Truncated, message)
+            };
+            let answer = Answer {
+                end: End::Failed(failure),
+                started_at: Some(self.started_at.clone()),
+                pod: self.pod.take(),
+                ..Answer::not_gathered("")
+            };
+            self.finish(&answer);
+        }
+    }
+}
+
+fn described(answer: &Answer) -> Description {
+    let (exit_code, error, not_gathered) = match &answer.end {
+        End::Exited(code) => (Some(*code), None, None),
+        End::Failed(failure) => (None, Some(failure.clone()), None),
+        End::NotGathered(why) => (None, Some(Failure::new(FailureKind::Other, why.clone())), Some(true)),
+    };
+    Description {
+        argv: scrub::argv(&answer.argv),
+        exit_code,
+        stderr: scrub::urls(&answer.stderr),
+        started_at: answer.started_at.clone(),
+        duration_ms: answer.duration_ms,
+        error,
+        not_gathered,
+        via: answer.via,
+        pod: answer.pod.as_ref().map(ToString::to_string),
+    }
+}
+
+impl<S: Source> Source for Saving<'_, S> {
+    async fn inventory(&self) -> Inventory {
+        let inventory = self.source.inventory().await;
+        self.keep(&inventory);
+        inventory
+    }
+
+    fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef> {
+        self.source.probe_pods(node, inventory)
+    }
+
+    fn is_saved(&self) -> bool {
+        self.source.is_saved()
+    }
+
+    async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
+        let mut piece = Piece::new(self, question);
+        let mut both = |chunk: &[u8]| {
+            piece.feed(chunk);
+            out(chunk);
+        };
+        let answer = self.source.ask(question, &mut both).await;
+        piece.finish(&answer);
+        answer
+    }
+}

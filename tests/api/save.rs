@@ -1,0 +1,236 @@
+//! Evidence that lasts: a live run that is saved and read again says the same.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::api::ApiServer;
+use crate::support::run::{Outcome, staledp};
+use crate::support::scenes::Scene;
+use crate::support::world::{End, ExecReply, Pods, World};
+
+const PATIENCE: &str = "8s";
+
+/// A report without what is different in every run: when, from where, and how long it took.
+fn lasting(outcome: &Outcome) -> String {
+    fn drop_times(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("duration_ms");
+                fields.values_mut().for_each(drop_times);
+            }
+            Value::Array(items) => items.iter_mut().for_each(drop_times),
+            _ => {}
+        }
+    }
+    let mut report = outcome.report().0;
+    drop_times(&mut report);
+    report["generated_at"] = Value::Null;
+    report["source"]["kind"] = Value::Null;
+    report["source"]["path"] = Value::Null;
+    format!("{report:#}")
+}
+
+fn run_live(api: &ApiServer, command: &str, args: &[&str]) -> Outcome {
+    let kubeconfig = api.kubeconfig();
+    let path = kubeconfig.path();
+    let mut all = vec![command, "--kubeconfig", &path, "--no-ssh", "-o", "json", "--timeout", PATIENCE];
+    all.extend(args);
+    staledp(all).run()
+}
+
+fn read_back(path: &Path) -> Outcome {
+    staledp(["diagnose", "--from", &path.display().to_string(), "-o", "json"]).run()
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
+    }
+    out
+}
+
+/// A live run of a world, saved and read again.
+#[track_caller]
+fn same_in_same_out(world: World, name: &str) {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept");
+    let to = bundle.display().to_string();
+    let probes = world.probe_pods.clone();
+    let mut args = vec!["--all-nodes", "--save", &to];
+    args.extend(probes.iter().flat_map(|pod| ["--probe-pod", pod]));
+    let api = ApiServer::start(world);
+    let live = run_live(&api, "diagnose", &args);
+    if live.code == Some(5) || live.code == Some(2) {
+        // Without a list of nodes nothing was chosen, and nothing is there to read.
+        assert!(!bundle.exists(), "{name}: {}", live.stderr);
+        return;
+    }
+    let saved = read_back(&bundle);
+    assert_eq!(lasting(&saved), lasting(&live), "left: read again, right: live; {name}");
+    assert_eq!(saved.code, live.code, "{name}");
+    assert!(live.stderr.contains("saved: "), "{}", live.stderr);
+    assert!(api.writes().is_empty(), "{name}");
+}
+
+#[test]
+fn a_live_run_that_is_saved_and_read_again_says_the_same() {
+    for scene in [Scene::healthy(), Scene::stale()] {
+        same_in_same_out(scene.world(), "a scene");
+    }
+}
+
+#[test]
+fn every_fixture_as_a_live_cluster_saved_and_read_again_says_the_same() {
+    let mut differ = Vec::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")).expect("fixtures") {
+        let bundle = entry.expect("an entry").path().join("bundle");
+        let name = bundle.display().to_string();
+        // All are tried, so that one run shows them all.
+        if bundle.is_dir() && std::panic::catch_unwind(|| same_in_same_out(World::from_bundle(&bundle), &name)).is_err()
+        {
+            differ.push(name);
+        }
+    }
+    assert!(differ.is_empty(), "live and read again differ: {differ:#?}");
+}
+
+#[test]
+fn a_dump_that_breaks_off_leaves_a_bundle_that_says_so() {
+    for end in [End::Drop, End::Silence, End::CloseWithoutStatus] {
+        let scene = Scene::stale();
+        let dump = fs::read(scene.path().join("nodes/prusik/ct-list.out")).expect("the dump");
+        let mut world = scene.world();
+        world.on_exec(
+            Pods::agent("prusik"),
+            &["cilium-dbg", "bpf", "ct", "list", "global"],
+            ExecReply::ends(dump[..dump.len() / 2].to_vec(), end),
+        );
+        same_in_same_out(world, "broken off");
+    }
+}
+
+#[test]
+fn a_run_that_is_interrupted_leaves_a_bundle_that_can_be_read() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept");
+    let mut world = Scene::stale().world();
+    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let running = staledp([
+        "diagnose",
+        "--kubeconfig",
+        &kubeconfig.path(),
+        "--no-ssh",
+        "--node",
+        "prusik",
+        "--save",
+        &bundle.display().to_string(),
+    ])
+    .start();
+    api.wait_until(std::time::Duration::from_secs(30), |requests| {
+        requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
+    });
+    running.interrupt();
+    assert_eq!(running.wait().code, Some(130));
+    let report = read_back(&bundle).report();
+    assert_eq!(report.check("prusik", "dns-conntrack")["status"], "fail", "{:#}", report.0);
+    assert_eq!(report.check("prusik", "dns-backends")["status"], "unknown", "{:#}", report.0);
+}
+
+#[test]
+fn a_bundle_is_private_and_holds_no_secrets() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept");
+    let mut world = Scene::healthy().world();
+    for pod in &mut world.pods {
+        pod["metadata"]["annotations"] = serde_json::json!({"note": "hunter2"});
+        for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
+            container["env"] = serde_json::json!([{"name": "PASSWORD", "value": "hunter2"}]);
+            container["command"] = serde_json::json!(["run", "--password=hunter2"]);
+        }
+        if pod["metadata"]["labels"]["k8s-app"] == "cilium" {
+            pod["spec"]["containers"][0]["args"] = serde_json::json!(["--token=hunter2"]);
+        }
+    }
+    let api = ApiServer::start(world);
+    let to = bundle.display().to_string();
+    let url = "https://me:hunter2@google.com/?token=hunter2";
+    run_live(&api, "diagnose", &["--all-nodes", "--save", &to, "--probe-url", url]);
+    for path in files(&bundle) {
+        let text = fs::read(&path).expect("a file");
+        assert!(!String::from_utf8_lossy(&text).contains("hunter2"), "{}", path.display());
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600, "{}", path.display());
+        let folder = path.parent().expect("a folder");
+        assert_eq!(fs::metadata(folder).expect("a folder").permissions().mode() & 0o777, 0o700);
+    }
+    let about: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).expect("about")).expect("JSON");
+    assert_eq!(about["schema"], "staledp.bundle/v1");
+    assert_eq!(about["tool"]["name"], "staledp");
+    assert_eq!(about["context"], "grigri");
+    assert_eq!(about["argv"][1], "diagnose");
+}
+
+#[test]
+fn nothing_that_is_there_is_lost_and_no_link_is_followed() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| keep.path().join(name);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/healthy/bundle").display().to_string();
+    let save = |to: &Path| staledp(["capture", "--from", &fixture, &to.display().to_string()]).run();
+
+    // A folder with other things in it stays as it is.
+    fs::create_dir(path("other")).expect("a folder");
+    fs::write(path("other/thesis.txt"), "mine").expect("a file");
+    let refused = save(&path("other")).exits(5);
+    assert!(refused.stderr.contains("holds other things than a bundle"), "{}", refused.stderr);
+    assert_eq!(files(&path("other")).len(), 1);
+
+    // A bundle that is there is moved aside, also twice; its links are not followed.
+    save(&path("kept")).exits(0);
+    fs::write(path("victim"), "mine").expect("a file");
+    fs::remove_file(path("kept/kube/pods.json")).expect("a file");
+    symlink(path("victim"), path("kept/kube/pods.json")).expect("a link");
+    let again = save(&path("kept")).exits(0);
+    assert!(again.stderr.contains("kept.1"), "{}", again.stderr);
+    save(&path("kept")).exits(0);
+    assert!(path("kept.1").is_dir() && path("kept.2").is_dir());
+    assert_eq!(fs::read_to_string(path("victim")).expect("a file"), "mine");
+
+    // What is being read is not written.
+    let kept = path("kept").display().to_string();
+    staledp(["capture", "--from", &kept, &kept]).run().exits(2);
+    assert!(!path("kept.3").exists());
+
+    // A file is no folder.
+    let refused = save(&path("victim")).exits(5);
+    assert!(refused.stderr.contains("no folder"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_capture_holds_all_evidence_and_is_judged_as_a_diagnosis_is() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept");
+    let scene = Scene::stale();
+    let api = ApiServer::start(scene.world());
+    let live = run_live(&api, "diagnose", &["--all-nodes"]).exits(1);
+    let outcome = run_live(&api, "capture", &["--all-nodes", &bundle.display().to_string()]).exits(0);
+    assert_eq!(outcome.stdout, "", "standard output is for reports");
+    assert!(api.writes().is_empty());
+    for evidence in ["host-ping", "pod-egress", "pod-dns", "ct-list", "service-list", "lb-list", "agent-log"] {
+        for node in ["prusik", "vienna", "brno"] {
+            let description = bundle.join(format!("nodes/{node}/{evidence}.json"));
+            assert!(description.is_file(), "{}", description.display());
+        }
+    }
+    assert!(bundle.join("nodes/prusik/ct-list.out.gz").is_file(), "compressed on the way");
+    let saved = read_back(&bundle).exits(1).report();
+    for node in ["prusik", "vienna", "brno"] {
+        assert_eq!(saved.code(node), live.report().code(node));
+    }
+}
