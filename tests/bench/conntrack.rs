@@ -87,8 +87,11 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
 }
 
 fn shell(script: &str, dump: &Path) {
-    // The count is the output; `grep -c` ends with 1 where it is 0.
-    Command::new("sh").args(["-c", script, "sh"]).arg(dump).stdout(Stdio::null()).status().expect("a shell with grep");
+    // The count is read, as a person reads it: GNU grep stops at the first match where its output goes to /dev/null.
+    // `grep -c` ends with 1 where the count is 0, so the exit status says nothing.
+    let output = Command::new("sh").args(["-c", script, "sh"]).arg(dump).output().expect("a shell with grep");
+    let count = String::from_utf8_lossy(&output.stdout);
+    assert!(count.trim().parse::<u64>().is_ok(), "`{script}` counts; it said {count:?}");
 }
 
 /// Time and peak memory, in KiB, of the real binary on the bundle.

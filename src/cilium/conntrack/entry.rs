@@ -97,27 +97,18 @@ impl Entry {
     /// Reads one line. None where it is no usable entry: no tuple, or without the times that everything rests on.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
-        let mut cursor = Cursor(line);
-        let protocol = match cursor.token() {
-            b"TCP" => Protocol::Tcp,
-            b"UDP" => Protocol::Udp,
-            b"ICMP" | b"ICMPv6" => Protocol::Icmp,
-            b"" => return None,
-            name if name.iter().all(u8::is_ascii_alphanumeric) => Protocol::Other,
-            _ => return None,
-        };
-        let direction = match cursor.token() {
-            b"IN" => Direction::In,
-            b"OUT" => Direction::Out,
-            b"SVC" => Direction::Service,
-            _ => return None,
-        };
-        let left = side(cursor.token())?;
-        if cursor.token() != b"->" {
-            return None;
+        let (tuple, rest) = Tuple::usual(line).or_else(|| Tuple::any(line))?;
+        let mut entry = Self::of(tuple);
+        if entry.usual_fields(rest).is_none() {
+            entry.fields(Cursor(rest))?;
         }
-        let right = side(cursor.token())?;
-        let mut entry = Self {
+        Some(entry)
+    }
+
+    /// An entry whose fields are still to be read.
+    const fn of(tuple: Tuple) -> Self {
+        let Tuple { protocol, direction, left, right } = tuple;
+        Self {
             protocol,
             direction,
             initiator: left,
@@ -131,33 +122,29 @@ impl Entry {
             tx_flags: 0,
             packets: Packets::Absent,
             identity: 0,
-        };
-        if entry.usual_fields(cursor.0).is_none() {
-            entry.fields(cursor)?;
         }
-        Some(entry)
     }
 
     /// The fields in the order in which releases of the last years print them, by comparing and not by searching: three
     /// times as fast as [`Self::fields`]. None where a line has another order; nothing is changed then.
+    #[inline]
     fn usual_fields(&mut self, rest: &[u8]) -> Option<()> {
-        let rest = rest.strip_prefix(b" expires=")?;
-        let (expires, rest) = digits(rest)?;
-        let (packets, rest) = if let Some(rest) = rest.strip_prefix(b" Packets=") {
+        let (expires, rest) = digits(after(rest, b" expires=")?)?;
+        let (packets, rest) = if let Some(rest) = after(rest, b" Packets=") {
             let (packets, rest) = digits(rest)?;
-            let (_, rest) = digits(rest.strip_prefix(b" Bytes=")?)?;
+            let (_, rest) = digits(after(rest, b" Bytes=")?)?;
             (Packets::Total(u64::from(packets)), rest)
         } else {
             (Packets::Absent, rest)
         };
-        let (rx_flags, rest) = two_hex_digits(rest.strip_prefix(b" RxFlagsSeen=0x")?)?;
-        let (last_rx, rest) = digits(rest.strip_prefix(b" LastRxReport=")?)?;
-        let (tx_flags, rest) = two_hex_digits(rest.strip_prefix(b" TxFlagsSeen=0x")?)?;
-        let (last_tx, rest) = digits(rest.strip_prefix(b" LastTxReport=")?)?;
-        let rest = rest.strip_prefix(b" Flags=0x")?;
+        let (rx_flags, rest) = two_hex_digits(after(rest, b" RxFlagsSeen=0x")?)?;
+        let (last_rx, rest) = digits(after(rest, b" LastRxReport=")?)?;
+        let (tx_flags, rest) = two_hex_digits(after(rest, b" TxFlagsSeen=0x")?)?;
+        let (last_tx, rest) = digits(after(rest, b" LastTxReport=")?)?;
+        let rest = after(rest, b" Flags=0x")?;
         let rest = &rest[memchr::memchr(b']', rest)?..];
-        let (_, rest) = digits(rest.strip_prefix(b"] RevNAT=")?)?;
-        let (identity, rest) = digits(rest.strip_prefix(b" SourceSecurityID=")?)?;
+        let (_, rest) = digits(after(rest, b"] RevNAT=")?)?;
+        let (identity, rest) = digits(after(rest, b" SourceSecurityID=")?)?;
         if !matches!(rest.first(), None | Some(b' ')) {
             return None;
         }
@@ -266,6 +253,69 @@ pub fn looks_like_entry(line: &[u8]) -> bool {
     matches!(cursor.token(), b"IN" | b"OUT" | b"SVC") || memchr::memmem::find(line, b" -> ").is_some()
 }
 
+/// What stands at the front of every line: protocol, direction, and both ends in the order in which they are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tuple {
+    protocol: Protocol,
+    direction: Direction,
+    left: Side,
+    right: Side,
+}
+
+impl Tuple {
+    /// The tuple of nearly every line, TCP or UDP over IPv4, by comparing at known places; and what follows it. None
+    /// where a line differs in anything.
+    #[inline]
+    fn usual(line: &[u8]) -> Option<(Self, &[u8])> {
+        let (protocol, rest) = match line.split_first_chunk()? {
+            (b"TCP ", rest) => (Protocol::Tcp, rest),
+            (b"UDP ", rest) => (Protocol::Udp, rest),
+            _ => return None,
+        };
+        let (direction, rest) = if let Some(rest) = after(rest, b"OUT ") {
+            (Direction::Out, rest)
+        } else {
+            (Direction::In, after(rest, b"IN ")?)
+        };
+        let (left, rest) = usual_side(rest)?;
+        let (right, rest) = usual_side(after(rest, b" -> ")?)?;
+        // The port ends here, or it is none.
+        (rest.first() == Some(&b' ')).then_some((Self { protocol, direction, left, right }, rest))
+    }
+
+    /// Any tuple, token by token; and what follows it.
+    fn any(line: &[u8]) -> Option<(Self, &[u8])> {
+        let mut cursor = Cursor(line);
+        let protocol = match cursor.token() {
+            b"TCP" => Protocol::Tcp,
+            b"UDP" => Protocol::Udp,
+            b"ICMP" | b"ICMPv6" => Protocol::Icmp,
+            b"" => return None,
+            name if name.iter().all(u8::is_ascii_alphanumeric) => Protocol::Other,
+            _ => return None,
+        };
+        let direction = match cursor.token() {
+            b"IN" => Direction::In,
+            b"OUT" => Direction::Out,
+            b"SVC" => Direction::Service,
+            _ => return None,
+        };
+        let left = side(cursor.token())?;
+        if cursor.token() != b"->" {
+            return None;
+        }
+        let right = side(cursor.token())?;
+        Some((Self { protocol, direction, left, right }, cursor.0))
+    }
+}
+
+/// What follows these bytes. As an array of known length they are compared as a few words.
+#[inline]
+fn after<'a, const N: usize>(text: &'a [u8], front: &[u8; N]) -> Option<&'a [u8]> {
+    let (head, rest) = text.split_first_chunk::<N>()?;
+    (head == front).then_some(rest)
+}
+
 /// Walks over a line, token by token; tokens are parted by blanks.
 struct Cursor<'a>(&'a [u8]);
 
@@ -332,22 +382,87 @@ fn side_v4(token: &[u8]) -> Option<Side> {
     Some(Side { ip: IpAddr::V4(ip), port: u16::try_from(parts[4]).ok()? })
 }
 
+/// `10.0.0.1:53` at the front, each part with as many digits as it needs at the most, and what follows it.
+#[inline]
+fn usual_side(text: &[u8]) -> Option<(Side, &[u8])> {
+    // The longest address and its colon fill sixteen bytes, and a shorter one is followed by more than that.
+    let (low, high) = text.first_chunk::<16>()?.split_at(8);
+    let low = no_digits(u64::from_le_bytes(*low.first_chunk()?));
+    let high = no_digits(u64::from_le_bytes(*high.first_chunk()?));
+    // One bit for each byte that is no digit: the first four have to be three dots and a colon.
+    let mut marks = one_bit_a_byte(low) | one_bit_a_byte(high) << 8;
+    let mut start = 0;
+    let mut octets = [0_u8; 4];
+    for (octet, mark) in octets.iter_mut().zip(*b"...:") {
+        let end = marks.trailing_zeros() as usize;
+        marks &= marks.wrapping_sub(1);
+        if text.get(end) != Some(&mark) {
+            return None;
+        }
+        let four = text.get(start..)?.first_chunk()?;
+        *octet = octet_of(u32::from_le_bytes(*four), end - start)?;
+        start = end + 1;
+    }
+    let (port, rest) = digits(text.get(start..)?)?;
+    Some((Side { ip: IpAddr::V4(octets.into()), port: u16::try_from(port).ok()? }, rest))
+}
+
+/// The first one to three of four digits (the first is the lowest byte), up to 255.
+#[inline]
+fn octet_of(four: u32, length: usize) -> Option<u8> {
+    if !matches!(length, 1..=3) {
+        return None;
+    }
+    let digits = (four ^ 0x3030_3030) << (32 - 8 * length);
+    let value = (digits >> 8 & 0xff) * 100 + (digits >> 16 & 0xff) * 10 + (digits >> 24);
+    u8::try_from(value).ok()
+}
+
+/// The highest bit of each of eight bytes, gathered into eight bits.
+#[inline]
+const fn one_bit_a_byte(highest: u64) -> u64 {
+    (highest >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
 /// A decimal number at the front that fits 32 bits, and what follows it.
 #[inline]
 fn digits(text: &[u8]) -> Option<(u32, &[u8])> {
-    let mut value = 0_u64;
-    let mut length = 0;
-    while let Some(digit) = text.get(length).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit <= 9) {
-        value = value * 10 + u64::from(digit);
-        length += 1;
-        if length > 10 {
-            return None;
+    if let Some(word) = text.first_chunk() {
+        let (value, length) = digits_of_word(u64::from_le_bytes(*word));
+        if matches!(length, 1..=7) {
+            return Some((value, &text[length..]));
         }
     }
-    if length == 0 {
-        return None;
-    }
-    Some((u32::try_from(value).ok()?, &text[length..]))
+    // Near the end of a line, or long.
+    let length = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let (number, rest) = text.split_at(length);
+    Some((decimal(number)?, rest))
+}
+
+/// The same byte eight times.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of each of eight bytes that is no digit.
+#[inline]
+const fn no_digits(word: u64) -> u64 {
+    // Digits become 0 to 9; adding 0x76 carries what is above 9 into the highest bit.
+    let values = word ^ each(b'0');
+    (((values & each(0x7f)) + each(0x76)) | values) & each(0x80)
+}
+
+/// The digits at the front of eight bytes (the first byte is the lowest), as a number, and how many there are. All eight
+/// are worked on at once: half of a pass goes into reading numbers, whose lengths no processor can guess.
+#[inline]
+fn digits_of_word(word: u64) -> (u32, usize) {
+    let length = no_digits(word).trailing_zeros() / 8;
+    // Zeros in front, so that there are eight digits; then neighbours are joined: to pairs, to fours, to one number.
+    let eight = (word ^ each(b'0')).checked_shl(64 - 8 * length).unwrap_or(0);
+    let pairs = eight.wrapping_mul(10 * 256 + 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 * 65_536 + 1) >> 16 & 0x0000_ffff_0000_ffff;
+    let value = fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32;
+    (value as u32, length as usize)
 }
 
 /// `1b` and what follows it.
@@ -519,6 +634,54 @@ mod tests {
             "UDP OUT 10.0.0.1:1 <- 10.0.0.2:53 expires=5 LastRxReport=0 LastTxReport=1",
         ] {
             assert_eq!(Entry::parse(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    /// The general way alone: it knows no order of fields and no usual tuple.
+    fn slowly(line: &[u8]) -> Option<Entry> {
+        let (tuple, rest) = Tuple::any(line)?;
+        let mut entry = Entry::of(tuple);
+        entry.fields(Cursor(rest))?;
+        Some(entry)
+    }
+
+    #[test]
+    fn numbers_of_every_length_are_read_at_any_place() {
+        for number in ["0", "7", "42", "007", "255", "256", "65535", "813456", "9999999", "20944898", "4294967295"] {
+            for tail in ["", " ", ".", ":5", " Packets=0", "/", "x12345678", "\u{00b2}345678"] {
+                let text = format!("{number}{tail}");
+                assert_eq!(digits(text.as_bytes()), Some((number.parse().unwrap(), tail.as_bytes())), "{text}");
+            }
+        }
+        for text in ["", " 1", "x", "4294967296", "00000000001", "/1234567", ":1234567"] {
+            assert_eq!(digits(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn both_ways_read_the_same_entry(
+            start in "(TCP|UDP|ICMP|ICMPv6|SCTP|132) (IN|OUT|SVC)",
+            sides in proptest::collection::vec("(0{0,2}[0-9]{1,3}\\.){3}[0-9]{1,3}:[0-9]{1,5}|fd00::[0-9a-f]{1,4}:[0-9]{1,5}", 2),
+            marks in " (related |service |)",
+            expires in "expires=[0-9]{1,10}( \\(remaining: -?[0-9]{1,6} sec\\(s\\)\\)|)",
+            counters in "( Packets=[0-9]{1,20} Bytes=[0-9]{1,10}|)",
+            times in "RxFlagsSeen=0x[0-9a-f]{2} LastRxReport=[0-9]{1,10} TxFlagsSeen=0x[0-9a-f]{2} LastTxReport=[0-9]{1,10}",
+            flags in "Flags=0x[0-9a-f]{4} \\[ (SeenNonSyn |RxClosing TxClosing |Unknown=0x8000 |)\\]",
+            end in " RevNAT=[0-9]{1,5} SourceSecurityID=[0-9]{1,10}( (BackendID|IfIndex)=[0-9]{1,20}|)( NatPort=[0-9]{1,5} |)",
+        ) {
+            let line = format!("{start} {} -> {}{marks}{expires}{counters} {times} {flags}{end}", sides[0], sides[1]);
+            let line = line.as_bytes();
+            proptest::prop_assert_eq!(Entry::parse(line), slowly(line));
+        }
+
+        #[test]
+        fn a_usual_tuple_is_what_any_way_reads(line in "(TCP|UDP) (IN|OUT) [0-9.]{5,16}:[0-9]{0,6}( -> |->)[0-9.:]{5,22}[ x]?") {
+            if let Some(usual) = Tuple::usual(line.as_bytes()) {
+                proptest::prop_assert_eq!(Some(usual), Tuple::any(line.as_bytes()));
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Roles {
     known: FxHashMap<u128, Role>,
     /// By length and family, longest first.
     ranges: Vec<(u8, bool, FxHashMap<u128, Range>)>,
+    /// A bit for each /16 of IPv4 in which something is named: most of the world is in none of them.
+    v4_in_use: Vec<u64>,
     cluster_dns: FxHashSet<IpAddr>,
     pods_listed: bool,
 }
@@ -69,6 +71,7 @@ impl Roles {
     /// Names an address. The first word stands.
     pub fn name(&mut self, address: IpAddr, role: Role) {
         self.known.entry(key(address)).or_insert(role);
+        self.use_v4(address, 32);
     }
 
     /// Names a range.
@@ -81,6 +84,23 @@ impl Roles {
             at
         });
         self.ranges[at].2.entry(key(prefix.address())).or_insert(range);
+        self.use_v4(prefix.address(), prefix.length());
+    }
+
+    fn use_v4(&mut self, first: IpAddr, length: u8) {
+        let IpAddr::V4(first) = first else { return };
+        let first = (first.to_bits() >> 16) as usize;
+        let many = 1_usize << 16_u8.saturating_sub(length);
+        self.v4_in_use.resize((1 << 16) / 64, 0);
+        (first..first + many).for_each(|at| self.v4_in_use[at / 64] |= 1 << (at % 64));
+    }
+
+    /// Whether an address may be named, or lie in a range that is.
+    #[inline]
+    fn may_be_named(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(v4) = address else { return true };
+        let at = (v4.to_bits() >> 16) as usize;
+        self.v4_in_use.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
     }
 
     /// Says that this pod answers for cluster DNS.
@@ -96,23 +116,12 @@ impl Roles {
 
     /// Whose this address is.
     #[must_use]
+    #[inline]
     pub fn of(&self, address: IpAddr) -> Role {
-        if let Some(role) = self.known.get(&key(address)) {
-            return *role;
-        }
-        for (length, v4, ranges) in &self.ranges {
-            if *v4 != address.is_ipv4() {
-                continue;
-            }
-            match ranges.get(&key(mask(address, *length))) {
-                Some(Range::LocalPods) if self.pods_listed => return Role::LocalGone,
-                Some(Range::LocalPods) => return Role::LocalPod,
-                Some(Range::RemotePods) if self.pods_listed => return Role::RemoteGone,
-                Some(Range::RemotePods) => return Role::RemotePod,
-                Some(Range::ClusterPods) => return Role::UnlistedPod,
-                Some(Range::Services) => return Role::Service,
-                None => {}
-            }
+        if self.may_be_named(address)
+            && let Some(role) = self.named(address)
+        {
+            return role;
         }
         let nowhere = match address {
             IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified(),
@@ -121,6 +130,28 @@ impl Roles {
             }
         };
         if nowhere { Role::Nowhere } else { Role::World }
+    }
+
+    /// What was said of an address, or of the longest range that it lies in.
+    fn named(&self, address: IpAddr) -> Option<Role> {
+        if let Some(role) = self.known.get(&key(address)) {
+            return Some(*role);
+        }
+        for (length, v4, ranges) in &self.ranges {
+            if *v4 != address.is_ipv4() {
+                continue;
+            }
+            match ranges.get(&key(mask(address, *length))) {
+                Some(Range::LocalPods) if self.pods_listed => return Some(Role::LocalGone),
+                Some(Range::LocalPods) => return Some(Role::LocalPod),
+                Some(Range::RemotePods) if self.pods_listed => return Some(Role::RemoteGone),
+                Some(Range::RemotePods) => return Some(Role::RemotePod),
+                Some(Range::ClusterPods) => return Some(Role::UnlistedPod),
+                Some(Range::Services) => return Some(Role::Service),
+                None => {}
+            }
+        }
+        None
     }
 }
 
@@ -149,6 +180,9 @@ mod tests {
         assert_eq!(roles.of(ip("10.42.1.7")), Role::LocalPod);
         assert_eq!(roles.of(ip("10.42.1.8")), Role::LocalGone);
         assert_eq!(roles.of(ip("10.42.9.9")), Role::RemoteGone);
+        roles.name_range("40.0.0.0/6".parse().unwrap(), Range::Services);
+        assert_eq!(roles.of(ip("43.255.1.1")), Role::Service, "a range of many /16s");
+        assert_eq!(roles.of(ip("44.0.0.1")), Role::World);
         assert_eq!(roles.of(ip("9.9.9.9")), Role::World);
         assert_eq!(roles.of(ip("169.254.1.1")), Role::Nowhere);
         assert_eq!(Roles::new(false).of(ip("fe80::1")), Role::Nowhere);
