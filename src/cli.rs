@@ -28,6 +28,13 @@ pub enum Command {
     Diagnose(Box<DiagnoseArgs>),
     /// Gather the evidence of nodes into a bundle, without judging it; never writes to the cluster
     Capture(Box<CaptureArgs>),
+    /// Join the reports of shards (json, jsonl or yaml) into one, with the nodes compared over all of them
+    #[command(after_help = EXIT_CODES)]
+    Merge {
+        /// Reports to join; `-` is standard input
+        #[arg(required = true, value_name = "REPORT")]
+        reports: Vec<PathBuf>,
+    },
     /// Explain a verdict code or a check, offline; without CODE list them all
     Explain {
         /// A verdict code or the id of a check
@@ -183,6 +190,14 @@ pub struct TargetArgs {
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with_all = ["node", "all_nodes"])]
     pub selector: Option<String>,
 
+    /// A node to leave out (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub exclude_node: Vec<String>,
+
+    /// Judge only the I-th of N slices of the nodes, counted from 0 as by an Indexed Job; `staledp merge` joins them
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<crate::report::Shard>,
+
     /// Read the evidence from a bundle folder instead of a cluster
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
@@ -238,6 +253,10 @@ pub struct TargetArgs {
     /// How long one node may take
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
+
+    /// How long the whole run may take; nodes that are not done by then are not judged [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub deadline: Option<Duration>,
 
     /// How many nodes at once
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -1,28 +1,50 @@
 //! Many nodes: how many at once, what is shown meanwhile, and the report of all. One node is in [`node`].
 
+mod comparison;
 mod entry;
 mod node;
+mod pace;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep};
 
 use crate::gather::Source;
 use crate::gather::cluster::Inventory;
-use crate::report::{Check, NodeReport, Report, SourceInfo, Summary, Tool};
-use crate::rules::case::Case;
-use crate::rules::{self, Judgement, fleet};
+use crate::report::{self, NodeReport, Report, SourceInfo, Summary, Tool};
+use crate::rules;
 use crate::settings::Settings;
-use entry::node_report;
+use comparison::Waiting;
+pub(crate) use comparison::compare;
+use entry::{node_report, unfinished};
 use node::Looker;
+use pace::Pace;
 
-/// Who is told what is being done, for a person who waits.
+/// Starts are spread over this time: nodes that begin together ask together ever after.
+const SPREAD_MS: u64 = 100;
+
+/// Who is told what is being done, and may end it: a person who waits.
 pub trait Observer {
+    /// So many nodes will be looked at.
+    fn begin(&self, _nodes: usize) {}
     /// This step of this node begins.
     fn step(&self, node: &str, step: &str);
-    /// This node is done.
+    /// This node was looked at.
     fn done(&self, node: &str);
+    /// This is what the report will say of a node, whatever is found on the others. Once for every node.
+    fn settled(&self, _node: &NodeReport) {}
+    /// Something about the run as a whole.
+    fn note(&self, _says: &str) {}
+    /// Ends when the run is to be ended with what is known.
+    async fn interrupted(&self) {
+        std::future::pending::<()>().await;
+    }
 }
 
-/// Looks at these nodes and judges them.
+/// Looks at these nodes and judges them. Every node has an entry, whatever happens to it.
 pub async fn diagnose<S: Source>(
     source: &S,
     inventory: &Inventory,
@@ -31,37 +53,96 @@ pub async fn diagnose<S: Source>(
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {
-    let mut looked: Vec<(Case, Vec<Check>)> = futures::stream::iter(nodes)
-        .map(|node| async move {
-            let looker = Looker { source, inventory, settings, observer, node };
-            let seen = looker.look().await;
-            observer.done(node);
-            seen
-        })
-        .buffer_unordered(settings.concurrency)
-        .collect()
-        .await;
-    // Nodes end in any order; the report has one.
-    looked.sort_by(|a, b| a.0.around.node.cmp(&b.0.around.node));
-    let mut judged: Vec<(String, Judgement)> =
-        looked.iter().map(|(case, _)| (case.around.node.clone(), rules::judge(case))).collect();
-    fleet::compare(&mut judged);
-    let mut reports: Vec<NodeReport> = looked
-        .into_iter()
-        .zip(judged)
-        .map(|((case, checks), (_, judgement))| node_report(&case, checks, judgement))
-        .collect();
-    reports.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
+    let ends = settings.deadline.map(|whole| Instant::now() + whole);
+    let spread = nodes.len() > 1 && !source.is_saved();
+    let look = |node: &String| {
+        let node = node.clone();
+        async move {
+            if spread {
+                sleep(Duration::from_millis(report::spread(&node) % SPREAD_MS)).await;
+            }
+            let looker = Looker { source, inventory, settings, observer, node: &node, ends };
+            let (case, checks) = looker.look().await;
+            node_report(&case, checks, rules::judge(&case))
+        }
+    };
+
+    observer.begin(nodes.len());
+    let mut pace = Pace::new(settings.concurrency);
+    let mut to_come = nodes.iter();
+    let mut running = FuturesUnordered::new();
+    let mut waiting = Waiting::default();
+    let mut reports: Vec<NodeReport> = Vec::with_capacity(nodes.len());
+    let mut remarks = Vec::new();
+    let mut interrupted = std::pin::pin!(observer.interrupted());
+    let mut partial = false;
+    loop {
+        while running.len() < pace.limit()
+            && let Some(node) = to_come.next()
+        {
+            running.push(look(node));
+        }
+        let entry = tokio::select! {
+            biased;
+            () = &mut interrupted => {
+                partial = true;
+                break;
+            }
+            entry = running.next() => entry,
+        };
+        let Some(entry) = entry else { break };
+        observer.done(&entry.node);
+        reports.push(entry.clone());
+        for settled in waiting.add(entry) {
+            observer.settled(&settled);
+        }
+        if pace.finished(source.refusals()) {
+            let says = "the API server is busy and refuses requests for now (429): waiting as it says, with fewer nodes at once";
+            observer.note(says);
+        }
+    }
+    // What was under way is dropped; on the far side every command has a bound of its own.
+    let begun = nodes.len() - to_come.len();
+    drop(running);
+    let unfinished_nodes: Vec<NodeReport> = {
+        let finished: BTreeSet<&str> = reports.iter().map(|entry| entry.node.as_str()).collect();
+        let left = nodes.iter().enumerate().filter(|(_, node)| !finished.contains(node.as_str()));
+        left.map(|(at, node)| unfinished(node, inventory, &settings.questions, at < begun)).collect()
+    };
+    for entry in unfinished_nodes {
+        reports.push(entry.clone());
+        for settled in waiting.add(entry) {
+            observer.settled(&settled);
+        }
+    }
+    compare(&mut reports);
+    let held: BTreeSet<String> = waiting.rest().into_iter().map(|entry| entry.node).collect();
+    for entry in reports.iter().filter(|entry| held.contains(&entry.node)) {
+        observer.settled(entry);
+    }
+    let refusals = source.refusals();
+    if refusals > 0 {
+        remarks.push(format!(
+            "the API server was busy: it refused {refusals} requests for now (429); they were repeated as it said, within \
+             bounds, and fewer nodes were looked at at once"
+        ));
+    }
+    sort(&mut reports);
     Report {
-        schema: crate::report::SCHEMA.into(),
+        schema: report::SCHEMA.into(),
         tool: Tool::THIS,
         generated_at: crate::clock::now(),
         source: about,
         summary: Summary::of(&reports),
-        partial: false,
-        partial_reason: None,
-        shard: None,
-        notes: Vec::new(),
+        partial,
+        partial_reason: partial.then(|| "interrupted".to_owned()),
+        shard: settings.shard,
+        notes: remarks,
         nodes: reports,
     }
+}
+
+/// Problems first, then by name.
+pub(crate) fn sort(reports: &mut [NodeReport]) {
+    reports.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
 }

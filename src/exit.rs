@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::report::Summary;
+use crate::report::{Report, Summary};
 
 /// Every node judged is healthy.
 pub const HEALTHY: u8 = 0;
@@ -19,10 +19,14 @@ pub const CANNOT_RUN: u8 = 5;
 /// Interrupted.
 pub const INTERRUPTED: u8 = 130;
 
-/// The exit code of a report: the worst node decides.
+/// The exit code of these figures: the worst node decides.
 #[must_use]
 pub fn of_summary(summary: &Summary) -> ExitCode {
-    ExitCode::from(if summary.stale > 0 {
+    ExitCode::from(code(summary))
+}
+
+const fn code(summary: &Summary) -> u8 {
+    if summary.stale > 0 {
         STALE
     } else if summary.other_fault > 0 {
         OTHER_FAULT
@@ -30,7 +34,19 @@ pub fn of_summary(summary: &Summary) -> ExitCode {
         INCONCLUSIVE
     } else {
         HEALTHY
-    })
+    }
+}
+
+/// The exit code of a report. A slice may be empty, which is nobody's fault; a report that lacks nodes is no all-clear.
+#[must_use]
+pub fn of_report(report: &Report) -> ExitCode {
+    if report.nodes.is_empty() && report.shard.is_some() && !report.partial {
+        return ExitCode::from(HEALTHY);
+    }
+    match code(&report.summary) {
+        HEALTHY if report.partial => ExitCode::from(INCONCLUSIVE),
+        code => ExitCode::from(code),
+    }
 }
 
 /// An error of the world, with the exit code that belongs to it.

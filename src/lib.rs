@@ -29,6 +29,7 @@ pub mod diagnose;
 pub mod exit;
 pub mod gather;
 pub mod knowledge;
+pub mod merge;
 pub mod net;
 pub mod offline;
 mod pattern;

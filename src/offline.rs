@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_manual_tells_every_command_and_option() {
         let page = String::from_utf8(man().unwrap()).unwrap();
-        for name in ["DIAGNOSE", "CAPTURE", "EXPLAIN", "COMPLETIONS", "MAN"] {
+        for name in ["DIAGNOSE", "CAPTURE", "MERGE", "EXPLAIN", "COMPLETIONS", "MAN"] {
             assert_eq!(page.matches(&format!("\n.SH \"STALEDP {name}\"\n")).count(), 1, "{name}");
         }
         let plain = page.replace("\\-", "-");

@@ -1,58 +1,242 @@
-//! What a person sees while waiting: on standard error, and only on a terminal.
+//! What a person sees while waiting: a bar, what the slowest nodes are doing, and each finding as soon as it is one; on
+//! standard error, and only on a terminal. With `-o jsonl`, each node's line on standard output as soon as it is known.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::Notify;
 
+use crate::cli::Format;
 use crate::diagnose::Observer;
-use crate::report::text;
+use crate::report::{NodeReport, json, table, text};
+use crate::rules::verdict::Kind;
 use crate::settings::Screen;
 
-/// A line per node that is being looked at.
+/// So many of the slowest nodes are shown.
+const SLOWEST: usize = 4;
+/// Above this many nodes, healthy ones get no line of their own.
+const MANY: usize = 20;
+/// How often the bar is drawn anew.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The screen while nodes are looked at.
 pub struct Progress {
-    lines: Option<MultiProgress>,
-    nodes: RefCell<BTreeMap<String, ProgressBar>>,
+    screen: Screen,
+    bars: Option<Bars>,
+    total: Cell<usize>,
+    finished: Cell<usize>,
+    kinds: RefCell<HashMap<Kind, usize>>,
+    running: RefCell<Vec<Running>>,
+    begun: Cell<Option<Instant>>,
+    stop: Notify,
+    trouble: RefCell<Option<io::Error>>,
+}
+
+struct Bars {
+    all: MultiProgress,
+    bar: ProgressBar,
+    slow: Vec<ProgressBar>,
+}
+
+/// A node that is being looked at, in the order of their starts.
+struct Running {
+    node: String,
+    step: String,
+    since: Instant,
 }
 
 impl Progress {
     /// Shows progress where the screen allows it.
     #[must_use]
     pub fn new(screen: &Screen) -> Self {
-        let lines = screen.progress.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { lines, nodes: RefCell::default() }
+        Self {
+            screen: *screen,
+            bars: screen.progress.then(Bars::new),
+            total: Cell::default(),
+            finished: Cell::default(),
+            kinds: RefCell::default(),
+            running: RefCell::default(),
+            begun: Cell::default(),
+            stop: Notify::new(),
+            trouble: RefCell::default(),
+        }
+    }
+
+    /// Whether nodes are being looked at, so that there is something to tell when the run is ended early.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun.get().is_some()
+    }
+
+    /// Ends the run with what is known.
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Says a line on standard error, beside the bar.
+    pub fn say(&self, line: &str) {
+        if self.screen.quiet {
+            return;
+        }
+        let line = text::safe(line);
+        match &self.bars {
+            // A screen that cannot be written to is no reason to stop.
+            Some(bars) => drop(bars.all.println(&line)),
+            None => drop(writeln!(io::stderr(), "{line}")),
+        }
     }
 
     /// Takes everything off the screen again.
     pub fn clear(&self) {
-        if let Some(lines) = &self.lines {
-            // A screen that cannot be cleared is no reason to stop.
-            let _ = lines.clear();
+        if let Some(bars) = &self.bars {
+            bars.bar.finish_and_clear();
+            bars.slow.iter().for_each(ProgressBar::finish_and_clear);
+            let _ = bars.all.clear();
+        }
+    }
+
+    /// What went wrong with standard output, once.
+    pub fn take_trouble(&self) -> Option<io::Error> {
+        self.trouble.borrow_mut().take()
+    }
+
+    fn show(&self) {
+        let Some(bars) = &self.bars else { return };
+        let kinds = self.kinds.borrow();
+        let words =
+            [(Kind::Stale, "stale"), (Kind::OtherFault, "with another fault"), (Kind::Inconclusive, "not judged")];
+        let mut says: Vec<String> =
+            words.iter().filter_map(|(kind, word)| Some(format!("{} {word}", kinds.get(kind)?))).collect();
+        let (finished, total) = (self.finished.get(), self.total.get());
+        if let Some(left) = self.begun.get().and_then(|begun| time_left(begun.elapsed(), finished, total)) {
+            says.push(format!("about {} left", humantime::format_duration(left)));
+        }
+        bars.bar.set_message(says.join(" · "));
+        bars.bar.set_position(finished as u64);
+        let running = self.running.borrow();
+        for (at, bar) in bars.slow.iter().enumerate() {
+            match running.get(at) {
+                Some(node) => bar.set_message(format!(
+                    "  {}  {} ({} s)",
+                    text::safe(&node.node),
+                    node.step,
+                    node.since.elapsed().as_secs()
+                )),
+                None => bar.set_message(""),
+            }
+        }
+    }
+
+    /// A line of standard output, with the bar out of its way.
+    fn print(&self, line: &str) {
+        if self.trouble.borrow().is_some() {
+            return;
+        }
+        let write = || {
+            let mut out = io::stdout().lock();
+            out.write_all(line.as_bytes()).and_then(|()| out.flush())
+        };
+        let written = match &self.bars {
+            Some(bars) => bars.all.suspend(write),
+            None => write(),
+        };
+        if let Err(error) = written {
+            // Nobody reads on: there is nobody to look at nodes for.
+            *self.trouble.borrow_mut() = Some(error);
+            self.stop();
         }
     }
 }
 
-impl Observer for Progress {
-    fn step(&self, node: &str, step: &str) {
-        let Some(lines) = &self.lines else { return };
-        let mut nodes = self.nodes.borrow_mut();
-        let bar = nodes.entry(node.to_owned()).or_insert_with(|| {
-            let style = ProgressStyle::with_template("{spinner} {prefix}  {msg} {elapsed:.dim}");
-            let bar = lines.add(ProgressBar::new_spinner());
-            if let Ok(style) = style {
-                bar.set_style(style);
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let styled = |bar: ProgressBar, template: &str| {
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("█▌░"));
             }
-            bar.set_prefix(text::safe(node).into_owned());
-            bar.enable_steady_tick(Duration::from_millis(120));
             bar
-        });
-        bar.set_message(step.to_owned());
+        };
+        let bar = styled(all.add(ProgressBar::new(0)), "{bar:20} {pos}/{len} nodes {elapsed} {wide_msg}");
+        let slow = (0..SLOWEST).map(|_| styled(all.add(ProgressBar::new_spinner()), "{wide_msg}")).collect();
+        Self { all, bar, slow }
+    }
+}
+
+/// What the nodes so far say of those to come; none while there are too few to go by.
+fn time_left(elapsed: Duration, finished: usize, total: usize) -> Option<Duration> {
+    let left = total.checked_sub(finished).filter(|left| *left > 0)?;
+    if finished < 3 || elapsed < Duration::from_secs(2) {
+        return None;
+    }
+    let factor = u32::try_from(left).ok()?;
+    let by = u32::try_from(finished).ok()?;
+    Some(Duration::from_secs((elapsed.checked_mul(factor)? / by).as_secs().max(1)))
+}
+
+impl Observer for Progress {
+    fn begin(&self, nodes: usize) {
+        self.total.set(nodes);
+        self.begun.set(Some(Instant::now()));
+        if let Some(bars) = &self.bars {
+            bars.bar.set_length(nodes as u64);
+            bars.bar.enable_steady_tick(TICK);
+        }
+        self.show();
+    }
+
+    fn step(&self, node: &str, step: &str) {
+        {
+            let mut running = self.running.borrow_mut();
+            match running.iter_mut().find(|running| running.node == node) {
+                Some(running) => step.clone_into(&mut running.step),
+                None => running.push(Running { node: node.to_owned(), step: step.to_owned(), since: Instant::now() }),
+            }
+        }
+        self.show();
     }
 
     fn done(&self, node: &str) {
-        if let Some(bar) = self.nodes.borrow_mut().remove(node) {
-            bar.finish_and_clear();
+        self.running.borrow_mut().retain(|running| running.node != node);
+        self.finished.set(self.finished.get() + 1);
+        self.show();
+    }
+
+    fn settled(&self, node: &NodeReport) {
+        let kind = node.verdict.kind;
+        *self.kinds.borrow_mut().entry(kind).or_default() += 1;
+        if self.screen.format == Format::Jsonl {
+            if let Ok(line) = json::jsonl_node(node) {
+                self.print(&line);
+            }
+        } else if self.bars.is_some() && self.total.get() > 1 && (kind != Kind::Healthy || self.total.get() <= MANY) {
+            self.say(&table::one_line(node));
         }
+        self.show();
+    }
+
+    fn note(&self, says: &str) {
+        self.say(says);
+    }
+
+    async fn interrupted(&self) {
+        self.stop.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_when_there_is_something_to_go_by() {
+        let second = Duration::from_secs;
+        assert_eq!(time_left(second(10), 0, 100), None);
+        assert_eq!(time_left(second(1), 50, 100), None);
+        assert_eq!(time_left(second(10), 25, 100), Some(second(30)));
+        assert_eq!(time_left(second(10), 100, 100), None);
     }
 }

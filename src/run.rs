@@ -1,8 +1,11 @@
 //! From arguments to an exit code.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, timeout};
 
 use crate::capture::{self, Capture};
 use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, Format, SaveArgs};
@@ -13,9 +16,10 @@ use crate::gather::bundle::Bundle;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
 use crate::gather::save::{Run, Saving};
+use crate::merge;
 use crate::offline;
 use crate::progress::Progress;
-use crate::report::{Report, SourceInfo, SourceKind, json, table, text};
+use crate::report::{Report, SourceInfo, SourceKind, json, read, table, text};
 use crate::settings::{ClusterSettings, Nodes, Origin, Screen, Settings};
 
 /// Runs one command.
@@ -26,6 +30,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Diagnose(args) => run_diagnose(*args, &screen),
         Command::Capture(args) => run_capture(*args, &screen),
+        Command::Merge { reports } => run_merge(&reports, &screen),
         Command::Explain { code } => {
             offline::explain(code.as_deref()).map_err(Error::Usage).and_then(|text| print(text.as_bytes()))
         }
@@ -64,9 +69,24 @@ fn print(bytes: &[u8]) -> Result<ExitCode, Error> {
 
 fn run_diagnose(args: DiagnoseArgs, screen: &Screen) -> Result<ExitCode, Error> {
     let settings = Settings::resolve(args);
-    let report = to_its_end(screen, async |progress| look(&settings, &Judge { screen, progress }).await)?;
-    print(render(&report, screen)?.as_bytes())?;
-    Ok(exit::of_summary(&report.summary))
+    let (report, trouble) = to_its_end(screen, async |progress| {
+        let report = look(&settings, &Judge { screen, progress }).await?;
+        Ok((report, progress.take_trouble()))
+    })?;
+    match trouble {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Error::CannotRun(format!("cannot write to standard output: {error}")));
+        }
+        Some(_) => return Ok(exit::of_report(&report)),
+        None => {}
+    }
+    if screen.format == Format::Jsonl {
+        // The nodes' lines were printed as they came.
+        print(json::jsonl_end(&report).map_err(Error::CannotRun)?.as_bytes())?;
+    } else {
+        print(render(&report, screen)?.as_bytes())?;
+    }
+    Ok(if report.partial { ExitCode::from(exit::INTERRUPTED) } else { exit::of_report(&report) })
 }
 
 fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
@@ -76,7 +96,7 @@ fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs something that waits, with progress, until its end or Ctrl-C.
+/// Runs something that waits, with progress, until its end or until it is told to end.
 fn to_its_end<T>(screen: &Screen, work: impl AsyncFnOnce(&Progress) -> Result<T, Error>) -> Result<T, Error> {
     // One thread: nodes wait for the network, not for the processor.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -84,16 +104,46 @@ fn to_its_end<T>(screen: &Screen, work: impl AsyncFnOnce(&Progress) -> Result<T,
         .build()
         .map_err(|error| Error::CannotRun(format!("cannot start: {error}")))?;
     let progress = Progress::new(screen);
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = work(&progress) => done,
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-        }
-    });
+    let done = runtime.block_on(until_told_to_end(work(&progress), &progress));
     progress.clear();
     // A command that a deadline cut off must not hold the end up.
     runtime.shutdown_background();
     done
+}
+
+/// Waits for the end. The first Ctrl-C or SIGTERM makes it a partial one where there is something to tell; the second ends
+/// at once.
+async fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>, progress: &Progress) -> Result<T, Error> {
+    let listen = |kind| signal(kind).map_err(|error| Error::CannotRun(format!("cannot listen to signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut work = std::pin::pin!(work);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            done = &mut work => return done,
+        }
+        if told || !progress.has_begun() {
+            return Err(Error::Interrupted);
+        }
+        told = true;
+        progress.say("interrupted: what is known so far follows; once more ends at once");
+        progress.stop();
+    }
+}
+
+fn run_merge(paths: &[PathBuf], screen: &Screen) -> Result<ExitCode, Error> {
+    let mut reports = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let report = if name == "-" { read::from("standard input", io::stdin().lock()) } else { read::read(path) };
+        reports.push((name, report.map_err(Error::CannotRun)?));
+    }
+    let report = merge::merge(reports).map_err(|why| Error::Usage(format!("cannot join the reports: {why}")))?;
+    print(render(&report, screen)?.as_bytes())?;
+    Ok(exit::of_report(&report))
 }
 
 fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
@@ -233,7 +283,7 @@ async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> 
             let bundle = Bundle::open(path).map_err(Error::CannotRun)?;
             let inventory = bundle.inventory().await;
             let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();
-            let nodes = choose(&settings.nodes, &inventory, &there, true)?;
+            let nodes = choose(settings, &inventory, &there, true)?;
             let about = SourceInfo {
                 kind: SourceKind::Bundle,
                 context: bundle.context().map(str::to_owned),
@@ -246,32 +296,45 @@ async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> 
 }
 
 async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work: &W) -> Result<W::Done, Error> {
-    let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
-    let looked = look_at(&live, settings, work).await;
+    let begun = Instant::now();
+    let live = within(settings, begun, live::connect(cluster, &settings.questions, settings.timeout)).await??;
+    let looked = look_at(&live, settings, begun, work).await;
     // Also when something went wrong: connections to nodes are not left behind.
     live.close().await;
     looked
 }
 
-async fn look_at<W: Work>(live: &live::Live, settings: &Settings, work: &W) -> Result<W::Done, Error> {
-    let inventory = live.inventory().await;
+/// What comes before the nodes counts against the run's time as well.
+async fn within<T>(settings: &Settings, begun: Instant, what: impl Future<Output = T>) -> Result<T, Error> {
+    let Some(whole) = settings.deadline else { return Ok(what.await) };
+    timeout(whole.saturating_sub(begun.elapsed()), what).await.map_err(|_| {
+        Error::CannotRun(
+            "cannot look at any node: the run's time was over before the lists came; see --deadline".to_owned(),
+        )
+    })
+}
+
+async fn look_at<W: Work>(live: &live::Live, settings: &Settings, begun: Instant, work: &W) -> Result<W::Done, Error> {
+    let inventory = within(settings, begun, live.inventory()).await?;
     let nodes = match (&inventory.nodes, &settings.nodes) {
-        (Ok(nodes), wanted) => {
+        (Ok(nodes), _) => {
             let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.clone()).collect();
-            choose(wanted, &inventory, &there, false)?
+            choose(settings, &inventory, &there, false)?
         }
         // Who may not list nodes may still look at one by its name.
-        (Err(_), Nodes::Named(named)) => named.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        (Err(_), Nodes::Named(named)) => narrow(named.clone(), settings)?,
         (Err(failure), _) => return Err(Error::CannotRun(format!("cannot list the nodes: {failure}"))),
     };
     let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
-    work.on(live, &inventory, &nodes, settings, about).await
+    let deadline = settings.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
+    let settings = Settings { deadline, ..settings.clone() };
+    work.on(live, &inventory, &nodes, &settings, about).await
 }
 
 /// The nodes that were meant, sorted by name.
-fn choose(wanted: &Nodes, inventory: &Inventory, there: &[String], saved: bool) -> Result<Vec<String>, Error> {
+fn choose(settings: &Settings, inventory: &Inventory, there: &[String], saved: bool) -> Result<Vec<String>, Error> {
     let names = || if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-    let mut chosen: Vec<String> = match wanted {
+    let chosen: Vec<String> = match &settings.nodes {
         Nodes::All => there.to_vec(),
         Nodes::Unsaid if saved => there.to_vec(),
         Nodes::Unsaid => {
@@ -297,7 +360,21 @@ fn choose(wanted: &Nodes, inventory: &Inventory, there: &[String], saved: bool) 
     if chosen.is_empty() {
         return Err(Error::CannotRun("there is no node to judge".to_owned()));
     }
+    if let Some(unknown) = settings.exclude.iter().find(|name| !there.contains(name)) {
+        return Err(Error::Usage(format!("there is no node '{unknown}' to leave out. Nodes: {}", names())));
+    }
+    narrow(chosen, settings)
+}
+
+/// Without those to be left out, and only this run's slice.
+fn narrow(mut chosen: Vec<String>, settings: &Settings) -> Result<Vec<String>, Error> {
     chosen.sort();
     chosen.dedup();
+    chosen.retain(|name| !settings.exclude.contains(name));
+    if chosen.is_empty() {
+        return Err(Error::Usage("--exclude-node leaves no node to judge".to_owned()));
+    }
+    // A slice of few nodes may hold none, and says so with an empty report.
+    chosen.retain(|name| settings.shard.is_none_or(|shard| shard.holds(name)));
     Ok(chosen)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cli::{ClusterArgs, DiagnoseArgs, Format, OutputArgs, SshAddress, TargetArgs, When};
 use crate::gather::PodRef;
 use crate::net::Prefix;
+use crate::report::Shard;
 
 /// The address NodeLocal DNS has where Kubespray installs it.
 pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
@@ -66,6 +67,12 @@ pub struct Settings {
     pub concurrency: usize,
     /// Where the evidence is kept as a bundle; none: nowhere.
     pub save: Option<PathBuf>,
+    /// How long the whole run may take; none: as long as its nodes.
+    pub deadline: Option<Duration>,
+    /// Nodes to leave out.
+    pub exclude: Vec<String>,
+    /// Only this slice of the nodes.
+    pub shard: Option<Shard>,
 }
 
 /// Which nodes.
@@ -177,6 +184,9 @@ impl Settings {
             timeout: target.timeout,
             concurrency: usize::from(target.concurrency),
             save: save.save,
+            deadline: target.deadline,
+            exclude: target.exclude_node,
+            shard: target.shard,
         }
     }
 }

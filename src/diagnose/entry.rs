@@ -1,10 +1,20 @@
 //! What is known and said of one node, as its entry in the report.
 
+use serde::Serialize;
+
+use super::node::shown;
+use crate::checks::surroundings::{Agent, Surroundings};
+use crate::checks::{
+    CheckId, DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData,
+};
+use crate::gather::FailureKind;
+use crate::gather::cluster::Inventory;
 use crate::knowledge;
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
-use crate::rules::verdict::Kind;
+use crate::rules::verdict::{Because, Code, Confidence, Kind, Verdict};
 use crate::rules::{Judgement, remedy};
+use crate::settings::Questions;
 
 /// The node's entry in the report.
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement) -> NodeReport {
@@ -12,17 +22,8 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
     let version = case.version();
     let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
     let risks = risks.map(|issue| format!("{}: {}", issue.id(), issue.symptom)).collect();
-    let known_issues = version
-        .into_iter()
-        .filter(|_| verdict.kind != Kind::Healthy)
-        .flat_map(|version| knowledge::codes::related(verdict.code, version))
-        .map(|issue| KnownIssue {
-            id: issue.id(),
-            title: issue.title.to_owned(),
-            why: format!("reported for {}; {}", version.unwrap_or("this version"), issue.restart.says()),
-        })
-        .collect();
-    let mut advice: Vec<String> = knowledge::codes::advice(verdict.code).iter().map(|a| (*a).to_owned()).collect();
+    let known_issues = known_issues(&verdict, version);
+    let mut advice = advice(verdict.code);
     advice.extend(remedy::gentler(case, &verdict, &affected));
     if let Some(node) = &case.around.found {
         if node.ready() == Some(false) {
@@ -51,4 +52,71 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         alone: None,
         known_issues,
     }
+}
+
+/// Upstream issues that go with a verdict on this version.
+pub(super) fn known_issues(verdict: &Verdict, version: Option<&str>) -> Vec<KnownIssue> {
+    let issue = |version: &str, issue: &'static knowledge::upstream::Issue| KnownIssue {
+        id: issue.id(),
+        title: issue.title.to_owned(),
+        why: format!("reported for {version}; {}", issue.restart.says()),
+    };
+    version
+        .filter(|_| verdict.kind != Kind::Healthy)
+        .into_iter()
+        .flat_map(|version| knowledge::codes::related(verdict.code, version).map(move |i| issue(version, i)))
+        .collect()
+}
+
+/// Advice in words for a verdict.
+pub(super) fn advice(code: Code) -> Vec<String> {
+    knowledge::codes::advice(code).iter().map(|a| (*a).to_owned()).collect()
+}
+
+/// The entry of a node that was not looked at to its end, because the run was ended.
+pub(super) fn unfinished(node: &str, inventory: &Inventory, questions: &Questions, begun: bool) -> NodeReport {
+    let why =
+        if begun { "interrupted while this node was looked at" } else { "interrupted before this node was looked at" };
+    let around = Surroundings::of(node, inventory, questions);
+    let (agent, version) = match around.agent {
+        Agent::Running(agent) => (Some((agent.pod, agent.started_at)), agent.version),
+        Agent::Unknown(_) | Agent::NotRunning { .. } => (None, None),
+    };
+    let (pod, started_at) = agent.unzip();
+    let verdict = Verdict {
+        kind: Kind::Inconclusive,
+        code: Code::EvidenceMissing,
+        confidence: Confidence::High,
+        summary: format!("This node was not judged: {why}."),
+        because: vec![Because::evidence("run", why)],
+        ruled_out: Vec::new(),
+    };
+    NodeReport {
+        node: node.to_owned(),
+        cilium: Cilium {
+            namespace: pod.as_ref().map(|p| p.namespace.clone()),
+            pod: pod.map(|p| p.name),
+            version,
+            started_at: started_at.flatten(),
+        },
+        verdict,
+        checks: vec![
+            unknown::<HostPingData>(CheckId::HostPing, why),
+            unknown::<PodEgressData>(CheckId::PodEgress, why),
+            unknown::<DnsConntrackData>(CheckId::DnsConntrack, why),
+            unknown::<ExternalConntrackData>(CheckId::ExternalConntrack, why),
+            unknown::<DnsBackendsData>(CheckId::DnsBackends, why),
+        ],
+        affected: Vec::new(),
+        remediation: None,
+        advice: vec!["Run again for this node.".to_owned()],
+        notes: Vec::new(),
+        in_trouble: false,
+        alone: None,
+        known_issues: Vec::new(),
+    }
+}
+
+fn unknown<D: Default + Serialize>(id: CheckId, why: &str) -> Check {
+    shown(id, &Finding::<D>::unknown(FailureKind::Other, why))
 }

@@ -30,6 +30,8 @@ pub(super) struct Looker<'a, S, O> {
     pub(super) settings: &'a Settings,
     pub(super) observer: &'a O,
     pub(super) node: &'a str,
+    /// When the whole run has to be over.
+    pub(super) ends: Option<tokio::time::Instant>,
 }
 
 impl<S: Source, O: Observer> Looker<'_, S, O> {
@@ -37,7 +39,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     pub(super) async fn look(&self) -> (Case, Vec<Check>) {
         let questions = &self.settings.questions;
         let mut around = Surroundings::of(self.node, self.inventory, questions);
-        let deadline = Deadline::new(self.settings.timeout);
+        let deadline = Deadline::new(self.settings.timeout, self.ends);
         let agent = match &around.agent {
             Agent::Running(agent) => Some(agent.pod.clone()),
             Agent::Unknown(_) | Agent::NotRunning { .. } => None,
@@ -220,11 +222,16 @@ fn not_clean(answer: &Answer) -> Option<String> {
 struct Deadline {
     at: tokio::time::Instant,
     whole: Duration,
+    /// Whether it is the run that has to be over then.
+    run: bool,
 }
 
 impl Deadline {
-    fn new(whole: Duration) -> Self {
-        Self { at: tokio::time::Instant::now() + whole, whole }
+    /// The node's own time, or what is left of the run's.
+    fn new(whole: Duration, ends: Option<tokio::time::Instant>) -> Self {
+        let own = tokio::time::Instant::now() + whole;
+        let at = ends.map_or(own, |ends| ends.min(own));
+        Self { at, whole, run: at < own }
     }
 
     fn left(&self) -> Duration {
@@ -233,7 +240,12 @@ impl Deadline {
 
     fn passed(&self, evidence: Evidence) -> Answer {
         let mut answer = Answer::not_gathered("");
-        answer.end = End::Failed(Failure::time_over(evidence, self.whole));
+        answer.end = End::Failed(if self.run {
+            let message = format!("the run's time was over before {evidence} ended; see --deadline");
+            Failure::new(FailureKind::Timeout, message)
+        } else {
+            Failure::time_over(evidence, self.whole)
+        });
         answer
     }
 }
@@ -264,7 +276,7 @@ fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, que
     }
 }
 
-fn shown<D: Serialize>(id: CheckId, finding: &Finding<D>) -> Check {
+pub(super) fn shown<D: Serialize>(id: CheckId, finding: &Finding<D>) -> Check {
     Check {
         id,
         status: finding.status,

@@ -6,24 +6,30 @@
 //! Automatic retries of the client are switched off: it would repeat every request, whatever its verb, up to fifteen
 //! times (kube 5.0.0), and a diagnosis has better things to do with its minute. Lists repeat themselves, within bounds.
 
+mod busy;
 mod config;
 mod exec;
 mod list;
 mod log;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ::kube::client::ClientBuilder;
 use ::kube::core::Status;
 use ::kube::{Client, Config, Error};
 use futures::channel::oneshot;
+use http::Response;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
+use tower::util::MapResponseLayer;
 
 use super::{Failure, FailureKind};
 use crate::exit;
 use crate::settings::ClusterSettings;
 
+use busy::Busy;
 pub use exec::{Ended, Exec};
 pub use list::keep_only_needed_arguments;
 pub use log::LOG_LINES;
@@ -36,6 +42,7 @@ pub struct Cluster {
     client: Client,
     context: Option<String>,
     request_timeout: Duration,
+    busy: Arc<Busy>,
 }
 
 impl Cluster {
@@ -48,8 +55,10 @@ impl Cluster {
         let config::Chosen { config, context } = config::choose(settings).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-        let client = log_in(config).await.map_err(|why| cannot_log_in(&server, plugin.as_deref(), &why))?;
-        let cluster = Self { client, context, request_timeout: settings.request_timeout };
+        let busy = Arc::new(Busy::default());
+        let client =
+            log_in(config, Arc::clone(&busy)).await.map_err(|why| cannot_log_in(&server, plugin.as_deref(), &why))?;
+        let cluster = Self { client, context, request_timeout: settings.request_timeout, busy };
         cluster.greet(&server, plugin.as_deref()).await?;
         Ok(cluster)
     }
@@ -58,6 +67,12 @@ impl Cluster {
     #[must_use]
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
+    }
+
+    /// How often the API server said that it is too busy (429).
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        self.busy.refusals()
     }
 
     /// `/version` is open to everybody on a stock cluster. Where it is not, a 403 is still an answer: what may be asked
@@ -94,13 +109,19 @@ impl Cluster {
 
 /// Makes the client. A login plugin is run meanwhile, and kube waits for it without a limit and without yielding, so it
 /// gets a thread that nobody has to wait for.
-async fn log_in(config: Config) -> Result<Client, String> {
+async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
     let (sender, client) = oneshot::channel();
     let runtime = Handle::current();
     std::thread::spawn(move || {
         let _context = runtime.enter();
         // Nobody listens any more when it took too long.
-        let _ = sender.send(Client::try_from(config));
+        let _ = sender.send(ClientBuilder::try_from(config).map(|builder| {
+            let watch = MapResponseLayer::new(move |response: Response<_>| {
+                busy.note(response.status(), response.headers());
+                response
+            });
+            builder.with_layer(&watch).build()
+        }));
     });
     match timeout(LOGIN, client).await {
         Err(_) => Err(format!("no login within {}", span(LOGIN))),

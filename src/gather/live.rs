@@ -300,6 +300,10 @@ impl Source for Live {
         chosen
     }
 
+    fn refusals(&self) -> u64 {
+        self.cluster.refusals()
+    }
+
     /// Asks one question. On one node they come one after the other: many commands at once make older runtimes stall
     /// for half a minute (seen with containerd 1.6 from 20 on).
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

@@ -276,6 +276,11 @@ pub trait Source {
         false
     }
 
+    /// How often it said so far that it is too busy and should be asked later.
+    fn refusals(&self) -> u64 {
+        0
+    }
+
     /// Asks one question; standard output goes to `out` as it comes. Always ends: every implementation has a
     /// deadline of its own.
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer;

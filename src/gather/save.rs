@@ -279,6 +279,10 @@ impl<S: Source> Source for Saving<'_, S> {
         self.source.is_saved()
     }
 
+    fn refusals(&self) -> u64 {
+        self.source.refusals()
+    }
+
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
         let mut piece = Piece::new(self, question);
         let mut both = |chunk: &[u8]| {

@@ -47,6 +47,7 @@ const CYAN: Ink = AnsiColor::Cyan.on_default();
 pub fn render(report: &Report, style: &Style) -> String {
     let mut page = Page::new(*style);
     page.header(report);
+    page.run(report);
     if report.nodes.len() > 1 {
         page.overview(&report.nodes);
     }
@@ -61,6 +62,18 @@ pub fn render(report: &Report, style: &Style) -> String {
     }
     page.closing(&report.summary);
     page.out
+}
+
+/// A node in one line, for those who watch.
+#[must_use]
+pub fn one_line(node: &NodeReport) -> String {
+    let verdict = &node.verdict;
+    let (mark, _) = mark(verdict.kind);
+    let name = safe(&node.node);
+    if verdict.kind == Kind::Healthy {
+        return format!("{mark} {name}: healthy{}", confidence(verdict));
+    }
+    format!("{mark} {name}: {}{}: {}", verdict.code.name(), confidence(verdict), safe(&verdict.summary))
 }
 
 /// The mark and the colour of a verdict. The mark says it without the colour.
@@ -169,10 +182,24 @@ impl Page {
             parts.push(format!("context {}", safe(context)));
         }
         parts.push(count(report.nodes.len(), "node", "nodes"));
+        if let Some(shard) = report.shard {
+            parts.push(format!("shard {shard}"));
+        }
         parts.push(safe(&report.generated_at).into_owned());
         for line in wrap(&parts.join(" · "), self.prose) {
             let line = self.ink(DIM, &line);
             self.line(&line);
+        }
+    }
+
+    /// What makes the report less than it was meant to be, and what is to be known of the run.
+    fn run(&mut self, report: &Report) {
+        if report.partial {
+            let reason = report.partial_reason.as_deref().unwrap_or("no reason is given");
+            self.item("PARTIAL: ", YELLOW, &safe(reason));
+        }
+        for note in &report.notes {
+            self.item("Note: ", DIM, &safe(note));
         }
     }
 

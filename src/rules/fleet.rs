@@ -1,10 +1,10 @@
 //! Nodes held against each other: the same failure everywhere is not one node's datapath.
 
 use super::Judgement;
-use super::verdict::{Because, Code, Confidence, Kind, RuledOut};
+use super::verdict::{Because, Code, Confidence, Kind, RuledOut, Verdict};
 
 /// Faults that are the same failure when several nodes show them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// Pods are cut off, by whatever code.
     PodsCutOff,
@@ -71,18 +71,17 @@ fn cluster_wide(nodes: &mut [(String, Judgement)]) {
 
 /// The link-local address is masqueraded on every node or on none.
 fn link_local_masquerade(nodes: &mut [(String, Judgement)]) {
-    let fine = nodes.iter().find(|(_, j)| j.verdict.kind == Kind::Healthy).map(|(name, _)| name.clone());
-    let Some(fine) = fine else {
+    if !nodes.iter().any(|(_, j)| j.verdict.kind == Kind::Healthy) {
         return;
-    };
+    }
     for (_, judgement) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
         let verdict = &mut judgement.verdict;
         verdict.code = Code::EvidenceContradictory;
         verdict.kind = verdict.code.kind();
-        verdict.summary = format!(
-            "DNS of this node's pods is dead and nothing else is; masquerading would hit {fine} too, which is healthy."
-        );
-        verdict.because.push(Because::evidence("comparison", format!("{fine} answers DNS with the same set-up")));
+        "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and at least one is \
+         healthy."
+            .clone_into(&mut verdict.summary);
+        verdict.because.push(Because::evidence("comparison", "a healthy node answers DNS with the same set-up"));
     }
 }
 
@@ -110,17 +109,50 @@ fn nobody_vouches(nodes: &mut [(String, Judgement)]) {
     }
 }
 
-/// Says which nodes are fine beside a stale one.
+/// Says that others are fine beside a stale node. It does not say which: a line that was printed before all nodes were
+/// known has to say the same.
 fn name_neighbours(nodes: &mut [(String, Judgement)]) {
-    let fine: Vec<String> =
-        nodes.iter().filter(|(_, j)| j.verdict.kind == Kind::Healthy).map(|(name, _)| name.clone()).collect();
-    let says = match fine.as_slice() {
-        [] => return,
-        [one] => format!("{one} is healthy"),
-        [first, second] => format!("{first} and {second} are healthy"),
-        [first, rest @ ..] => format!("{first} and {} other nodes are healthy", rest.len()),
-    };
+    if !nodes.iter().any(|(_, j)| j.verdict.kind == Kind::Healthy) {
+        return;
+    }
     for (_, judgement) in nodes.iter_mut().filter(|(_, j)| j.verdict.kind == Kind::Stale) {
-        judgement.verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says: says.clone() });
+        let says = "not every node shows it: at least one other is healthy".to_owned();
+        judgement.verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says });
+    }
+}
+
+/// What of the nodes that are known so far decides whether those still to come can change what [`compare`] says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    healthy: bool,
+    /// A judged node that shows no failure that could be everybody's.
+    apart: bool,
+    first: Option<Failure>,
+    differ: bool,
+}
+
+impl Known {
+    /// Takes in one more node, as it was judged by itself.
+    pub fn add(&mut self, verdict: &Verdict) {
+        if verdict.kind == Kind::Inconclusive {
+            return;
+        }
+        self.healthy |= verdict.kind == Kind::Healthy;
+        match (failure(verdict.code), self.first) {
+            (None, _) => self.apart = true,
+            (Some(this), Some(first)) => self.differ |= this != first,
+            (this, None) => self.first = this,
+        }
+    }
+
+    /// Whether what is said of a node that was taken in stays so, whatever is found on further nodes. For a stale node,
+    /// and for masqueraded DNS, a healthy node has to be known, and comparing with it alone gives all there is to say.
+    #[must_use]
+    pub fn settles(&self, verdict: &Verdict) -> bool {
+        match (verdict.kind, verdict.code) {
+            (Kind::Healthy | Kind::Inconclusive, _) => true,
+            (Kind::Stale, _) | (_, Code::LinkLocalMasquerade) => self.healthy,
+            (Kind::OtherFault, code) => failure(code).is_none() || self.apart || self.differ,
+        }
     }
 }

@@ -13,8 +13,9 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::busy::TRIES;
 use super::{Cluster, Right, failure, late, said};
 use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
 
@@ -78,11 +79,24 @@ impl Cluster {
             max_stderr_buf_size: Some(STDERR_KEPT),
             ..AttachParams::default()
         };
-        let started = pods.exec(&what.pod.name, what.argv.iter().map(String::as_str), &params);
-        match timeout_at(deadline.min(Instant::now() + limit), started).await {
-            Err(_) => Err(late(&format!("no exec into pod {}: the kubelet did not answer", what.pod), limit)),
-            Ok(Err(error)) => Err(not_started(&error, what.pod)),
-            Ok(Ok(process)) => Ok(process),
+        let mut tries = 1;
+        loop {
+            let started = pods.exec(&what.pod.name, what.argv.iter().map(String::as_str), &params);
+            let error = match timeout_at(deadline.min(Instant::now() + limit), started).await {
+                Err(_) => {
+                    return Err(late(&format!("no exec into pod {}: the kubelet did not answer", what.pod), limit));
+                }
+                Ok(Err(error)) => error,
+                Ok(Ok(process)) => return Ok(process),
+            };
+            // A handshake that was refused for now began nothing; whatever else failed may have.
+            let wait = self.busy.wait(tries);
+            let later = matches!(&error, Error::Api(status) if status.code == 429);
+            if !later || tries >= TRIES || Instant::now() + wait >= deadline {
+                return Err(not_started(&error, what.pod));
+            }
+            tries += 1;
+            sleep(wait).await;
         }
     }
 }
@@ -99,6 +113,14 @@ fn not_started(error: &Error, pod: &PodRef) -> Failure {
                 format!("the API server can't reach the kubelet of pod {pod}: {}", said(status)),
             )
         }
+        // The lists showed it.
+        Error::Api(status) if status.code == 404 => Failure::new(
+            FailureKind::NotFound,
+            format!(
+                "pod {pod} is gone since the cluster was listed, it or its node was deleted ({}); run again",
+                said(status)
+            ),
+        ),
         // A plain text of the kubelet, for a container that ended, waits, or was never there.
         Error::Api(status) if status.code == 500 && status.message.contains("container not found") => {
             Failure::new(FailureKind::NotFound, format!("pod {pod} has no such running container: {}", said(status)))

@@ -6,11 +6,12 @@ use ::kube::api::ListParams;
 use ::kube::client::Body;
 use ::kube::core::{Request, Status};
 use ::kube::{Error, Resource};
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::busy::{self, TRIES};
 use super::{Cluster, Right, failure, late, refusal};
 use crate::gather::cluster::{EndpointSlice, Event, Listed, Node, Page, Pod, Service};
 use crate::gather::{Failure, FailureKind, PodRef};
@@ -23,10 +24,6 @@ const REQUESTS_PER_LIST: u32 = 4;
 const MOST_PAGES: usize = 1000;
 /// Events are a help, no evidence: two pages of warnings are plenty.
 const EVENT_PAGES: usize = 2;
-/// How often a page is asked for while the server says "later".
-const TRIES: u32 = 4;
-/// The longest wait between two tries, whatever the server would like.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What to list.
 #[derive(Clone, Copy, Default)]
@@ -200,9 +197,7 @@ impl Reply {
 
     /// How long to wait after this many tries: what the server says, else longer each time.
     fn wait(&self, tries: u32) -> Duration {
-        let header = self.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let wait = header.map_or_else(|| Duration::from_millis(250) * 2_u32.pow(tries.min(8)), Duration::from_secs);
-        wait.min(LONGEST_WAIT)
+        busy::wait(busy::retry_after(&self.headers), tries)
     }
 }
 

@@ -1,0 +1,196 @@
+//! Nodes of a report held against each other: once all are known, and each as soon as no other can change it.
+
+use super::entry::{advice, known_issues};
+use crate::report::{Alone, NodeReport};
+use crate::rules::Judgement;
+use crate::rules::fleet::{self, Known};
+use crate::rules::verdict::{Code, Kind};
+
+/// Compares the nodes, whatever an earlier comparison of fewer of them said.
+pub(crate) fn compare(nodes: &mut [NodeReport]) {
+    nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    nodes.iter_mut().for_each(forget);
+    let mut judged: Vec<(String, Judgement)> = nodes.iter().map(|node| (node.node.clone(), judgement(node))).collect();
+    fleet::compare(&mut judged);
+    for (node, (_, judgement)) in nodes.iter_mut().zip(judged) {
+        correct(node, judgement);
+    }
+}
+
+fn judgement(node: &NodeReport) -> Judgement {
+    Judgement {
+        verdict: node.verdict.clone(),
+        affected: node.affected.clone(),
+        in_trouble: node.in_trouble,
+        notes: Vec::new(),
+    }
+}
+
+/// Takes back what a comparison said.
+fn forget(node: &mut NodeReport) {
+    if let Some(alone) = node.alone.take() {
+        let Alone { verdict, remediation, advice, known_issues } = *alone;
+        (node.verdict, node.remediation, node.advice, node.known_issues) = (verdict, remediation, advice, known_issues);
+    }
+    // Nobody but the comparison knows it.
+    node.verdict.ruled_out.retain(|out| out.code != Code::ClusterWideOutage);
+}
+
+fn correct(node: &mut NodeReport, judgement: Judgement) {
+    let before = std::mem::replace(&mut node.verdict, judgement.verdict);
+    let verdict = &node.verdict;
+    if verdict.code == before.code {
+        return;
+    }
+    let issues = known_issues(verdict, node.cilium.version.as_deref());
+    // A comparison never makes a node stale, so there is no remedy to find here.
+    node.alone = Some(Box::new(Alone {
+        verdict: before,
+        remediation: node.remediation.take(),
+        advice: std::mem::replace(&mut node.advice, advice(verdict.code)),
+        known_issues: std::mem::replace(&mut node.known_issues, issues),
+    }));
+}
+
+/// The entries that still wait for the comparison.
+#[derive(Default)]
+pub(super) struct Waiting {
+    known: Known,
+    witness: Option<NodeReport>,
+    held: Vec<NodeReport>,
+}
+
+impl Waiting {
+    /// Takes in an entry, as the node was judged by itself, and gives back those that no further node can change.
+    pub(super) fn add(&mut self, entry: NodeReport) -> Vec<NodeReport> {
+        self.known.add(&entry.verdict);
+        if self.witness.is_none() && entry.verdict.kind == Kind::Healthy {
+            self.witness = Some(entry.clone());
+        }
+        self.held.push(entry);
+        let known = self.known;
+        let (settled, held) = std::mem::take(&mut self.held).into_iter().partition(|e| known.settles(&e.verdict));
+        self.held = held;
+        let mut settled: Vec<NodeReport> = settled;
+        for entry in &mut settled {
+            if let Some(witness) = self.witness.clone().filter(|witness| witness.node != entry.node) {
+                let name = entry.node.clone();
+                let mut pair = [entry.clone(), witness];
+                compare(&mut pair);
+                if let Some(compared) = pair.into_iter().find(|e| e.node == name) {
+                    *entry = compared;
+                }
+            }
+        }
+        settled
+    }
+
+    /// Those that were held back to the end; the comparison of all decides on them.
+    pub(super) fn rest(self) -> Vec<NodeReport> {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::{Cilium, json};
+    use crate::rules::verdict::{Confidence, RuledOut, Verdict};
+
+    fn entry(index: usize, code: Code, in_trouble: bool) -> NodeReport {
+        let ruled_out = vec![RuledOut { code: Code::NodeLocalDnsDown, says: "it answers".to_owned() }];
+        NodeReport {
+            node: format!("node-{index:02}"),
+            cilium: Cilium { version: Some("1.19.4".to_owned()), ..Cilium::default() },
+            verdict: Verdict {
+                kind: code.kind(),
+                code,
+                confidence: Confidence::Medium,
+                summary: format!("it is {}", code.name()),
+                because: vec![],
+                ruled_out,
+            },
+            checks: vec![],
+            affected: vec![],
+            remediation: None,
+            advice: advice(code),
+            notes: vec![],
+            in_trouble,
+            alone: None,
+            known_issues: known_issues(
+                &Verdict {
+                    kind: code.kind(),
+                    code,
+                    confidence: Confidence::Low,
+                    summary: String::new(),
+                    because: vec![],
+                    ruled_out: vec![],
+                },
+                Some("1.19.4"),
+            ),
+        }
+    }
+
+    fn text(node: &NodeReport) -> String {
+        json::jsonl_node(node).unwrap()
+    }
+
+    fn nodes() -> impl Strategy<Value = Vec<NodeReport>> {
+        let codes = prop_oneof![
+            2 => Just(Code::Healthy),
+            3 => Just(Code::StaleDatapath),
+            1 => Just(Code::StaleServiceMap),
+            3 => Just(Code::EgressBroken),
+            1 => Just(Code::HostNetworkDown),
+            1 => Just(Code::LinkLocalMasquerade),
+            1 => Just(Code::AgentNotRunning),
+            2 => Just(Code::EvidenceMissing),
+        ];
+        proptest::collection::vec((codes, any::<bool>()), 1..7)
+            .prop_map(|list| list.into_iter().enumerate().map(|(i, (code, trouble))| entry(i, code, trouble)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_said_early_is_what_is_said_in_the_end(nodes in nodes()) {
+            let mut all = nodes.clone();
+            compare(&mut all);
+            let mut waiting = Waiting::default();
+            let mut early = Vec::new();
+            for node in nodes {
+                early.extend(waiting.add(node));
+            }
+            prop_assert_eq!(early.len() + waiting.rest().len(), all.len());
+            for node in early {
+                let last = all.iter().find(|other| other.node == node.node).unwrap();
+                prop_assert_eq!(text(&node), text(last));
+            }
+        }
+
+        #[test]
+        fn slices_compared_and_joined_are_the_whole(nodes in nodes(), cut in 0..7_usize) {
+            let mut all = nodes.clone();
+            compare(&mut all);
+            let mut left = nodes;
+            let mut right = left.split_off(cut.min(left.len()));
+            compare(&mut left);
+            compare(&mut right);
+            left.extend(right);
+            compare(&mut left);
+            let texts = |nodes: &[NodeReport]| nodes.iter().map(text).collect::<Vec<_>>();
+            prop_assert_eq!(texts(&left), texts(&all));
+        }
+    }
+
+    #[test]
+    fn one_healthy_node_lets_the_others_go() {
+        let mut waiting = Waiting::default();
+        for index in 0..3 {
+            assert!(waiting.add(entry(index, Code::StaleDatapath, true)).is_empty(), "it may be an outage of all");
+        }
+        assert_eq!(waiting.add(entry(3, Code::Healthy, false)).len(), 4);
+        assert_eq!(waiting.add(entry(4, Code::StaleDatapath, true)).len(), 1);
+    }
+}

@@ -1,0 +1,99 @@
+//! Reports of shards joined into one, as if one run had judged all nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnose::{compare, sort};
+use crate::report::{NodeReport, Report, SCHEMA, Shard, SourceInfo, Summary, Tool};
+
+/// Joins reports; each comes with the name that errors call it.
+///
+/// A node in several of them is taken from the newest, of equally old ones from the last that was named. Slices that are
+/// missing make the whole partial.
+///
+/// # Errors
+///
+/// Reports of different clusters, or of different numbers of slices.
+pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
+    // A stable sort: of equally old ones the last that was named stays last, and counts. The times are all in UTC and
+    // written alike, so they compare as text.
+    named.sort_by(|a, b| a.1.generated_at.cmp(&b.1.generated_at));
+    let Some((newest, last)) = named.last() else { return Err("there is no report to join".to_owned()) };
+    let context = |report: &Report| report.source.context.clone();
+    let (last_context, generated_at) = (context(last), last.generated_at.clone());
+    if let Some((other, report)) = named.iter().find(|(_, report)| context(report) != last_context) {
+        let say = |context: &Option<String>| context.clone().unwrap_or_else(|| "no context".to_owned());
+        return Err(format!(
+            "{other} is of {} and {newest} of {}: only reports of one cluster can be joined",
+            say(&context(report)),
+            say(&last_context)
+        ));
+    }
+    if let Some((other, report)) = named.iter().find(|(_, report)| report.source.kind != last.source.kind) {
+        return Err(format!(
+            "{other} and {newest} are not of one kind ({:?} and {:?}): live reports are not joined with saved ones",
+            report.source.kind, last.source.kind
+        ));
+    }
+    let source = SourceInfo {
+        kind: last.source.kind,
+        context: last_context,
+        path: last.source.path.clone().filter(|path| named.iter().all(|(_, r)| r.source.path.as_ref() == Some(path))),
+    };
+
+    let shards: BTreeSet<Shard> = named.iter().filter_map(|(_, report)| report.shard).collect();
+    let of: BTreeSet<u32> = shards.iter().map(|shard| shard.of).collect();
+    if of.len() > 1 {
+        let of: Vec<String> = of.iter().map(u32::to_string).collect();
+        return Err(format!("the reports are shards of different numbers ({}): their nodes overlap", of.join(" and ")));
+    }
+    let whole_is_there = named.iter().any(|(_, report)| report.shard.is_none());
+    let missing: Vec<String> = match of.first() {
+        Some(of) if !whole_is_there => {
+            let all = (0..*of).map(|index| Shard { index, of: *of });
+            all.filter(|shard| !shards.contains(shard)).map(|shard| shard.to_string()).collect()
+        }
+        _ => Vec::new(),
+    };
+
+    let mut reasons: Vec<String> = Vec::new();
+    let mut remarks: Vec<String> = Vec::new();
+    let mut nodes: BTreeMap<String, NodeReport> = BTreeMap::new();
+    let mut twice = BTreeSet::new();
+    for (name, report) in named {
+        if report.partial {
+            let reason = report.partial_reason.as_deref().unwrap_or("it does not say why");
+            reasons.push(format!("{name} is partial: {reason}"));
+        }
+        remarks.extend(report.notes);
+        for node in report.nodes {
+            let replaced = nodes.insert(node.node.clone(), node);
+            twice.extend(replaced.map(|node| node.node));
+        }
+    }
+    if !missing.is_empty() {
+        reasons.push(format!("missing shards: {}", missing.join(", ")));
+    }
+    if !twice.is_empty() {
+        let twice: Vec<String> = twice.into_iter().collect();
+        remarks.push(format!("in several reports, and taken from the newest: {}", twice.join(", ")));
+    }
+    let mut seen = BTreeSet::new();
+    remarks.retain(|note| seen.insert(note.clone()));
+
+    let mut nodes: Vec<NodeReport> = nodes.into_values().collect();
+    compare(&mut nodes);
+    sort(&mut nodes);
+    Ok(Report {
+        schema: SCHEMA.into(),
+        tool: Tool::THIS,
+        generated_at,
+        source,
+        summary: Summary::of(&nodes),
+        partial: !reasons.is_empty(),
+        partial_reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        // Only an empty slice needs to say that it is one.
+        shard: shards.first().copied().filter(|_| shards.len() == 1 && !missing.is_empty()),
+        notes: remarks,
+        nodes,
+    })
+}
