@@ -18,7 +18,7 @@ use crate::report::{self, NodeReport, Report, SourceInfo, Summary, Tool};
 use crate::rules;
 use crate::settings::Settings;
 use comparison::Waiting;
-pub(crate) use comparison::compare;
+pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
 use node::Looker;
 use pace::Pace;
@@ -67,6 +67,15 @@ pub async fn diagnose<S: Source>(
         }
     };
 
+    let tell = |mut settled: Vec<NodeReport>| {
+        if settings.shard.is_none() {
+            make_final(&mut settled);
+        }
+        for entry in &settled {
+            observer.settled(entry);
+        }
+    };
+
     observer.begin(nodes.len());
     let mut pace = Pace::new(settings.concurrency);
     let mut to_come = nodes.iter();
@@ -93,9 +102,7 @@ pub async fn diagnose<S: Source>(
         let Some(entry) = entry else { break };
         observer.done(&entry.node);
         reports.push(entry.clone());
-        for settled in waiting.add(entry) {
-            observer.settled(&settled);
-        }
+        tell(waiting.add(entry));
         if pace.finished(source.refusals()) {
             let says = "the API server is busy and refuses requests for now (429): waiting as it says, with fewer nodes at once";
             observer.note(says);
@@ -111,14 +118,13 @@ pub async fn diagnose<S: Source>(
     };
     for entry in unfinished_nodes {
         reports.push(entry.clone());
-        for settled in waiting.add(entry) {
-            observer.settled(&settled);
-        }
+        tell(waiting.add(entry));
     }
     compare(&mut reports);
     let held: BTreeSet<String> = waiting.rest().into_iter().map(|entry| entry.node).collect();
-    for entry in reports.iter().filter(|entry| held.contains(&entry.node)) {
-        observer.settled(entry);
+    tell(reports.iter().filter(|entry| held.contains(&entry.node)).cloned().collect());
+    if settings.shard.is_none() {
+        make_final(&mut reports);
     }
     let refusals = source.refusals();
     if refusals > 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnose::{compare, sort};
+use crate::diagnose::{compare, make_final, sort};
 use crate::report::{NodeReport, Report, SCHEMA, Shard, SourceInfo, Summary, Tool};
 
 /// Joins reports; each comes with the name that errors call it.
@@ -82,6 +82,9 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
 
     let mut nodes: Vec<NodeReport> = nodes.into_values().collect();
     compare(&mut nodes);
+    if missing.is_empty() {
+        make_final(&mut nodes);
+    }
     sort(&mut nodes);
     Ok(Report {
         schema: SCHEMA.into(),

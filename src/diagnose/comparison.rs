@@ -17,6 +17,13 @@ pub(crate) fn compare(nodes: &mut [NodeReport]) {
     }
 }
 
+/// Drops what only a further comparison needs: in a whole report it would be a second opinion, remedy and all.
+pub(crate) fn make_final(nodes: &mut [NodeReport]) {
+    for node in nodes {
+        node.alone = None;
+    }
+}
+
 fn judgement(node: &NodeReport) -> Judgement {
     Judgement {
         verdict: node.verdict.clone(),

@@ -206,7 +206,7 @@ pub struct NodeReport {
     pub known_issues: Vec<KnownIssue>,
 }
 
-/// What was said of a node before nodes were compared. Reports of slices keep it, so that all can be compared again.
+/// What was said of a node before nodes were compared. Only reports of slices keep it, so that all can be compared again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Alone {
     /// The verdict.

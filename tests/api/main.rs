@@ -6,5 +6,6 @@
 mod support;
 
 mod diagnose;
+mod fleet;
 mod save;
 mod server;

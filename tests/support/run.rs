@@ -94,6 +94,13 @@ impl Run {
         }
     }
 
+    /// Starts it with standard output in the caller's hands, and without a deadline.
+    pub(crate) fn by_hand(mut self) -> (Child, tempfile::TempDir) {
+        let mut child = self.command.spawn().expect("the program starts");
+        drop(drain(child.stderr.take()));
+        (child, self.home)
+    }
+
     /// Starts it and waits for its end.
     pub(crate) fn run(self) -> Outcome {
         self.start().wait()

@@ -1,0 +1,406 @@
+//! Many nodes: whatever happens to some of them, every one has a row, and the run ends in time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::api::{ApiServer, Kubeconfig};
+use crate::support::http::Answer;
+use crate::support::run::{Outcome, Run, staledp};
+use crate::support::scenes::{Health, Scene, agent};
+use crate::support::world::{End, ExecReply, Fault, FaultKind, Kubelet, Pods, World};
+
+const NODES: [&str; 3] = ["brno", "prusik", "vienna"];
+const DUMP: [&str; 5] = ["cilium-dbg", "bpf", "ct", "list", "global"];
+/// A node's time where something never answers.
+const PATIENCE: &str = "8s";
+
+fn all(kubeconfig: &Kubeconfig, args: &[&str]) -> Run {
+    let path = kubeconfig.path();
+    let mut words = vec!["diagnose", "--kubeconfig", &path, "--no-ssh", "--all-nodes"];
+    words.extend(args);
+    if !args.contains(&"--timeout") {
+        words.extend(["--timeout", PATIENCE]);
+    }
+    if !args.contains(&"-o") {
+        words.extend(["-o", "json"]);
+    }
+    staledp(words).deadline(Duration::from_secs(50))
+}
+
+fn world(health: Health) -> World {
+    Scene::new(&NODES.map(|name| (name, health))).world()
+}
+
+fn kinds(report: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let nodes = report["nodes"].as_array().expect("nodes").iter();
+    nodes.map(|node| (text(&node["node"]), text(&node["verdict"]["kind"]))).collect()
+}
+
+#[track_caller]
+fn every_node_has_a_row(outcome: &Outcome) -> BTreeMap<String, String> {
+    let report = outcome.report().0;
+    let kinds = kinds(&report);
+    assert_eq!(kinds.keys().map(String::as_str).collect::<Vec<_>>(), NODES, "{report:#}");
+    for node in report["nodes"].as_array().expect("nodes") {
+        assert_eq!(node["checks"].as_array().map(Vec::len), Some(5), "{node:#}");
+    }
+    kinds
+}
+
+/// What may go wrong with the requests for commands.
+fn request_faults() -> Vec<(&'static str, FaultKind)> {
+    let status =
+        |code, reason: &str, message: &str| FaultKind::Answer(Answer::failure(code, reason, message, Value::Null));
+    vec![
+        ("403", FaultKind::Forbidden("viewer".to_owned())),
+        ("404", status(404, "NotFound", "pods \"x\" not found")),
+        ("410", status(410, "Expired", "too old")),
+        ("429", Fault::too_many("", "1").kind),
+        ("500", status(500, "InternalError", "Internal error occurred")),
+        ("503", status(503, "ServiceUnavailable", "the server is currently unable to handle the request")),
+        ("reset", FaultKind::Reset),
+        ("closed", FaultKind::HangUp),
+        ("silence", FaultKind::Silence),
+    ]
+}
+
+/// What may go wrong with the dump once it began.
+fn stream_faults() -> Vec<(&'static str, End)> {
+    vec![
+        ("silence", End::Silence),
+        ("cut frame", End::MidFrame),
+        ("drop", End::Drop),
+        ("reset", End::Reset),
+        ("no status", End::CloseWithoutStatus),
+        ("exit 1", End::Exit(1)),
+    ]
+}
+
+#[test]
+fn a_refused_node_costs_no_other_its_verdict() {
+    for (name, kind) in request_faults() {
+        let mut one = world(Health::Fine);
+        one.fault(Fault::new("*/pods/cilium-swmbt/exec", kind.clone()));
+        let api = ApiServer::start(one);
+        let outcome = all(&api.kubeconfig(), &[]).run().exits(4);
+        let kinds = every_node_has_a_row(&outcome);
+        assert_eq!(kinds["prusik"], "inconclusive", "{name}: {kinds:?}");
+        assert_eq!((&*kinds["brno"], &*kinds["vienna"]), ("healthy", "healthy"), "{name}");
+        assert!(outcome.elapsed < Duration::from_secs(25), "{name}: {:?}", outcome.elapsed);
+
+        let mut every = world(Health::Fine);
+        every.fault(Fault::new("*/exec", kind));
+        let api = ApiServer::start(every);
+        let outcome = all(&api.kubeconfig(), &[]).run().exits(4);
+        let kinds = every_node_has_a_row(&outcome);
+        assert!(kinds.values().all(|kind| kind == "inconclusive"), "{name} on all: {kinds:?}");
+        assert!(outcome.elapsed < Duration::from_secs(25), "{name} on all: {:?}", outcome.elapsed);
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_costs_no_other_node_its_verdict() {
+    let scene = Scene::new(&NODES.map(|name| (name, Health::Fine)));
+    let dump = |node: &str| std::fs::read(scene.path().join(format!("nodes/{node}/ct-list.out"))).expect("a dump");
+    for (name, end) in stream_faults() {
+        for broken in [&["prusik"][..], &NODES[..]] {
+            let mut world = scene.world();
+            for node in broken {
+                world.on_exec(Pods::agent(node), &DUMP, ExecReply::ends(dump(node), end.clone()));
+            }
+            let api = ApiServer::start(world);
+            let outcome = all(&api.kubeconfig(), &[]).run().exits(4);
+            for (node, kind) in every_node_has_a_row(&outcome) {
+                let right = if broken.contains(&&*node) { "inconclusive" } else { "healthy" };
+                assert_eq!(kind, right, "{name} on {broken:?}: {node}");
+            }
+            assert!(outcome.elapsed < Duration::from_secs(25), "{name}: {:?}", outcome.elapsed);
+        }
+    }
+}
+
+#[test]
+fn a_verdict_is_the_same_beside_a_dead_node() {
+    let scene = Scene::new(&[("prusik", Health::Stale), ("vienna", Health::Fine), ("brno", Health::Fine)]);
+    for kubelet in [Kubelet::Dead, Kubelet::Frozen] {
+        let mut world = scene.world();
+        world.kubelet("brno", kubelet);
+        let api = ApiServer::start(world);
+        let outcome = all(&api.kubeconfig(), &[]).run().exits(1);
+        let kinds = every_node_has_a_row(&outcome);
+        assert_eq!((&*kinds["prusik"], &*kinds["vienna"], &*kinds["brno"]), ("stale", "healthy", "inconclusive"));
+    }
+}
+
+#[test]
+fn odd_nodes_have_rows() {
+    let mut world = world(Health::Fine);
+    for node in &mut world.nodes {
+        if node["metadata"]["name"] == "brno" {
+            node["spec"]["unschedulable"] = true.into();
+        }
+        if node["metadata"]["name"] == "vienna" {
+            node["status"]["conditions"] = json!([{"type": "Ready", "status": "False", "reason": "KubeletNotReady"}]);
+        }
+    }
+    world.pods.retain(|pod| pod["metadata"]["name"] != agent("prusik"));
+    let api = ApiServer::start(world);
+    let outcome = all(&api.kubeconfig(), &[]).run().exits(3);
+    let kinds = every_node_has_a_row(&outcome);
+    assert_eq!(kinds["brno"], "healthy", "a cordoned node");
+    let report = outcome.report();
+    assert_eq!(report.code("prusik"), "agent-not-running");
+    assert!(report.node("brno")["notes"].to_string().contains("cordoned"));
+    assert!(report.node("vienna")["notes"].to_string().contains("not ready"));
+}
+
+#[test]
+fn a_node_that_is_deleted_while_it_is_looked_at_says_so() {
+    let mut world = world(Health::Fine);
+    // prusik's ping takes a while, in which the node and its pods go away.
+    let ping = ExecReply::prints("PING 1.1.1.1\n").delayed(Duration::from_secs(3));
+    world.on_exec(Pods::agent("prusik"), &["ping"], ping);
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let running = all(&kubeconfig, &[]).start();
+    api.wait_until(Duration::from_secs(30), |requests| {
+        requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "prusik")
+    });
+    api.change(|world| {
+        world.nodes.retain(|node| node["metadata"]["name"] != "prusik");
+        world.pods.retain(|pod| pod["spec"]["nodeName"] != "prusik");
+    });
+    let outcome = running.wait().exits(4);
+    let kinds = every_node_has_a_row(&outcome);
+    assert_eq!((&*kinds["prusik"], &*kinds["vienna"]), ("inconclusive", "healthy"));
+    let summary = outcome.report().node("prusik")["verdict"]["summary"].to_string();
+    assert!(summary.contains("is gone since the cluster was listed"), "{summary}");
+}
+
+#[test]
+fn lists_are_asked_for_once_and_a_node_costs_few_commands() {
+    let api = ApiServer::start(world(Health::Fine));
+    // Pods that have a tool: one that has none is asked for every tool there is before the next pod's turn.
+    let pods = ["apps/web-1", "apps/web-2", "apps/web-3"].map(|pod| ["--probe-pod", pod]).concat();
+    all(&api.kubeconfig(), &pods).run().exits(0);
+    let mut lists: BTreeMap<String, usize> = BTreeMap::new();
+    for request in api.requests().iter().filter(|request| request.exec.is_none()) {
+        *lists.entry(request.path.clone()).or_default() += 1;
+    }
+    assert!(lists.values().all(|times| *times == 1), "{lists:#?}");
+    assert!(lists.len() <= 6, "{lists:#?}");
+    for node in NODES {
+        let calls = api.execs_on(node);
+        assert!(calls.len() <= 8, "{node}: {calls:#?}");
+        assert!(api.most_execs_at_once(node) <= 4, "{node}");
+    }
+}
+
+#[test]
+fn a_throttled_handshake_is_repeated_as_told_and_said_once() {
+    let mut world = world(Health::Fine);
+    world.fault(Fault::too_many("*/exec", "1").times(4));
+    let api = ApiServer::start(world);
+    let outcome = all(&api.kubeconfig(), &[]).run().exits(0);
+    every_node_has_a_row(&outcome);
+    let report = outcome.report().0;
+    assert!(report["notes"].to_string().contains("429"), "{:#}", report["notes"]);
+    assert_eq!(outcome.stderr.matches("429").count(), 1, "{}", outcome.stderr);
+    assert!(outcome.elapsed >= Duration::from_secs(1), "it waited as told");
+}
+
+#[test]
+fn an_interrupt_tells_what_is_known() {
+    for format in ["json", "jsonl"] {
+        let mut world = world(Health::Fine);
+        world.kubelet("prusik", Kubelet::Frozen);
+        let api = ApiServer::start(world);
+        let kubeconfig = api.kubeconfig();
+        let running = all(&kubeconfig, &["-o", format, "--timeout", "50s", "--concurrency", "1"]).start();
+        // brno is done when prusik, which hangs, was begun; vienna is never begun.
+        api.wait_until(Duration::from_secs(30), |requests| {
+            requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "prusik")
+        });
+        running.interrupt();
+        let outcome = running.wait().exits(130);
+        assert!(outcome.elapsed < Duration::from_secs(30), "{:?}", outcome.elapsed);
+        let report = whole(&outcome.stdout);
+        assert_eq!((&report["partial"], &report["partial_reason"]), (&json!(true), &json!("interrupted")));
+        let kinds = kinds(&report);
+        assert_eq!(kinds.keys().map(String::as_str).collect::<Vec<_>>(), NODES);
+        assert_eq!(kinds["brno"], "healthy");
+        for node in report["nodes"].as_array().expect("nodes").iter().filter(|node| node["node"] != "brno") {
+            assert_eq!(node["verdict"]["code"], "evidence-missing", "{node:#}");
+            assert!(node["verdict"]["summary"].to_string().contains("interrupted"), "{node:#}");
+        }
+    }
+}
+
+/// A report in JSON or in JSON lines.
+fn whole(text: &str) -> Value {
+    let mut values: Vec<Value> =
+        serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().expect("JSON");
+    let mut last = values.pop().expect("a report");
+    if last.get("nodes").is_none() {
+        last["nodes"] = values.into();
+    }
+    last
+}
+
+#[test]
+fn the_run_has_a_deadline_of_its_own() {
+    let mut world = world(Health::Fine);
+    world.kubelet("prusik", Kubelet::Frozen).kubelet("brno", Kubelet::Frozen);
+    let api = ApiServer::start(world);
+    let outcome = all(&api.kubeconfig(), &["--timeout", "45s", "--deadline", "6s"]).run().exits(4);
+    every_node_has_a_row(&outcome);
+    assert!(outcome.elapsed < Duration::from_secs(25), "{:?}", outcome.elapsed);
+    assert!(outcome.stdout.contains("--deadline"), "{}", outcome.stdout);
+}
+
+#[test]
+fn json_lines_come_as_nodes_are_known() {
+    let mut world = world(Health::Fine);
+    world.kubelet("prusik", Kubelet::Frozen);
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let (mut child, _home) = all(&kubeconfig, &["-o", "jsonl", "--timeout", "40s"]).by_hand();
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let begun = Instant::now();
+    let mut early = BTreeSet::new();
+    for _ in 0..2 {
+        let line: Value = serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON");
+        early.insert(line["node"].as_str().expect("a node").to_owned());
+    }
+    assert_eq!(early, BTreeSet::from(["brno".to_owned(), "vienna".to_owned()]), "before prusik's time is over");
+    assert!(begun.elapsed() < Duration::from_secs(35), "{:?}", begun.elapsed());
+    assert!(child.try_wait().expect("it can be waited for").is_none(), "it still waits for prusik");
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_ends_the_run() {
+    let mut world = world(Health::Fine);
+    world.kubelet("prusik", Kubelet::Frozen);
+    // vienna comes after brno, when nobody reads any more.
+    let late = ExecReply::prints("").delayed(Duration::from_secs(4));
+    world.on_exec(Pods::agent("vienna"), &["ping"], late);
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let (mut child, _home) = all(&kubeconfig, &["-o", "jsonl", "--timeout", "45s"]).by_hand();
+    let mut reader = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a line");
+    drop(reader);
+    let begun = Instant::now();
+    while child.try_wait().expect("it can be waited for").is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it goes on for nobody");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn nodes_can_be_left_out() {
+    let api = ApiServer::start(world(Health::Fine));
+    let kubeconfig = api.kubeconfig();
+    let outcome = all(&kubeconfig, &["--exclude-node", "prusik", "--exclude-node", "brno"]).run().exits(0);
+    assert_eq!(kinds(&outcome.report().0).into_keys().collect::<Vec<_>>(), ["vienna"]);
+    assert!(api.execs_on("prusik").is_empty());
+    all(&kubeconfig, &["--exclude-node", "nosuch"]).run().exits(2);
+    all(&kubeconfig, &["--shard", "2/2"]).run().exits(2);
+}
+
+/// A report without what differs from run to run.
+fn gist(mut report: Value) -> Value {
+    for name in ["generated_at", "source", "shard"] {
+        report.as_object_mut().expect("a report").remove(name);
+    }
+    report
+}
+
+#[test]
+fn shards_joined_are_the_whole() {
+    let names = ["a1", "b2", "c3", "d4", "e5"];
+    let all_of = |health| names.map(|name| (name, health));
+    let mut mixed = all_of(Health::Stale);
+    mixed[3].1 = Health::Fine;
+    for nodes in [all_of(Health::Stale), mixed, all_of(Health::Fine)] {
+        let scene = Scene::new(&nodes);
+        let from = scene.path().display().to_string();
+        let folder = tempfile::tempdir().expect("a folder");
+        let right = staledp(["diagnose", "--from", &from, "-o", "json"]).run();
+        for of in [1, 2, 3, 8] {
+            let mut files = Vec::new();
+            let mut judged = 0;
+            for index in 0..of {
+                let format = ["json", "jsonl", "yaml"][index % 3];
+                let shard = format!("{index}/{of}");
+                let outcome = staledp(["diagnose", "--from", &from, "--shard", &shard, "-o", format]).run();
+                assert!(matches!(outcome.code, Some(0 | 1 | 3)), "{}", outcome.stderr);
+                let file = folder.path().join(format!("{index}-{of}.{format}")).display().to_string();
+                judged += outcome.stdout.matches("\"host-ping\"").count().min(1);
+                std::fs::write(&file, &outcome.stdout).expect("a file");
+                files.push(file);
+            }
+            assert!(judged > 0);
+            let args = |files: &[String]| [&["merge".to_owned(), "-o".to_owned(), "json".to_owned()], files].concat();
+            let joined = staledp(args(&files)).run();
+            assert_eq!(joined.code, right.code, "{}", joined.stderr);
+            assert_eq!(
+                format!("{:#}", gist(joined.report().0)),
+                format!("{:#}", gist(right.report().0)),
+                "{of} shards: left joined, right whole"
+            );
+            if of > 1 {
+                let some = staledp(args(&files[1..])).run();
+                let report = some.report().0;
+                assert_eq!(report["partial"], true);
+                assert!(report["partial_reason"].to_string().contains(&format!("0/{of}")));
+                assert_ne!(some.code, Some(0), "what is missing is no all-clear");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_reports_that_belong_together_are_joined() {
+    let scene = Scene::new(&NODES.map(|name| (name, Health::Fine)));
+    let from = scene.path().display().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, report: &Value| {
+        let file = folder.path().join(name).display().to_string();
+        std::fs::write(&file, report.to_string()).expect("a file");
+        file
+    };
+    let report = staledp(["diagnose", "--from", &from, "-o", "json"]).run().exits(0).report().0;
+    let one = put("one", &report);
+    let mut elsewhere = report.clone();
+    elsewhere["source"]["context"] = "elsewhere".into();
+    let outcome = staledp(["merge", &one, &put("two", &elsewhere)]).run().exits(2);
+    assert!(outcome.stderr.contains("elsewhere") && outcome.stderr.contains("grigri"), "{}", outcome.stderr);
+    let mut newer_schema = report.clone();
+    newer_schema["schema"] = "staledp.report/v2".into();
+    staledp(["merge", &one, &put("three", &newer_schema)]).run().exits(5);
+    staledp(["merge", &one, "/nonexistent"]).run().exits(5);
+
+    // The newest entry of a node counts, wherever it stands.
+    let mut older = report.clone();
+    older["generated_at"] = "2020-01-01T00:00:00Z".into();
+    older["nodes"][0]["verdict"]["kind"] = "other-fault".into();
+    older["nodes"][0]["verdict"]["code"] = "egress-broken".into();
+    let older = put("older", &older);
+    for files in [[&one, &older], [&older, &one]] {
+        let outcome = staledp(["merge", "-o", "json", files[0], files[1]]).run().exits(0);
+        assert!(outcome.report().0["notes"].to_string().contains("several reports"));
+    }
+    let mut halves = [report.clone(), report];
+    for (half, of) in halves.iter_mut().zip([2, 3]) {
+        half["shard"] = json!({"index": 0, "of": of});
+    }
+    staledp(["merge", &put("h2", &halves[0]), &put("h3", &halves[1])]).run().exits(2);
+}
