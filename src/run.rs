@@ -12,6 +12,7 @@ use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, Format, SaveArgs};
 use crate::diagnose::diagnose;
 use crate::exit::{self, Error};
 use crate::gather::Source;
+use crate::gather::archive::Archived;
 use crate::gather::bundle::Bundle;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
@@ -280,6 +281,15 @@ fn warn(line: &str) {
 async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> {
     match &settings.origin {
         Origin::Path(path) => {
+            if path.is_file()
+                && let Some(archive) = Archived::open(path).map_err(Error::CannotRun)?
+            {
+                let inventory = archive.inventory().await;
+                let there: Vec<String> = archive.nodes(&inventory).into_iter().collect();
+                let nodes = choose(settings, &inventory, &there, true)?;
+                let about = SourceInfo { kind: archive.kind(), context: None, path: Some(path.display().to_string()) };
+                return work.on(&archive, &inventory, &nodes, settings, about).await;
+            }
             let bundle = Bundle::open(path).map_err(Error::CannotRun)?;
             let inventory = bundle.inventory().await;
             let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();

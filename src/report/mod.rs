@@ -140,6 +140,10 @@ pub enum SourceKind {
     Cluster,
     /// A bundle that was saved from one.
     Bundle,
+    /// An archive of `cilium sysdump`.
+    Sysdump,
+    /// An archive of `cilium-bugtool`: one node.
+    Bugtool,
 }
 
 /// How many nodes of which kind.

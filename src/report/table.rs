@@ -615,6 +615,8 @@ const fn source_word(kind: SourceKind) -> &'static str {
     match kind {
         SourceKind::Cluster => "cluster",
         SourceKind::Bundle => "bundle",
+        SourceKind::Sysdump => "sysdump",
+        SourceKind::Bugtool => "bugtool",
     }
 }
 
