@@ -1,11 +1,14 @@
 //! What can be typed. No logic: [`crate::settings`] says what was meant.
 
+mod fix;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::gather::PodRef;
+pub use fix::{FixArgs, RbacArgs, RbacFor};
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
 #[derive(Debug, Parser)]
@@ -28,6 +31,11 @@ pub enum Command {
     Diagnose(Box<DiagnoseArgs>),
     /// Gather the evidence of nodes into a bundle, without judging it; never writes to the cluster
     Capture(Box<CaptureArgs>),
+    /// Restart the Cilium pod of a stale node, once, after all checks passed and you agreed, and prove that it worked
+    #[command(after_long_help = fix::PROMISE, after_help = fix::PROMISE)]
+    Fix(Box<FixArgs>),
+    /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
+    Rbac(RbacArgs),
     /// Join the reports of shards (json, jsonl or yaml) into one, with the nodes compared over all of them
     #[command(after_help = EXIT_CODES)]
     Merge {
@@ -202,6 +210,19 @@ pub struct TargetArgs {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 
+    /// How long the whole run may take; nodes that are not done by then are not judged [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub deadline: Option<Duration>,
+
+    /// What is asked, and of whom.
+    #[command(flatten)]
+    pub look: LookArgs,
+}
+
+/// What is asked, and of whom: the same for every command that looks at nodes.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Target")]
+pub struct LookArgs {
     /// The namespace of the Cilium agents [default: found by the label k8s-app=cilium]
     #[arg(long, value_name = "NAMESPACE")]
     pub cilium_namespace: Option<String>,
@@ -253,10 +274,6 @@ pub struct TargetArgs {
     /// How long one node may take
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
-
-    /// How long the whole run may take; nodes that are not done by then are not judged [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub deadline: Option<Duration>,
 
     /// How many nodes at once
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]

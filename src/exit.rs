@@ -16,6 +16,10 @@ pub const OTHER_FAULT: u8 = 3;
 pub const INCONCLUSIVE: u8 = 4;
 /// Could not run at all.
 pub const CANNOT_RUN: u8 = 5;
+/// `fix`: restarted, but the verification failed or did not finish.
+pub const NOT_VERIFIED: u8 = 6;
+/// `fix`: refused by a safety rule, or not confirmed; nothing was changed.
+pub const REFUSED: u8 = 7;
 /// Interrupted.
 pub const INTERRUPTED: u8 = 130;
 

@@ -16,6 +16,8 @@
 //!                      report      table, JSON, YAML ─▶ standard output, exit code
 //! ```
 //!
+//! `fix` walks this way, acts once, and walks it again to see whether that helped.
+//!
 //! Modules import from those above them in this picture's lower half only: report knows verdicts, rules know findings,
 //! checks know values, `cilium` knows bytes. Nothing below [`settings`] and [`gather`] knows a network, a clock, an
 //! environment variable or a terminal.
@@ -27,6 +29,7 @@ pub mod cli;
 pub mod clock;
 pub mod diagnose;
 pub mod exit;
+pub mod fix;
 pub mod gather;
 pub mod knowledge;
 pub mod merge;
@@ -35,6 +38,7 @@ pub mod offline;
 mod pattern;
 pub mod progress;
 pub mod report;
+pub mod rights;
 pub mod rules;
 pub mod run;
 pub mod settings;

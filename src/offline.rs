@@ -82,6 +82,12 @@ no node is stale or otherwise faulty, but at least one could not be judged
 \fB5\fR
 could not run at all: no kubeconfig, no such context, API unreachable, bundle unreadable
 .TP
+\fB6\fR
+\fBfix\fR: restarted, but the verification failed or did not finish
+.TP
+\fB7\fR
+\fBfix\fR: refused by a safety rule, or not confirmed; nothing was changed
+.TP
 \fB130\fR
 interrupted
 .SH FILES
@@ -117,7 +123,7 @@ mod tests {
     #[test]
     fn the_manual_tells_every_command_and_option() {
         let page = String::from_utf8(man().unwrap()).unwrap();
-        for name in ["DIAGNOSE", "CAPTURE", "MERGE", "EXPLAIN", "COMPLETIONS", "MAN"] {
+        for name in ["DIAGNOSE", "CAPTURE", "MERGE", "FIX", "RBAC", "EXPLAIN", "COMPLETIONS", "MAN"] {
             assert_eq!(page.matches(&format!("\n.SH \"STALEDP {name}\"\n")).count(), 1, "{name}");
         }
         let plain = page.replace("\\-", "-");

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 use crate::capture::{self, Capture};
-use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, Format, SaveArgs};
+use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, FixArgs, Format, RbacArgs, RbacFor, SaveArgs};
 use crate::diagnose::diagnose;
 use crate::exit::{self, Error};
 use crate::gather::Source;
@@ -21,7 +21,8 @@ use crate::merge;
 use crate::offline;
 use crate::progress::Progress;
 use crate::report::{Report, SourceInfo, SourceKind, json, read, table, text};
-use crate::settings::{ClusterSettings, Nodes, Origin, Screen, Settings};
+use crate::rights;
+use crate::settings::{ClusterSettings, FixSettings, Nodes, Origin, Screen, Settings};
 
 /// Runs one command.
 #[must_use]
@@ -32,6 +33,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Diagnose(args) => run_diagnose(*args, &screen),
         Command::Capture(args) => run_capture(*args, &screen),
         Command::Merge { reports } => run_merge(&reports, &screen),
+        Command::Fix(args) => run_fix(*args, &screen),
+        Command::Rbac(args) => print(rbac(&args).as_bytes()),
         Command::Explain { code } => {
             offline::explain(code.as_deref()).map_err(Error::Usage).and_then(|text| print(text.as_bytes()))
         }
@@ -145,6 +148,32 @@ fn run_merge(paths: &[PathBuf], screen: &Screen) -> Result<ExitCode, Error> {
     let report = merge::merge(reports).map_err(|why| Error::Usage(format!("cannot join the reports: {why}")))?;
     print(render(&report, screen)?.as_bytes())?;
     Ok(exit::of_report(&report))
+}
+
+fn run_fix(args: FixArgs, screen: &Screen) -> Result<ExitCode, Error> {
+    let settings = FixSettings::resolve(args);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::CannotRun(format!("cannot start: {error}")))?;
+    let done = runtime.block_on(crate::fix::run(&settings, screen));
+    runtime.shutdown_background();
+    let report = done?;
+    let text = match screen.format {
+        Format::Table | Format::Wide => report.table(screen.width),
+        Format::Json => json::json(&report).map_err(Error::CannotRun)?,
+        Format::Jsonl => json::line(&report).map_err(Error::CannotRun)?,
+        Format::Yaml => json::yaml(&report).map_err(Error::CannotRun)?,
+    };
+    print(text.as_bytes())?;
+    Ok(ExitCode::from(report.code()))
+}
+
+fn rbac(args: &RbacArgs) -> String {
+    match args.command {
+        RbacFor::Diagnose => rights::yaml("diagnose", &[rights::DIAGNOSE], &args.cilium_namespace),
+        RbacFor::Fix => rights::yaml("fix", &[rights::DIAGNOSE, rights::FIX], &args.cilium_namespace),
+    }
 }
 
 fn render(report: &Report, screen: &Screen) -> Result<String, Error> {

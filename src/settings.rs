@@ -1,14 +1,17 @@
 //! What was meant: arguments, environment and terminal, resolved once. Nothing below reads any of them again.
 
+mod fix;
+
 use std::io::IsTerminal as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{ClusterArgs, DiagnoseArgs, Format, OutputArgs, SshAddress, TargetArgs, When};
+use crate::cli::{ClusterArgs, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
 use crate::gather::PodRef;
 use crate::net::Prefix;
 use crate::report::Shard;
+pub use fix::FixSettings;
 
 /// The address NodeLocal DNS has where Kubespray installs it.
 pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
@@ -73,6 +76,9 @@ pub struct Settings {
     pub exclude: Vec<String>,
     /// Only this slice of the nodes.
     pub shard: Option<Shard>,
+    /// Count only conntrack lines with traffic since the agent's container started: for looking whether a restart
+    /// helped, where the old agent's dead flows are still listed.
+    pub since_agent_start: bool,
 }
 
 /// Which nodes.
@@ -162,36 +168,43 @@ impl Settings {
         };
         let origin = match target.from.clone() {
             Some(path) => Origin::Path(path),
-            None => Origin::Cluster(cluster_settings(cluster, &target)),
-        };
-        let external = if target.external_ip.is_empty() {
-            ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()
-        } else {
-            target.external_ip
+            None => Origin::Cluster(cluster_settings(cluster, &target.look)),
         };
         Self {
             nodes,
             origin,
-            questions: Questions {
-                cilium_namespace: target.cilium_namespace,
-                node_local_dns: target.node_local_dns,
-                dns_service: target.dns_service,
-                external,
-                probe_pods: target.probe_pod,
-                probe_url: target.probe_url,
-                ping_target: target.ping_target,
-            },
-            timeout: target.timeout,
-            concurrency: usize::from(target.concurrency),
+            timeout: target.look.timeout,
+            concurrency: usize::from(target.look.concurrency),
+            questions: Questions::resolve(target.look),
             save: save.save,
             deadline: target.deadline,
             exclude: target.exclude_node,
             shard: target.shard,
+            since_agent_start: false,
         }
     }
 }
 
-fn cluster_settings(cluster: ClusterArgs, target: &TargetArgs) -> ClusterSettings {
+impl Questions {
+    fn resolve(look: LookArgs) -> Self {
+        let external = if look.external_ip.is_empty() {
+            ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()
+        } else {
+            look.external_ip
+        };
+        Self {
+            cilium_namespace: look.cilium_namespace,
+            node_local_dns: look.node_local_dns,
+            dns_service: look.dns_service,
+            external,
+            probe_pods: look.probe_pod,
+            probe_url: look.probe_url,
+            ping_target: look.ping_target,
+        }
+    }
+}
+
+fn cluster_settings(cluster: ClusterArgs, target: &LookArgs) -> ClusterSettings {
     ClusterSettings {
         context: cluster.context,
         kubeconfig: cluster.kubeconfig,

@@ -103,7 +103,13 @@ fn lens() -> Lens {
     roles.name_range("10.42.1.0/24".parse().expect("a range"), Range::LocalPods);
     (1..9).for_each(|pod| roles.name([10, 42, 1, pod].into(), Role::LocalPod));
     let external = vec!["8.0.0.0/8".parse().expect("a prefix")];
-    Lens { roles, external, probe_sources: vec![[10, 42, 1, 1].into()], probe_target: [1, 1, 1, 1].into() }
+    Lens {
+        roles,
+        external,
+        probe_sources: vec![[10, 42, 1, 1].into()],
+        probe_target: [1, 1, 1, 1].into(),
+        most_age_s: None,
+    }
 }
 
 /// Every figure of a dump that came in these pieces.

@@ -205,7 +205,8 @@ fn fetched(raw: &Raw) -> Outcome {
 }
 
 /// What became of a lookup. That a name is not known is an answer; that the server failed is not the one wanted.
-fn looked_up(raw: &Raw) -> Outcome {
+#[must_use]
+pub fn looked_up(raw: &Raw) -> Outcome {
     let End::Exited(code) = raw.answer.end else {
         return Outcome::Unsupported;
     };

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Observer;
 use crate::checks::dns_conntrack::{self, Dump};
 use crate::checks::pod_egress::{self, ProbeRaw};
-use crate::checks::surroundings::{Agent, Surroundings};
+use crate::checks::surroundings::{Agent, Surroundings, seconds_between};
 use crate::checks::{CheckId, Finding, dns_backends, external_conntrack, host_ping};
 use crate::cilium::conntrack::picture::{Lens, Pass};
 use crate::cilium::conntrack::roles::Role;
@@ -138,6 +138,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             external: self.settings.questions.external.clone(),
             probe_sources: around.names.keys().filter(asked).copied().collect(),
             probe_target: self.settings.questions.ping_target,
+            most_age_s: self.settings.since_agent_start.then(|| agent_age_s(around)).flatten(),
         }
     }
 
@@ -206,6 +207,13 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             None => Further::Seen(rows),
         }
     }
+}
+
+/// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
+fn agent_age_s(around: &Surroundings) -> Option<f64> {
+    let Agent::Running(agent) = &around.agent else { return None };
+    let age = seconds_between(agent.started_at.as_deref()?, &crate::clock::now())?;
+    u32::try_from(age.max(0)).ok().map(f64::from)
 }
 
 /// Why an answer is not to be read as further evidence.

@@ -40,7 +40,7 @@ pub struct Origin {
 }
 
 /// Reads `null` as the default: the API writes `"endpoints": null` for an empty list.
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
@@ -78,6 +78,8 @@ macro_rules! object {
         }
     };
 }
+
+pub(crate) use object;
 
 object! {
     /// What is used of an object's metadata.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cluster::{EndpointSlice, Inventory, Listed, Node, Origin, Service};
 use super::kube::{Cluster, LOG_LINES};
 use super::ssh::{self, Ssh};
-use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source, Via, probes};
+use super::{
+    Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Raw, SMALL_OUTPUT, Sink, Source, Via, probes,
+};
 use crate::cli::SshAddress;
 use crate::exit;
 use crate::settings::{ClusterSettings, Questions, SshSettings};
@@ -82,6 +84,23 @@ impl Live {
     #[must_use]
     pub fn context(&self) -> Option<&str> {
         self.cluster.context()
+    }
+
+    /// The wire to the API server, for what is no evidence of a node.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Looks a name up from a pod that [`Source::probe_pods`] chose.
+    pub async fn look_up(&self, pod: &PodRef, name: &str) -> Raw {
+        let container = self.known.borrow().containers.get(pod).cloned();
+        let mut stdout = Vec::new();
+        let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT)]);
+        let mut out = Held::new(&mut keep);
+        let answer = self.climb(pod, container.as_deref(), probes::lookup(name), &mut out).await;
+        out.release();
+        Raw { answer, stdout }
     }
 
     /// Leaves nothing behind on this machine.

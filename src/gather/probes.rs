@@ -95,9 +95,15 @@ pub fn ladder(evidence: Evidence, questions: &Questions) -> Vec<Vec<String>> {
     match evidence {
         Evidence::PodEgress => fetch(&questions.probe_url),
         Evidence::PodEgressAddress => fetch(&format!("http://{}", bracketed(questions.ping_target))),
-        Evidence::PodDns => vec![words(&["nslookup", CLUSTER_NAME]), words(&["getent", "hosts", CLUSTER_NAME])],
+        Evidence::PodDns => lookup(CLUSTER_NAME),
         _ => Vec::new(),
     }
+}
+
+/// The commands that look a name up, best first.
+#[must_use]
+pub fn lookup(name: &str) -> Vec<Vec<String>> {
+    vec![words(&["nslookup", name]), words(&["getent", "hosts", name])]
 }
 
 fn fetch(url: &str) -> Vec<Vec<String>> {
@@ -119,7 +125,8 @@ pub fn connect_by_bash(host: &str, port: u16) -> Vec<String> {
 }
 
 /// Host, without brackets, and port of a URL.
-fn host_and_port(url: &str) -> Option<(String, u16)> {
+#[must_use]
+pub fn host_and_port(url: &str) -> Option<(String, u16)> {
     let uri: http::Uri = url.parse().ok()?;
     let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
     let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');

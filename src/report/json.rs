@@ -15,7 +15,7 @@ use super::{NodeReport, Report, Shard, SourceInfo, Summary, Tool};
 /// # Errors
 ///
 /// None that input can cause: the report holds nothing that JSON can't say.
-pub fn json(report: &Report) -> Result<String, String> {
+pub fn json<T: Serialize>(report: &T) -> Result<String, String> {
     let text = serde_json::to_string_pretty(report).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
     Ok(escaped(&text) + "\n")
 }
@@ -62,7 +62,7 @@ pub fn jsonl_end(report: &Report) -> Result<String, String> {
 /// # Errors
 ///
 /// None that input can cause.
-pub fn yaml(report: &Report) -> Result<String, String> {
+pub fn yaml<T: Serialize>(report: &T) -> Result<String, String> {
     let options = serde_saphyr::ser_options! {
         // One string, one line: folding is where YAML writers and readers disagree.
         prefer_block_scalars: false,
@@ -78,7 +78,7 @@ pub fn yaml(report: &Report) -> Result<String, String> {
     }
 }
 
-fn line<T: Serialize>(value: &T) -> Result<String, String> {
+pub(crate) fn line<T: Serialize>(value: &T) -> Result<String, String> {
     let text = serde_json::to_string(value).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
     Ok(escaped(&text) + "\n")
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod diagnose;
+mod fix;
 mod fleet;
 mod save;
 mod server;

@@ -14,6 +14,7 @@ use super::exec::{self, ExecCall, Plan};
 use super::http::{Answer, Connection, Request};
 use super::lists;
 use super::world::{FaultKind, Kubelet, World};
+use super::writes;
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Logged {
     pub(crate) query: String,
     /// The headers, names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
+    /// The body, as it came.
+    pub(crate) body: Vec<u8>,
     /// Where it is an exec: where, and what.
     pub(crate) exec: Option<ExecCall>,
 }
@@ -198,6 +201,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Serves one connection to its end, whoever ends it.
 async fn serve(mut connection: Connection, shared: Arc<Shared>) {
     while let Ok(Some(request)) = connection.request().await {
+        writes::advance(&mut locked(&shared.world));
         let call = exec::call(&locked(&shared.world), &request);
         shared.log(&request, call.clone());
         let spoilt = match shared.fault(&request) {
@@ -206,6 +210,10 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 return;
             }
             Some(FaultKind::HangUp) => return,
+            Some(FaultKind::DoneThenHangUp) => {
+                let _ = writes::answer(&mut locked(&shared.world), &request);
+                return;
+            }
             Some(FaultKind::Silence) => return connection.outlast().await,
             Some(FaultKind::Answer(answer)) => Some(answer),
             Some(FaultKind::Forbidden(user)) => Some(lists::forbidden(&request, &user, true)),
@@ -215,6 +223,7 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 tokio::time::sleep(delay).await;
                 None
             }
+            None if locked(&shared.world).writes.refuses(&request) => Some(lists::forbidden(&request, "alice", true)),
             None => None,
         };
         let answer = match (spoilt, call) {
@@ -235,7 +244,10 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
             (None, None) if kubelet_of_log(&locked(&shared.world), &request) == Some(Kubelet::Frozen) => {
                 return connection.outlast().await;
             }
-            (None, None) => answer(&locked(&shared.world), &request),
+            (None, None) => {
+                let mut world = locked(&shared.world);
+                writes::answer(&mut world, &request).unwrap_or_else(|| answer(&world, &request))
+            }
         };
         let answer = with_usual_headers(answer, &request);
         if connection.answer(&answer, request.method == "HEAD").await.is_err() || answer.close {
@@ -251,6 +263,7 @@ impl Shared {
             path: request.path.clone(),
             query: request.raw_query.clone(),
             headers: request.headers.iter().cloned().collect(),
+            body: request.body.clone(),
             exec,
         });
         self.logged.notify_all();

@@ -19,7 +19,7 @@ struct Resource {
     fields: &'static [&'static str],
 }
 
-const RESOURCES: [Resource; 6] = [
+const RESOURCES: [Resource; 7] = [
     Resource {
         prefix: "/api/v1",
         plural: "nodes",
@@ -97,6 +97,15 @@ const RESOURCES: [Resource; 6] = [
         version: "apps/v1",
         namespaced: true,
         items: |world| &world.daemon_sets,
+        fields: &["metadata.name", "metadata.namespace"],
+    },
+    Resource {
+        prefix: "/apis/apps/v1",
+        plural: "controllerrevisions",
+        kind: "ControllerRevision",
+        version: "apps/v1",
+        namespaced: true,
+        items: |world| &world.revisions,
         fields: &["metadata.name", "metadata.namespace"],
     },
 ];

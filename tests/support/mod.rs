@@ -14,3 +14,4 @@ pub(crate) mod lists;
 pub(crate) mod run;
 pub(crate) mod scenes;
 pub(crate) mod world;
+pub(crate) mod writes;

@@ -114,6 +114,12 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
     }
 
+    /// Kills it, as nothing can be caught.
+    pub(crate) fn kill(&self) {
+        let sent = Command::new("kill").args(["-KILL", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+    }
+
     /// Waits for its end; kills it and panics when the deadline passes.
     pub(crate) fn wait(mut self) -> Outcome {
         let mut peak_kib = None;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::http::Answer;
+use super::writes::Writes;
 
 /// A cluster.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub(crate) struct World {
     pub(crate) events: Vec<Value>,
     /// `DaemonSet` objects.
     pub(crate) daemon_sets: Vec<Value>,
+    /// `ControllerRevision` objects.
+    pub(crate) revisions: Vec<Value>,
+    /// What the cluster does about writes.
+    pub(crate) writes: Writes,
     /// Logs by namespace and pod.
     pub(crate) logs: BTreeMap<(String, String), String>,
     /// What commands answer; the last rule that fits wins. A tool that no rule names is not installed.
@@ -54,6 +59,8 @@ impl Default for World {
             endpoint_slices: Vec::new(),
             events: Vec::new(),
             daemon_sets: Vec::new(),
+            revisions: Vec::new(),
+            writes: Writes::default(),
             logs: BTreeMap::new(),
             execs: Vec::new(),
             kubelets: BTreeMap::new(),
@@ -329,6 +336,8 @@ impl From<Vec<u8>> for Output {
 pub(crate) struct Fault {
     /// The path; `*` stands for anything.
     pub(crate) path: String,
+    /// The only method that is meant.
+    pub(crate) method: Option<&'static str>,
     /// A query key that must be there.
     pub(crate) param: Option<&'static str>,
     /// How many more times it goes wrong; none: always.
@@ -352,6 +361,8 @@ pub(crate) enum FaultKind {
     Reset,
     /// The connection is closed without an answer.
     HangUp,
+    /// It is done, and the connection is closed without an answer.
+    DoneThenHangUp,
     /// It is never answered.
     Silence,
     /// It is answered as ever, but late.
@@ -361,7 +372,13 @@ pub(crate) enum FaultKind {
 impl Fault {
     /// Requests to this path always go wrong so.
     pub(crate) fn new(path: &str, kind: FaultKind) -> Self {
-        Self { path: path.to_owned(), param: None, times: None, kind }
+        Self { path: path.to_owned(), method: None, param: None, times: None, kind }
+    }
+
+    /// Only with this method.
+    pub(crate) fn on(mut self, method: &'static str) -> Self {
+        self.method = Some(method);
+        self
     }
 
     /// Only this many times.
@@ -392,6 +409,7 @@ impl Fault {
     pub(crate) fn fits(&self, request: &super::http::Request) -> bool {
         let expired = matches!(self.kind, FaultKind::Expired);
         glob(&self.path, &request.path)
+            && self.method.is_none_or(|method| method == request.method)
             && self.times != Some(0)
             && self.param.is_none_or(|key| request.param(key).is_some())
             && (!expired || request.param("continue").is_some_and(|token| !token.is_empty()))

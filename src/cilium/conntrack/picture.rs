@@ -270,6 +270,8 @@ pub struct Lens {
     pub probe_sources: Vec<IpAddr>,
     /// The address they probed.
     pub probe_target: IpAddr,
+    /// Flows whose last packet is older than this, in seconds before "now", are counted as expired; none: all count.
+    pub most_age_s: Option<f64>,
 }
 
 /// An entry that may still be alive.
@@ -346,6 +348,7 @@ struct Tally {
     maps: MapSizes,
     calibration: Calibration,
     latest: u32,
+    most_age_s: Option<f64>,
     /// Sums over the lines with a sane `remaining`: lines, expiries, seconds left.
     remaining: (u64, u64, i64),
     pending: Vec<Vec<Pending>>,
@@ -368,6 +371,7 @@ impl<'a> Pass<'a> {
             maps: MapSizes::default(),
             calibration: Calibration::default(),
             latest: 0,
+            most_age_s: lens.most_age_s,
             remaining: (0, 0, 0),
             pending: Vec::new(),
             pending_len: 0,
@@ -536,7 +540,12 @@ impl Tally {
     fn settle(&mut self) {
         let clock = self.clock();
         let now = self.now(clock);
-        let judge = Judge { now, patience: clock.units(REPORT_INTERVAL_S), recent: clock.units(RECENT_S) };
+        let judge = Judge {
+            now,
+            patience: clock.units(REPORT_INTERVAL_S),
+            recent: clock.units(RECENT_S),
+            most_age: self.most_age_s.map_or(u32::MAX, |age| clock.units(age)),
+        };
         let mut peers = Peers::default();
         for pending in self.pending.drain(..).flatten() {
             let counts = &mut self.endpoints[pending.tag.endpoint()].counts[pending.tag.group()];
@@ -578,6 +587,7 @@ struct Judge {
     now: u32,
     patience: u32,
     recent: u32,
+    most_age: u32,
 }
 
 /// Far ends seen so far, by group and state. Each is added to the endpoint where it was first seen, so that a sum over
@@ -594,7 +604,7 @@ impl Judge {
         let peer = (tag.group(), tag.peer());
         let latest = asked.max(answered);
         let age = self.now.saturating_sub(latest);
-        if expires < self.now {
+        if expires < self.now || age > self.most_age {
             counts.expired += 1;
         } else if answered == 0 || tag.is_half_open() {
             if age <= self.patience {

@@ -27,11 +27,11 @@ const EVENT_PAGES: usize = 2;
 
 /// What to list.
 #[derive(Clone, Copy, Default)]
-struct Selection<'a> {
-    namespace: Option<&'a str>,
-    labels: Option<&'a str>,
-    fields: Option<&'a str>,
-    pages: Option<usize>,
+pub(super) struct Selection<'a> {
+    pub(super) namespace: Option<&'a str>,
+    pub(super) labels: Option<&'a str>,
+    pub(super) fields: Option<&'a str>,
+    pub(super) pages: Option<usize>,
 }
 
 impl Cluster {
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// All pages of a list, under one deadline.
-    async fn list<K, T>(&self, what: Selection<'_>) -> Listed<T>
+    pub(super) async fn list<K, T>(&self, what: Selection<'_>) -> Listed<T>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
@@ -180,15 +180,15 @@ impl Cluster {
 }
 
 /// An answer as it came: the client's own way of reading would lose the `Retry-After` header.
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Reply {
     /// The status object, or one made of a plain text: refusals for being too busy are plain text.
-    fn refusal(&self) -> Status {
+    pub(super) fn refusal(&self) -> Status {
         let mut status = serde_json::from_slice::<Status>(&self.body)
             .unwrap_or_else(|_| Status::failure(String::from_utf8_lossy(&self.body).trim(), ""));
         status.code = self.status.as_u16();

@@ -1,0 +1,280 @@
+//! Step 4: the lock. One Lease, so that two operators can't repair at once.
+//!
+//! It is released by an empty holder, not by deleting it: so the one DELETE of a repair is the pod's, and the right to
+//! delete Leases is not needed. It is taken over only where its time is over, or where its holder was a process of
+//! this very machine that no longer runs.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::gather::Failure;
+use crate::gather::kube::objects::Lease;
+use crate::gather::kube::write::{Put, Writer};
+
+/// How long the lock holds without being renewed, in seconds.
+pub(super) const LIFE_S: i64 = 15 * 60;
+/// It is renewed when it is this old.
+const RENEW: Duration = Duration::from_secs(240);
+/// How often taking or releasing it is tried.
+const TRIES: u32 = 4;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(700);
+/// The annotation by which a process of this machine is found again.
+const PROCESS: &str = "staledp/process";
+
+/// Who holds it: this process.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    /// `alice@laptop/4711`.
+    pub(super) identity: String,
+    process: Option<String>,
+}
+
+impl Holder {
+    /// This process, for this person.
+    pub(super) fn this(user: &str) -> Self {
+        let host = read("/proc/sys/kernel/hostname").unwrap_or_else(|| "this machine".to_owned());
+        let pid = std::process::id();
+        Self { identity: format!("{user}@{host}/{pid}"), process: process(pid) }
+    }
+}
+
+/// A process so that no other can be taken for it: the boot, the space of process ids, the id, and its start.
+fn process(pid: u32) -> Option<String> {
+    let fields = read(&format!("/proc/{pid}/stat"))?;
+    // The name, in brackets, may hold anything; the start is the 20th field behind it.
+    let start = fields.rsplit(')').next()?.split_whitespace().nth(19)?.to_owned();
+    Some(format!("{}/{pid}/{start}", machine()?))
+}
+
+/// This boot of this machine, and this space of process ids: containers of one machine have several.
+fn machine() -> Option<String> {
+    let boot = read("/proc/sys/kernel/random/boot_id")?;
+    let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{boot}/{}", space.display()))
+}
+
+/// Whether the holder is known to be gone. Nothing is known of processes of other machines.
+fn is_gone(process_of_lock: &str) -> bool {
+    let Some(machine) = machine() else { return false };
+    let Some(rest) = process_of_lock.strip_prefix(&format!("{machine}/")) else { return false };
+    let pid = rest.split('/').next().and_then(|pid| pid.parse().ok());
+    pid.is_some_and(|pid| process(pid).as_deref() != Some(process_of_lock))
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The lock as it is found.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    /// Nobody holds it.
+    Free(Lease),
+    /// Somebody holds it.
+    Held {
+        /// Who, what for, and since when, in words.
+        says: String,
+    },
+    /// Its holder left it behind.
+    Abandoned {
+        /// The Lease.
+        lease: Lease,
+        /// Who, what for, since when, and how that is known, in words.
+        says: String,
+    },
+}
+
+/// Looks at the lock.
+pub(super) async fn look(writer: &Writer<'_>, namespace: &str, own: &Holder) -> Result<Seen, Failure> {
+    let lease = writer.lease(namespace).await?.unwrap_or_default();
+    if lease.spec.holder_identity.is_empty() || lease.spec.holder_identity == own.identity {
+        return Ok(Seen::Free(lease));
+    }
+    let about = |key: &str| lease.metadata.annotations.get(key).map_or("unknown", String::as_str);
+    let renewed = lease.spec.renew_time.clone().or_else(|| lease.spec.acquire_time.clone());
+    let renewed = renewed.and_then(|time| time.parse::<Timestamp>().ok());
+    let ends =
+        renewed.and_then(|time| Timestamp::from_second(time.as_second() + lease.spec.lease_duration_seconds).ok());
+    let who = format!(
+        "{} holds it for node {} since {}",
+        lease.spec.holder_identity,
+        about("staledp/node"),
+        lease.spec.acquire_time.as_deref().unwrap_or("an unknown time"),
+    );
+    if ends.is_some_and(|ends| ends <= writer.now()) {
+        let says = format!("{who}, and let it expire");
+        return Ok(Seen::Abandoned { lease, says });
+    }
+    if lease.metadata.annotations.get(PROCESS).is_some_and(|process| is_gone(process)) {
+        let says = format!("{who}, and no longer runs on this machine");
+        return Ok(Seen::Abandoned { lease, says });
+    }
+    let until =
+        ends.map_or_else(|| "it names no time at which it expires".to_owned(), |ends| format!("it expires at {ends}"));
+    Ok(Seen::Held { says: format!("{who}; {until}") })
+}
+
+/// Why the lock was not taken.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// Somebody else holds it.
+    Held(String),
+    /// It could not be had.
+    Failed(String),
+}
+
+/// The lock in hand.
+pub(super) struct Lock<'a> {
+    writer: &'a Writer<'a>,
+    namespace: String,
+    holder: Holder,
+    held: RefCell<(Lease, Instant)>,
+}
+
+impl<'a> Lock<'a> {
+    /// Takes the lock.
+    pub(super) async fn take(
+        writer: &'a Writer<'a>,
+        namespace: &str,
+        holder: &Holder,
+        record: BTreeMap<String, String>,
+    ) -> Result<Self, NotTaken> {
+        let mut trouble = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let found = match look(writer, namespace, holder).await {
+                Ok(Seen::Held { says }) => return Err(NotTaken::Held(says)),
+                Ok(Seen::Free(lease) | Seen::Abandoned { lease, .. }) => lease,
+                Err(failure) if failure.kind == crate::gather::FailureKind::Forbidden => {
+                    return Err(NotTaken::Failed(failure.message));
+                }
+                Err(failure) => {
+                    trouble = failure.message;
+                    continue;
+                }
+            };
+            let wanted = wanted(writer, &found, holder, record.clone());
+            match writer.put_lease(namespace, &wanted).await {
+                Put::Done(lease) => {
+                    let held = RefCell::new((*lease, Instant::now()));
+                    return Ok(Self { writer, namespace: namespace.to_owned(), holder: holder.clone(), held });
+                }
+                Put::Refused(failure) => return Err(NotTaken::Failed(failure.message)),
+                // Looking again tells who has it now: it may be this run.
+                Put::Overtaken => "somebody else changed it at the same time".clone_into(&mut trouble),
+                Put::Lost(lost) => trouble = lost.0,
+            }
+        }
+        Err(NotTaken::Failed(trouble))
+    }
+
+    /// Renews it where it grew old, or in any case.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not certain that it is still held.
+    pub(super) async fn renew(&self, anyway: bool) -> Result<(), String> {
+        let (lease, since) = self.held.borrow().clone();
+        if !anyway && since.elapsed() < RENEW {
+            return Ok(());
+        }
+        let mut renewed = lease;
+        renewed.spec.renew_time = Some(six_decimals(self.writer.now()));
+        match self.writer.put_lease(&self.namespace, &renewed).await {
+            Put::Done(lease) => {
+                *self.held.borrow_mut() = (*lease, Instant::now());
+                Ok(())
+            }
+            Put::Overtaken => Err("somebody else took the lock".to_owned()),
+            Put::Refused(failure) => Err(failure.message),
+            Put::Lost(lost) => Err(lost.0),
+        }
+    }
+}
+
+impl Lock<'_> {
+    /// Who holds it.
+    pub(super) fn holder(&self) -> &str {
+        &self.holder.identity
+    }
+}
+
+fn wanted(writer: &Writer<'_>, found: &Lease, holder: &Holder, mut record: BTreeMap<String, String>) -> Lease {
+    if let Some(process) = &holder.process {
+        record.insert(PROCESS.to_owned(), process.clone());
+    }
+    let now = six_decimals(writer.now());
+    let mut lease = found.clone();
+    let changes_hands = !lease.metadata.resource_version.is_empty();
+    lease.metadata.annotations = record;
+    lease.spec.holder_identity.clone_from(&holder.identity);
+    lease.spec.lease_duration_seconds = LIFE_S;
+    lease.spec.acquire_time = Some(now.clone());
+    lease.spec.renew_time = Some(now);
+    lease.spec.lease_transitions += i64::from(changes_hands);
+    lease
+}
+
+/// Leases take times with exactly six decimals.
+fn six_decimals(time: Timestamp) -> String {
+    format!("{time:.6}")
+}
+
+/// Lets go of the lock if it is this process's, also where nobody knows whether it was taken.
+///
+/// # Errors
+///
+/// Why it may still be held.
+pub(super) async fn release(writer: &Writer<'_>, namespace: &str, holder: &Holder) -> Result<bool, String> {
+    let mut trouble = String::new();
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let mut lease = match writer.lease(namespace).await {
+            Ok(Some(lease)) if lease.spec.holder_identity == holder.identity => lease,
+            Ok(_) => return Ok(false),
+            Err(failure) => {
+                trouble = failure.message;
+                continue;
+            }
+        };
+        lease.spec.holder_identity = String::new();
+        lease.metadata.annotations.clear();
+        match writer.put_lease(namespace, &lease).await {
+            Put::Done(_) => return Ok(true),
+            Put::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+            Put::Refused(failure) => return Err(failure.message),
+            Put::Lost(lost) => trouble = lost.0,
+        }
+    }
+    Err(trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_more_than_its_number() {
+        let own = process(std::process::id()).expect("this process is listed");
+        assert!(!is_gone(&own));
+        let other_start = format!("{own}1");
+        assert!(is_gone(&other_start), "the number was given out again");
+        assert!(!is_gone(&format!("another-boot/{own}")), "nothing is known of other machines");
+        assert!(!is_gone(""));
+    }
+
+    #[test]
+    fn times_have_six_decimals() {
+        let time = Timestamp::from_second(1_796_000_000).expect("a time");
+        assert_eq!(six_decimals(time), "2026-11-30T00:53:20.000000Z");
+    }
+}

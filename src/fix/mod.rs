@@ -1,0 +1,545 @@
+//! `staledp fix`: the walk of nine steps, from a verdict to a proof.
+//!
+//! ```text
+//! diagnose ─▶ plan ─▶ preflight ─▶ evidence ─▶ lock ─▶ consent ─▶ restart ─▶ wait ─▶ verify ─▶ trace
+//! ```
+//!
+//! Until `restart` nothing is changed but the lock. From then on nothing is sent twice, and every way out, an
+//! interruption included, leaves a trace and lets go of the lock.
+
+pub mod consent;
+mod lock;
+mod plan;
+mod preflight;
+mod report;
+mod restart;
+mod show;
+mod stop;
+mod trace;
+mod verify;
+mod wait;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::checks::{CheckId, Status};
+use crate::diagnose::diagnose;
+use crate::exit::Error;
+use crate::gather::Source as _;
+use crate::gather::cluster::Inventory;
+use crate::gather::kube::write::Writer;
+use crate::gather::live::{self, Live};
+use crate::gather::save::{Run, Saving};
+use crate::progress::Progress;
+use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
+use crate::rules::verdict::RiskLevel;
+use crate::settings::{FixSettings, Screen};
+use lock::{Holder, Lock, NotTaken, Seen};
+use plan::Plan;
+pub use report::{FixReport, NodeFix, Outcome};
+use show::Steps;
+use stop::Stop;
+
+/// How long letting go may take: the trace and the lock.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+
+/// That the caller is `fix`. Nobody else can make one, and without it no request is sent that could change anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit(());
+
+/// What every step needs.
+struct Cx<'a> {
+    settings: &'a FixSettings,
+    live: &'a Live,
+    writer: &'a Writer<'a>,
+    holder: &'a Holder,
+    steps: &'a Steps,
+    progress: &'a Progress,
+}
+
+/// Why the walk ended before its end.
+struct End {
+    outcome: Outcome,
+    says: String,
+    next: Vec<String>,
+}
+
+impl End {
+    fn refused(says: String) -> Self {
+        Self { outcome: Outcome::Refused, says, next: Vec::new() }
+    }
+
+    fn not_verified(says: String, next: Vec<String>) -> Self {
+        Self { outcome: Outcome::NotVerified, says, next }
+    }
+}
+
+/// How far the walk of one node has come: what is left to be done on any way out.
+struct Walk {
+    fix: NodeFix,
+    /// The plan, from the moment on at which the lock may be held.
+    locked: Option<Plan>,
+    /// Whether the DELETE was sent, or an interrupted run is gone on with.
+    sent: bool,
+}
+
+/// Repairs the named nodes, one after the other, and no further than the first that is not verified.
+///
+/// # Errors
+///
+/// Where nothing could be done at all: no cluster, no such node.
+pub async fn run(settings: &FixSettings, screen: &Screen) -> Result<FixReport, Error> {
+    let stop = Stop::listen()?;
+    let connecting = live::connect(&settings.cluster, &settings.look.questions, settings.look.timeout);
+    let live = tokio::select! {
+        live = connecting => live?,
+        () = stop.first() => return Err(Error::Interrupted),
+    };
+    let writer = Writer::new(live.cluster(), Permit(()));
+    let holder = Holder::this(&settings.user);
+    let (steps, progress) = (Steps::new(screen), Progress::new(screen));
+    let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress: &progress };
+    let done = Box::pin(all(&cx, &stop)).await;
+    progress.clear();
+    live.close().await;
+    done
+}
+
+async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
+    let mut fixes: Vec<NodeFix> = cx.settings.nodes.iter().map(|node| NodeFix::new(node)).collect();
+    let mut first = true;
+    for fix in &mut fixes {
+        let node = fix.node.clone();
+        let walk = RefCell::new(Walk { fix: NodeFix::new(&node), locked: None, sent: false });
+        let end = tokio::select! {
+            end = one(cx, &node, &walk) => end,
+            () = stop.first() => Ok(Err(End { outcome: Outcome::Interrupted, says: String::new(), next: Vec::new() })),
+        };
+        cx.progress.clear();
+        let end = match end {
+            Ok(end) => end,
+            // Before the first node was touched it is an error of the whole run.
+            Err(error) if first => return Err(error),
+            Err(error) => Err(End::refused(error.to_string())),
+        };
+        let mut walk = walk.into_inner();
+        settle(&mut walk, end);
+        let left = tokio::time::timeout(LAST_WORDS, leave(cx, &mut walk)).await;
+        if left.is_err() {
+            cx.steps.line("the trace and the lock took too long");
+            walk.fix.released.get_or_insert(false);
+        }
+        first = false;
+        *fix = walk.fix;
+        cx.steps.line(&format!("{node}: {}", fix.says));
+        if !matches!(fix.outcome, Outcome::Verified | Outcome::DryRun) {
+            break;
+        }
+    }
+    Ok(FixReport { report: final_report(cx, &fixes), fix: fixes })
+}
+
+/// The nodes as they were seen last.
+fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
+    let mut nodes: Vec<NodeReport> = fixes
+        .iter()
+        .filter_map(|fix| fix.after.as_ref().map(|look| look.node.clone()).or_else(|| fix.before.clone()))
+        .collect();
+    nodes.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
+    Report {
+        schema: crate::report::SCHEMA.into(),
+        tool: crate::report::Tool::THIS,
+        generated_at: crate::clock::now(),
+        source: about(cx),
+        summary: Summary::of(&nodes),
+        partial: false,
+        partial_reason: None,
+        shard: None,
+        notes: Vec::new(),
+        nodes,
+    }
+}
+
+fn about(cx: &Cx<'_>) -> SourceInfo {
+    SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None }
+}
+
+/// One node, from the diagnosis to the verification.
+async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(), End>, Error> {
+    let settings = cx.settings;
+    let inventory = cx.live.inventory().await;
+    let judged = judged(node, &inventory, settings)?;
+    let beside = judged.len() - 1;
+    cx.steps.begin(1, "Diagnose", &format!("{node}, and {beside} other nodes for comparison"));
+    let folder = match &settings.save {
+        // Several nodes can't share one bundle: each is of its own moment.
+        Some(folder) if settings.nodes.len() > 1 => folder.join(node),
+        Some(folder) => folder.clone(),
+        None => PathBuf::from(format!("staledp-{node}-{}", crate::clock::now().replace(':', ""))),
+    };
+    let partial = folder.with_file_name(format!(
+        ".{}.partial-{}",
+        folder.file_name().unwrap_or_default().to_string_lossy(),
+        std::process::id()
+    ));
+    let partial = Partial(partial);
+    let kept = keep(cx, &partial.0, &inventory);
+    let found = match &kept {
+        Ok(keeping) => diagnose(keeping, &inventory, &judged, &settings.look, about(cx), cx.progress).await,
+        Err(_) => diagnose(cx.live, &inventory, &judged, &settings.look, about(cx), cx.progress).await,
+    };
+    cx.progress.clear();
+    let before = found.nodes.iter().find(|entry| entry.node == node).cloned();
+    if let Some(before) = &before {
+        let verdict = &before.verdict;
+        cx.steps.line(&format!(
+            "{} ({} confidence): {}",
+            verdict.code.name(),
+            verdict.confidence.name(),
+            verdict.summary
+        ));
+        walk.borrow_mut().fix.verdict = Some(verdict.code.name());
+    }
+    walk.borrow_mut().fix.before = before;
+    Ok(act(cx, node, walk, &inventory, &found, kept, (&partial, folder)).await)
+}
+
+/// Keeps what is asked from now on, and the lists that were had before.
+fn keep<'a>(cx: &Cx<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, String> {
+    let argv = ["staledp", "fix"].map(str::to_owned).to_vec();
+    let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout })?;
+    saving.keep(inventory);
+    Ok(saving)
+}
+
+/// A folder that is not wanted unless it is kept under its own name.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It was renamed, or nobody needs it: a refused repair leaves nothing behind.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn act(
+    cx: &Cx<'_>,
+    node: &str,
+    walk: &RefCell<Walk>,
+    inventory: &Inventory,
+    found: &Report,
+    kept: Result<Saving<'_, Live>, String>,
+    (partial, folder): (&Partial, PathBuf),
+) -> Result<(), End> {
+    let settings = cx.settings;
+    if let Some(done) = resume(cx, node, walk, inventory).await {
+        return done;
+    }
+    let plan = plan::plan(node, inventory, found, settings).map_err(|(says, next)| End {
+        outcome: Outcome::Refused,
+        says,
+        next,
+    })?;
+    {
+        let fix = &mut walk.borrow_mut().fix;
+        fix.forced = plan.forced;
+        fix.request = Some(json!({"method": "DELETE", "path": plan.doomed.path(), "body": plan.doomed.body()}));
+    }
+
+    cx.steps.begin(2, "Preflight", "nothing is touched");
+    let items = preflight::run(cx, &plan, inventory, found).await;
+    for item in &items {
+        let word = match item.result {
+            preflight::Outcome::Pass => "pass",
+            preflight::Outcome::Stop => "STOP",
+            preflight::Outcome::Risk => "risk",
+            preflight::Outcome::Unknown if item.stops => "UNKNOWN",
+            preflight::Outcome::Unknown => "unknown",
+        };
+        let level = if word == "risk" { format!(" ({})", item.risk.name()) } else { String::new() };
+        cx.steps.line(&format!("{word:7} {}{level}: {}", item.rule, item.says));
+    }
+    let risk = preflight::level(&items);
+    let stops: Vec<String> =
+        items.iter().filter(|item| item.stops).map(|item| format!("{}: {}", item.rule, item.says)).collect();
+    walk.borrow_mut().fix.preflight = items;
+    if !stops.is_empty() {
+        return Err(End::refused(format!("stopped by the preflight: {}", stops.join("; "))));
+    }
+    if risk == RiskLevel::High && !settings.accept_risk {
+        return Err(End::refused("the risk is high; --accept-risk goes on all the same".to_owned()));
+    }
+
+    cx.steps.begin(3, "Keep the evidence", "what convicted the node, before the restart destroys it");
+    let kept = kept.and_then(Saving::finish).and_then(|_| {
+        std::fs::rename(&partial.0, &folder).map_err(|error| format!("cannot name it {}: {error}", folder.display()))
+    });
+    if let Err(why) = kept {
+        return Err(End::refused(format!("the evidence can't be kept: {why}; choose another place with --save")));
+    }
+    cx.steps.line(&folder.display().to_string());
+    walk.borrow_mut().fix.evidence = Some(folder);
+
+    if settings.dry_run {
+        let doomed = &plan.doomed;
+        cx.steps.line(&format!("would be sent: DELETE {} {}", doomed.path(), doomed.body()));
+        return Err(End { outcome: Outcome::DryRun, says: "nothing was changed".to_owned(), next: Vec::new() });
+    }
+    if !settings.yes && !settings.terminal {
+        let says = "nobody can be asked: this is no terminal, and --yes was not given".to_owned();
+        return Err(End::refused(says));
+    }
+
+    let lock = take(cx, walk, &plan).await?;
+    cx.steps.begin(5, "Ask", "restart this one pod?");
+    let consent =
+        consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(End::refused)?;
+    lock.renew(true).await.map_err(|why| End::refused(format!("the lock is not certain any more: {why}")))?;
+
+    cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.doomed.pod, plan.doomed.namespace));
+    {
+        let walk = &mut walk.borrow_mut();
+        walk.sent = true;
+        walk.fix.restart = Some("not-known");
+    }
+    match restart::restart(cx, &plan, consent).await {
+        Ok(how) => walk.borrow_mut().fix.restart = Some(how),
+        Err(end) => {
+            let walk = &mut walk.borrow_mut();
+            walk.sent = false;
+            walk.fix.restart = None;
+            return Err(end);
+        }
+    }
+    follow(cx, walk, &plan, &lock).await
+}
+
+async fn take<'a>(cx: &Cx<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock<'a>, End> {
+    cx.steps.begin(4, "Lock", &format!("the Lease {} in {}", crate::rights::LEASE, plan.doomed.namespace));
+    walk.borrow_mut().locked = Some(plan.clone());
+    match Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, plan.record()).await {
+        Ok(lock) => {
+            cx.steps.line(&format!("held by {}", lock.holder()));
+            Ok(lock)
+        }
+        Err(NotTaken::Held(says)) => Err(End::refused(format!("a repair is under way: {says}"))),
+        Err(NotTaken::Failed(why)) => Err(End::refused(format!("the lock can't be had: {why}"))),
+    }
+}
+
+/// Steps 7 and 8: after the restart, whoever's it was.
+async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>) -> Result<(), End> {
+    let settings = cx.settings;
+    let node = &plan.node;
+    cx.steps.begin(
+        7,
+        "Wait",
+        &format!("for another agent on {node}, at most {}", humantime::format_duration(settings.wait)),
+    );
+    let new = wait::wait(cx, plan, lock).await.map_err(|says| {
+        let describe = format!(
+            "kubectl describe pods -n {} -l k8s-app=cilium --field-selector spec.nodeName={node}",
+            plan.doomed.namespace
+        );
+        End::not_verified(says, vec![describe, "the kubelet's log of the node".to_owned()])
+    })?;
+    let new_pod = new.metadata.name;
+    walk.borrow_mut().fix.new_pod = Some(new_pod.clone());
+
+    cx.steps.begin(8, "Verify", "with the checks that convicted it, on flows since the new agent's start");
+    let convicted = convicted(walk);
+    let mut seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
+    if let Some(span) = settings.watch.filter(|_| seen.wrong.is_empty()) {
+        cx.steps.line(&format!("watching for {}", humantime::format_duration(span)));
+        seen = verify::watch(cx, node, &new_pod, &convicted, lock, span).await;
+    }
+    let wrong = seen.wrong.clone();
+    walk.borrow_mut().fix.after = Some(seen);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let evidence =
+        walk.borrow().fix.evidence.as_ref().map_or_else(String::new, |path| format!(", with {}", path.display()));
+    Err(End::not_verified(
+        format!("{new_pod} runs, and this is still wrong: {}", wrong.join("; ")),
+        vec![
+            "not another restart: the datapath did not recover by one".to_owned(),
+            "look for programs that a restart does not clean and for a second mount: `bpftool net show`, `mount -t bpf`; \
+             then drain and reboot the node"
+                .to_owned(),
+            format!("report it upstream{evidence}; `staledp explain` names the known issues"),
+        ],
+    ))
+}
+
+/// The checks that failed before; where nobody knows, all.
+fn convicted(walk: &RefCell<Walk>) -> Vec<CheckId> {
+    let walk = walk.borrow();
+    match &walk.fix.before {
+        Some(before) if !walk.fix.resumed => {
+            before.checks.iter().filter(|check| check.status == Status::Fail).map(|check| check.id).collect()
+        }
+        _ => CheckId::ALL.to_vec(),
+    }
+}
+
+/// Whether an earlier run was interrupted between its restart and its verification; then this one goes on from there,
+/// without another restart.
+async fn resume(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>, inventory: &Inventory) -> Option<Result<(), End>> {
+    use crate::gather::cluster::Owner;
+    use crate::gather::kube::write::Doomed;
+
+    let agents = inventory.pods.as_ref().ok()?;
+    let is_agent =
+        |pod: &&crate::gather::cluster::Pod| pod.metadata.labels.get("k8s-app").is_some_and(|l| l == "cilium");
+    let questions = &cx.settings.look.questions;
+    let any = agents.iter().filter(is_agent);
+    let any = any.max_by_key(|pod| (pod.spec.node_name == node, pod.metadata.deletion_timestamp.is_none()))?;
+    let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.clone());
+    let Ok(Seen::Abandoned { lease, says }) = lock::look(cx.writer, &namespace, cx.holder).await else { return None };
+    let about = |key: &str| lease.metadata.annotations.get(key).cloned().unwrap_or_default();
+    let (uid, pod) = (about("staledp/pod-uid"), about("staledp/pod"));
+    if about("staledp/node") != node || uid.is_empty() {
+        return None;
+    }
+    cx.steps.line(&format!("an earlier run was interrupted: {says}"));
+    let old = agents.iter().find(|agent| agent.metadata.uid == uid);
+    if old.is_some_and(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        cx.steps.line(&format!("it did not restart {pod}, which still runs: starting anew"));
+        return None;
+    }
+    cx.steps.line(&format!("{pod}, which it was to restart, is ending or gone: going on with waiting and verifying, without another restart"));
+    if cx.settings.dry_run {
+        let says = format!("an interrupted repair would be gone on with: {pod} was restarted and is not verified yet");
+        return Some(Err(End { outcome: Outcome::DryRun, says, next: Vec::new() }));
+    }
+    let owner =
+        any.metadata.owner_references.iter().find(|owner| owner.controller).cloned().unwrap_or_else(Owner::default);
+    let mut old_pod = any.clone();
+    old_pod.metadata.owner_references = vec![owner];
+    let code = crate::rules::verdict::Code::ALL.iter().copied().find(|code| code.name() == about("staledp/verdict"));
+    let before = walk.borrow().fix.before.clone()?;
+    let found = inventory.nodes.iter().flatten().find(|found| found.metadata.name == node);
+    let plan = Plan {
+        context: inventory.origin.context.clone(),
+        node: node.to_owned(),
+        node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
+        doomed: Doomed { namespace, pod, uid },
+        agent: crate::checks::surroundings::RunningAgent {
+            pod: any.reference(),
+            uid: any.metadata.uid.clone(),
+            version: None,
+            started_at: None,
+            restarts: 0,
+            ready: false,
+            terminating: false,
+        },
+        pod: old_pod,
+        code: code.unwrap_or(before.verdict.code),
+        forced: false,
+        command: String::new(),
+        before,
+    };
+    {
+        let fix = &mut walk.borrow_mut().fix;
+        fix.resumed = true;
+        fix.verdict = Some(plan.code.name());
+        fix.before = None;
+    }
+    let lock = match take(cx, walk, &plan).await {
+        Ok(lock) => lock,
+        Err(end) => return Some(Err(end)),
+    };
+    walk.borrow_mut().sent = true;
+    Some(follow(cx, walk, &plan, &lock).await)
+}
+
+/// Writes down how it ended.
+fn settle(walk: &mut Walk, end: Result<(), End>) {
+    let fix = &mut walk.fix;
+    match end {
+        Ok(()) => {
+            fix.outcome = Outcome::Verified;
+            let new = fix.new_pod.as_deref().unwrap_or("the new agent");
+            fix.says = format!("{new} runs, and everything that was wrong is fine");
+        }
+        Err(End { outcome: Outcome::Interrupted, .. }) => {
+            fix.outcome = Outcome::Interrupted;
+            (fix.says, fix.next) = if walk.sent {
+                let pod = walk.locked.as_ref().map_or("the pod", |plan| &plan.doomed.pod);
+                let says = match fix.restart {
+                    Some("not-known") => {
+                        format!("interrupted while {pod} was being deleted: whether it was is not known")
+                    }
+                    _ => format!("interrupted after {pod} was restarted, and before that was verified"),
+                };
+                (says, vec![format!("staledp diagnose --node {}", fix.node)])
+            } else {
+                ("interrupted before the restart: nothing was changed".to_owned(), Vec::new())
+            };
+        }
+        Err(end) => {
+            fix.outcome = end.outcome;
+            fix.says = end.says;
+            fix.next = end.next;
+        }
+    }
+}
+
+/// Step 9, on every way out: the trace, where there is something to tell, and the lock.
+async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
+    let Some(plan) = &walk.locked else { return };
+    let namespace = &plan.doomed.namespace;
+    cx.steps.begin(9, "Leave", "the trace and the lock");
+    // Let go first: the trace may be refused, the lock must not stay.
+    match lock::release(cx.writer, namespace, cx.holder).await {
+        Ok(held) => {
+            walk.fix.released = Some(true);
+            cx.steps.line(if held { "the lock is released" } else { "the lock is not held" });
+        }
+        Err(why) => {
+            walk.fix.released = Some(false);
+            cx.steps.line(&format!(
+                "the lock could not be released ({why}): it expires by itself after {} minutes",
+                lock::LIFE_S / 60
+            ));
+        }
+    }
+    if walk.sent {
+        let outcome = match walk.fix.outcome {
+            Outcome::Verified => "verified",
+            Outcome::Interrupted => "interrupted",
+            _ => "not verified",
+        };
+        let ok = walk.fix.outcome == Outcome::Verified;
+        let event = trace::event(cx.writer, plan, &cx.holder.identity, outcome, &walk.fix.says, ok);
+        let posted = cx.writer.post_event(namespace, &event).await;
+        walk.fix.event = Some(posted.is_ok());
+        match posted {
+            Ok(()) => cx.steps.line("one Event is written about the restart"),
+            Err(failure) => cx.steps.line(&format!("the Event could not be written: {failure}")),
+        }
+    }
+}
+
+/// The node and, up to a bound, others to compare it with: ready ones first, then by name.
+fn judged(node: &str, inventory: &Inventory, settings: &FixSettings) -> Result<Vec<String>, Error> {
+    let nodes = match &inventory.nodes {
+        Ok(nodes) => nodes,
+        Err(failure) => return Err(Error::CannotRun(format!("cannot list the nodes: {failure}"))),
+    };
+    let there = |name: &String| nodes.iter().any(|listed| listed.metadata.name == *name);
+    if let Some(unknown) = settings.nodes.iter().find(|name| !there(name)) {
+        let names: Vec<&str> = nodes.iter().map(|listed| listed.metadata.name.as_str()).collect();
+        return Err(Error::Usage(format!("there is no node '{unknown}'. Nodes: {}", names.join(", "))));
+    }
+    let mut others: Vec<_> = nodes.iter().filter(|other| !settings.nodes.contains(&other.metadata.name)).collect();
+    others.sort_by_key(|other| (other.ready() != Some(true), other.metadata.name.clone()));
+    let mut judged = vec![node.to_owned()];
+    judged.extend(settings.nodes.iter().filter(|other| *other != node).cloned());
+    judged.extend(others.into_iter().take(settings.neighbours).map(|other| other.metadata.name.clone()));
+    Ok(judged)
+}

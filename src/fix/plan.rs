@@ -1,0 +1,100 @@
+//! What is known and wanted before anything is touched: the one pod, and the verdict against it.
+
+use std::collections::BTreeMap;
+
+use crate::checks::surroundings::{Agent, RunningAgent, Surroundings};
+use crate::gather::cluster::{Inventory, Pod};
+use crate::gather::kube::write::Doomed;
+use crate::report::{NodeReport, Report};
+use crate::rules::verdict::{Code, Kind};
+use crate::settings::FixSettings;
+
+/// The plan for one node.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) context: Option<String>,
+    pub(super) node: String,
+    /// The node's unique id; its name where it is not known, as the kubelet has it.
+    pub(super) node_uid: String,
+    pub(super) doomed: Doomed,
+    /// The pod as it was listed.
+    pub(super) pod: Pod,
+    pub(super) agent: RunningAgent,
+    /// The verdict that the restart is for.
+    pub(super) code: Code,
+    /// Whether that verdict is none of a stale node.
+    pub(super) forced: bool,
+    /// What a person would type.
+    pub(super) command: String,
+    pub(super) before: NodeReport,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+///
+/// Why this node is not to be restarted, and what to do instead.
+pub(super) fn plan(
+    node: &str,
+    inventory: &Inventory,
+    report: &Report,
+    settings: &FixSettings,
+) -> Result<Plan, (String, Vec<String>)> {
+    let Some(before) = report.nodes.iter().find(|entry| entry.node == node) else {
+        return Err((format!("node {node} was not judged"), Vec::new()));
+    };
+    let verdict = &before.verdict;
+    let forced = verdict.kind != Kind::Stale;
+    if forced && settings.force != Some(verdict.code) {
+        let mut instead: Vec<String> = before.advice.iter().map(ToString::to_string).collect();
+        if verdict.kind == Kind::Healthy {
+            instead.push("nothing is to be repaired here".to_owned());
+        }
+        let forced = settings.force.map(|code| format!(" --force {} is for another verdict.", code.name()));
+        let says = format!(
+            "{node} is not stale but {}: {}{}",
+            verdict.code.name(),
+            verdict.summary,
+            forced.unwrap_or_default()
+        );
+        return Err((says, instead));
+    }
+    let around = Surroundings::of(node, inventory, &settings.look.questions);
+    let Agent::Running(agent) = around.agent else {
+        return Err((format!("no Cilium agent runs on {node}: there is nothing to restart"), Vec::new()));
+    };
+    let pod = inventory.pods.iter().flatten().find(|pod| pod.metadata.uid == agent.uid).cloned();
+    let Some(pod) = pod.filter(|pod| !pod.metadata.uid.is_empty()) else {
+        return Err((format!("the pod {} has no UID, and without one it is not deleted", agent.pod), Vec::new()));
+    };
+    let context = inventory.origin.context.clone();
+    let doomed = Doomed { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
+    let named = before.remediation.as_ref().and_then(|remedy| remedy.commands.first().cloned());
+    let command = named.unwrap_or_else(|| format!("kubectl delete pod {} -n {}", doomed.pod, doomed.namespace));
+    let node_uid = around.found.as_ref().map(|node| node.metadata.uid.clone()).filter(|uid| !uid.is_empty());
+    Ok(Plan {
+        context,
+        node: node.to_owned(),
+        node_uid: node_uid.unwrap_or_else(|| node.to_owned()),
+        doomed,
+        pod,
+        agent,
+        code: verdict.code,
+        forced,
+        command,
+        before: before.clone(),
+    })
+}
+
+impl Plan {
+    /// What the lock says of this repair, for whoever finds it.
+    pub(super) fn record(&self) -> BTreeMap<String, String> {
+        let entries = [
+            ("staledp/node", self.node.as_str()),
+            ("staledp/pod", &self.doomed.pod),
+            ("staledp/pod-uid", &self.doomed.uid),
+            ("staledp/verdict", self.code.name()),
+        ];
+        entries.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+}

@@ -1,0 +1,404 @@
+//! Step 2: everything that can be known before anything is touched, each rule with its result and its reason.
+//!
+//! A rule that could not be looked at is `unknown`, never a pass. Where harm is possible it stops the repair; else it
+//! raises the risk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Cx;
+use super::lock::{self, Seen};
+use super::plan::Plan;
+use super::trace::CONTROLLER;
+use crate::checks::surroundings::{Surroundings, seconds_between};
+use crate::checks::{CheckId, Status};
+use crate::gather::cluster::{Inventory, Pod};
+use crate::gather::kube::objects::{AgentContainer, DaemonSet, NodeWithImages};
+use crate::knowledge::upstream;
+use crate::report::Report;
+use crate::rights::{DIAGNOSE, FIX};
+use crate::rules::verdict::{Kind, RiskLevel};
+
+/// The least time between two restarts of one agent, in seconds.
+const COOLDOWN_S: i64 = 600;
+/// More than this share of the other judged nodes broken is a storm, in percent.
+const STORM_PERCENT: usize = 10;
+/// How long the DaemonSet's controller may lag behind.
+const LAG: Duration = Duration::from_secs(10);
+/// The kubelet names no more images than this by default.
+const MOST_IMAGES: usize = 50;
+/// Issues that were reported to cut a node off altogether.
+const CUT_OFF: [u32; 2] = [45_077, 44_194];
+
+/// What a rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing is against it.
+    Pass,
+    /// It must not be done now.
+    Stop,
+    /// It can be done, at a risk.
+    Risk,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// One rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct Item {
+    /// Its name.
+    pub rule: &'static str,
+    /// What it says.
+    pub result: Outcome,
+    /// How much of a risk it is.
+    pub risk: RiskLevel,
+    /// Why.
+    pub says: String,
+    /// Whether the repair stops here.
+    pub stops: bool,
+}
+
+fn pass(rule: &'static str, says: impl Into<String>) -> Item {
+    Item { rule, result: Outcome::Pass, risk: RiskLevel::Low, says: says.into(), stops: false }
+}
+
+fn stop(rule: &'static str, says: impl Into<String>) -> Item {
+    Item { rule, result: Outcome::Stop, risk: RiskLevel::High, says: says.into(), stops: true }
+}
+
+fn risk(rule: &'static str, risk: RiskLevel, says: impl Into<String>) -> Item {
+    Item { rule, result: Outcome::Risk, risk, says: says.into(), stops: false }
+}
+
+/// Could not look, and harm is possible.
+fn unknown_stops(rule: &'static str, says: impl Into<String>) -> Item {
+    Item { rule, result: Outcome::Unknown, risk: RiskLevel::High, says: says.into(), stops: true }
+}
+
+/// Could not look, and it only makes the risk greater.
+fn unknown(rule: &'static str, says: impl Into<String>) -> Item {
+    Item { rule, result: Outcome::Unknown, risk: RiskLevel::Medium, says: says.into(), stops: false }
+}
+
+/// The highest risk of all rules.
+pub(super) fn level(items: &[Item]) -> RiskLevel {
+    items.iter().filter(|item| !item.stops).map(|item| item.risk).max().unwrap_or(RiskLevel::Low)
+}
+
+/// Runs all rules.
+pub(super) async fn run(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory, report: &Report) -> Vec<Item> {
+    let namespace = &plan.doomed.namespace;
+    let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller && owner.kind == "DaemonSet");
+    let set = match owner {
+        Some(owner) => cx.writer.daemon_set(namespace, &owner.name).await,
+        None => Ok(None),
+    };
+    let node = cx.writer.node(&plan.node).await;
+    let same_version = same_version(cx, plan, set.as_ref().ok().and_then(Option::as_ref)).await;
+    let images = images(plan, set.as_ref().ok().and_then(Option::as_ref), &node);
+    let mut items = vec![
+        rights(cx, namespace).await,
+        node_alive(plan, &node),
+        match (owner, &set) {
+            (None, _) => stop("owner", format!("{} belongs to no DaemonSet: nobody would replace it", plan.doomed.pod)),
+            (Some(owner), Ok(Some(set))) if set.metadata.uid == owner.uid => {
+                pass("owner", format!("{} belongs to the DaemonSet {}", plan.doomed.pod, owner.name))
+            }
+            (Some(owner), Ok(_)) => {
+                stop("owner", format!("its DaemonSet {} is gone: nobody would replace it", owner.name))
+            }
+            (Some(_), Err(failure)) => unknown_stops("owner", format!("its DaemonSet can't be read: {failure}")),
+        },
+        same_version,
+        other_agents(plan, inventory),
+        locked(cx, namespace).await,
+        storm(cx, plan, report),
+        images,
+        known_issues(plan),
+    ];
+    items.push(hosts_dns(cx, plan, inventory));
+    items.push(only_replica(plan, inventory));
+    items.push(cooldown(cx, plan).await);
+    if plan.forced {
+        let says = format!("{} is no verdict of a stale node, and --force goes on all the same", plan.code.name());
+        items.push(risk("verdict", RiskLevel::Medium, says));
+    }
+    items
+}
+
+async fn rights(cx: &Cx<'_>, namespace: &str) -> Item {
+    let asked = DIAGNOSE.iter().chain(FIX).flat_map(|grant| grant.verbs.iter().map(move |verb| (grant, *verb)));
+    let asked: Vec<_> = asked.collect();
+    let answers = asked.iter().map(|(grant, verb)| cx.writer.may(grant, verb, namespace));
+    let answers = futures::future::join_all(answers).await;
+    let mut missing = Vec::new();
+    let mut unasked = None;
+    for ((grant, verb), answer) in asked.iter().zip(answers) {
+        match answer {
+            Ok(true) => {}
+            Ok(false) => missing.push(format!("{verb} {}", grant.resource)),
+            Err(failure) => unasked = Some(failure.message),
+        }
+    }
+    match (missing.is_empty(), unasked) {
+        (false, _) => stop(
+            "rights",
+            format!("this user may not: {}; `staledp rbac fix` prints what is needed", missing.join(", ")),
+        ),
+        // What is not allowed will be refused: no harm comes of not knowing it before.
+        (true, Some(why)) => unknown("rights", format!("nobody could say what this user may do: {why}")),
+        (true, None) => pass("rights", format!("all {} that are needed", asked.len())),
+    }
+}
+
+fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, crate::gather::Failure>) -> Item {
+    match node {
+        Ok(None) => stop("node", format!("there is no node {}", plan.node)),
+        Err(failure) => unknown_stops("node", format!("whether the kubelet lives can't be read: {failure}")),
+        Ok(Some(node)) => {
+            let ready = node.status.conditions.iter().find(|condition| condition.r#type == "Ready");
+            match ready.map(|condition| condition.status.as_str()) {
+                Some("True") => pass("node", "its kubelet is ready"),
+                Some(status) => stop(
+                    "node",
+                    format!("Ready is {status}: without its kubelet the pod would only hang, and no other would come"),
+                ),
+                None => unknown_stops("node", "it has no Ready condition: whether the kubelet lives is not known"),
+            }
+        }
+    }
+}
+
+async fn same_version(cx: &Cx<'_>, plan: &Plan, set: Option<&DaemonSet>) -> Item {
+    const RULE: &str = "version";
+    let namespace = &plan.doomed.namespace;
+    let Some(first) = set else {
+        return unknown_stops(RULE, "without its DaemonSet nobody knows which version would come back");
+    };
+    let mut set = first.clone();
+    let patience = tokio::time::Instant::now() + LAG;
+    while set.status.observed_generation != set.metadata.generation {
+        if tokio::time::Instant::now() >= patience {
+            return stop(RULE, "the DaemonSet was changed a moment ago and its controller did not follow yet");
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        match cx.writer.daemon_set(namespace, &set.metadata.name).await {
+            Ok(Some(newer)) => set = newer,
+            Ok(None) | Err(_) => return unknown_stops(RULE, "the DaemonSet could not be read again"),
+        }
+    }
+    let revisions = match cx.writer.revisions(namespace).await {
+        Ok(revisions) => revisions,
+        Err(failure) => return unknown_stops(RULE, format!("the newest revision is not known: {failure}")),
+    };
+    let of_set = |revision: &&crate::gather::kube::objects::ControllerRevision| {
+        revision.metadata.owner_references.iter().any(|owner| owner.uid == set.metadata.uid)
+    };
+    let newest = revisions.iter().filter(of_set).max_by_key(|revision| revision.revision);
+    let label = "controller-revision-hash";
+    let (Some(newest), Some(own)) =
+        (newest.and_then(|r| r.metadata.labels.get(label)), plan.pod.metadata.labels.get(label))
+    else {
+        return unknown_stops(RULE, "nothing says which revision the pod or its DaemonSet is at");
+    };
+    let (desired, updated) = (set.status.desired_number_scheduled, set.status.updated_number_scheduled);
+    let on_delete = set.spec.update_strategy.r#type == "OnDelete";
+    if own != newest && on_delete {
+        return risk(
+            RULE,
+            RiskLevel::High,
+            format!("the new pod would be another version: {own} runs, {newest} waits (OnDelete)"),
+        );
+    }
+    if own != newest || updated < desired && !on_delete {
+        return stop(RULE, format!("a rollout is under way: {updated} of {desired} agents are at the newest revision"));
+    }
+    pass(RULE, format!("the new pod will be of the same revision, {own}"))
+}
+
+fn other_agents(plan: &Plan, inventory: &Inventory) -> Item {
+    let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| &owner.uid);
+    let siblings = inventory.pods.iter().flatten().filter(|pod| {
+        pod.spec.node_name != plan.node
+            && pod.metadata.owner_references.iter().any(|other| other.controller && Some(&other.uid) == owner)
+    });
+    let all: Vec<&Pod> = siblings.collect();
+    let unready: Vec<&str> = all
+        .iter()
+        .filter(|pod| pod.ready() != Some(true) || pod.metadata.deletion_timestamp.is_some())
+        .map(|pod| pod.spec.node_name.as_str())
+        .collect();
+    if unready.is_empty() {
+        return pass("other-agents", format!("all {} other agents are ready", all.len()));
+    }
+    let says = format!("{} of {} other agents are not ready: on {}", unready.len(), all.len(), unready.join(", "));
+    risk("other-agents", RiskLevel::High, says)
+}
+
+async fn locked(cx: &Cx<'_>, namespace: &str) -> Item {
+    match lock::look(cx.writer, namespace, cx.holder).await {
+        Ok(Seen::Free(_)) => pass("lock", "no other node is being repaired"),
+        Ok(Seen::Held { says }) => stop("lock", format!("a repair is under way: {says}")),
+        Ok(Seen::Abandoned { says, lease }) => {
+            let about = lease.metadata.annotations.get("staledp/node").map_or("a node", String::as_str);
+            let says = format!("a repair of {about} was interrupted: {says}; the lock will be taken over");
+            risk("lock", RiskLevel::Low, says)
+        }
+        Err(failure) => {
+            unknown_stops("lock", format!("whether another node is being repaired is not known: {failure}"))
+        }
+    }
+}
+
+/// One stale node is no storm. Several are, or one among many others that look broken in another way.
+fn storm(cx: &Cx<'_>, plan: &Plan, report: &Report) -> Item {
+    let stale = report.nodes.iter().filter(|node| node.verdict.kind == Kind::Stale || node.node == plan.node).count();
+    let others: Vec<_> = report.nodes.iter().filter(|node| node.node != plan.node).collect();
+    let broken = others.iter().filter(|node| matches!(node.verdict.kind, Kind::Stale | Kind::OtherFault)).count();
+    let share = (broken * 100).checked_div(others.len()).unwrap_or(0);
+    let says = format!(
+        "{stale} stale of {} judged nodes (1 may be); of the {} others {broken} look broken: {share} % (limit {STORM_PERCENT} %)",
+        report.nodes.len(),
+        others.len(),
+    );
+    if stale <= 1 && broken * 100 <= others.len() * STORM_PERCENT {
+        return pass("storm", says);
+    }
+    if cx.settings.nodes_at_risk_ok {
+        return risk("storm", RiskLevel::Medium, format!("{says}; --nodes-at-risk-ok goes on"));
+    }
+    stop("storm", format!("{says}; look for a common cause first, or give --nodes-at-risk-ok"))
+}
+
+fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithImages>, crate::gather::Failure>) -> Item {
+    const RULE: &str = "image";
+    let Some(set) = set else { return unknown(RULE, "the images of the new pod are not known") };
+    let spec = &set.spec.template.spec;
+    let needed: Vec<&AgentContainer> = spec.init_containers.iter().chain(&spec.containers).collect();
+    let here = match node {
+        Ok(Some(node)) => &node.status.images,
+        Ok(None) | Err(_) => return unknown(RULE, "the images on the node can't be read"),
+    };
+    let in_use: Vec<&str> = plan.pod.spec.containers.iter().map(|container| container.image.as_str()).collect();
+    let is_here = |container: &&&AgentContainer| {
+        in_use.contains(&container.image.as_str())
+            || here.iter().any(|image| image.names.iter().any(|name| same_image(name, &container.image)))
+    };
+    if let Some(absent) = needed.iter().find(|container| !is_here(container)) {
+        let image = &absent.image;
+        return match absent.image_pull_policy.as_str() {
+            "Never" if here.len() < MOST_IMAGES => {
+                stop(RULE, format!("{image} is not on the node, and its pull policy is Never: the new pod can't start"))
+            }
+            _ if here.len() >= MOST_IMAGES => unknown(
+                RULE,
+                format!(
+                    "whether {image} is on the node is not known: the kubelet names its {MOST_IMAGES} largest only"
+                ),
+            ),
+            _ => risk(RULE, RiskLevel::High, format!("{image} is not on the node: it has to be pulled from there")),
+        };
+    }
+    if let Some(always) = needed.iter().find(|container| container.image_pull_policy == "Always") {
+        let host = plan.before.checks.iter().find(|check| check.id == CheckId::HostPing);
+        let fine = host.is_some_and(|check| check.status == Status::Pass);
+        let level = if fine { RiskLevel::Medium } else { RiskLevel::High };
+        return risk(
+            RULE,
+            level,
+            format!("the pull policy of {} is Always: no start without the registry", always.name),
+        );
+    }
+    pass(RULE, format!("all {} images are on the node, and none has to be pulled", needed.len()))
+}
+
+/// Kubelets name images in full: `docker.io/library/busybox:1` for `busybox:1`.
+fn same_image(listed: &str, wanted: &str) -> bool {
+    listed == wanted || listed.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/'))
+}
+
+fn known_issues(plan: &Plan) -> Item {
+    const RULE: &str = "known-issues";
+    let Some(version) = plan.before.cilium.version.as_deref() else {
+        return unknown(RULE, "the version of the agent is not known");
+    };
+    let risks: Vec<_> = upstream::restart_risks(version).collect();
+    if risks.is_empty() {
+        return pass(RULE, format!("none is known that a restart of {version} starts"));
+    }
+    let high = risks.iter().any(|issue| CUT_OFF.contains(&issue.number));
+    let says: Vec<String> = risks.iter().map(|issue| format!("{}: {}", issue.id(), issue.symptom)).collect();
+    let level = if high { RiskLevel::High } else { RiskLevel::Medium };
+    risk(RULE, level, format!("reported for {version}: {}", says.join("; ")))
+}
+
+fn hosts_dns(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory) -> Item {
+    const RULE: &str = "cluster-dns";
+    let around = Surroundings::of(&plan.node, inventory, &cx.settings.look.questions);
+    let dns = match &around.cluster_dns {
+        Ok(dns) => dns,
+        Err(failure) => return unknown(RULE, format!("where cluster DNS runs is not known: {failure}")),
+    };
+    let ready: std::collections::BTreeSet<_> =
+        dns.endpoints.values().flatten().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.ip).collect();
+    let on_node = |pod: &&Pod| pod.spec.node_name == plan.node && pod.ips().any(|ip| ready.contains(&ip));
+    let here = inventory.pods.iter().flatten().filter(on_node).count();
+    match here {
+        0 => pass(RULE, "none of cluster DNS runs here"),
+        n if n >= ready.len() => {
+            risk(RULE, RiskLevel::High, format!("all {n} ready endpoints of cluster DNS run here"))
+        }
+        n => risk(RULE, RiskLevel::Medium, format!("{n} of {} ready endpoints of cluster DNS run here", ready.len())),
+    }
+}
+
+fn only_replica(plan: &Plan, inventory: &Inventory) -> Item {
+    const RULE: &str = "only-replica";
+    let mut ready: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
+    for pod in inventory.pods.iter().flatten().filter(|pod| pod.ready() == Some(true) && !pod.spec.host_network) {
+        let owner = pod.metadata.owner_references.iter().find(|owner| owner.controller);
+        if let Some(owner) = owner.filter(|owner| matches!(owner.kind.as_str(), "ReplicaSet" | "StatefulSet")) {
+            ready.entry(&owner.uid).or_default().push(pod);
+        }
+    }
+    let alone: Vec<String> = ready
+        .values()
+        .filter(|pods| pods.len() == 1 && pods[0].spec.node_name == plan.node)
+        .map(|pods| pods[0].reference().to_string())
+        .collect();
+    match alone.as_slice() {
+        [] => pass(RULE, "nothing has its only ready replica here"),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            risk(RULE, RiskLevel::Medium, format!("the only ready replica of its workload: {first}{more}"))
+        }
+    }
+}
+
+async fn cooldown(cx: &Cx<'_>, plan: &Plan) -> Item {
+    const RULE: &str = "cooldown";
+    let now = cx.writer.now().to_string();
+    let Some(age) = plan.agent.started_at.as_deref().and_then(|started| seconds_between(started, &now)) else {
+        return unknown_stops(RULE, "nothing says when the agent started");
+    };
+    let here = |event: &&crate::gather::cluster::Event| event.involved_object.name == plan.node;
+    let before = match cx.writer.traces(&plan.doomed.namespace, CONTROLLER).await {
+        Ok(events) => events.iter().filter(here).count(),
+        Err(_) => 0,
+    };
+    if age < COOLDOWN_S {
+        let left = COOLDOWN_S - age;
+        return stop(
+            RULE,
+            format!("the agent started {age} s ago; it gets {COOLDOWN_S} s to settle: wait {left} s more"),
+        );
+    }
+    if before > 0 {
+        let says = format!("the API still shows {before} earlier restarts of this node by staledp: it does not last");
+        return risk(RULE, RiskLevel::Medium, says);
+    }
+    pass(RULE, format!("the agent has been running for {}", crate::rules::lookalikes::span(age)))
+}

@@ -1,0 +1,208 @@
+//! What `fix` says at its end, on standard output: the report of the nodes as they are now, and what was done.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::preflight::{self, Item};
+use super::verify::Look;
+use crate::checks::CheckId;
+use crate::exit;
+use crate::report::text::{self, hang, safe};
+use crate::report::{NodeReport, Report};
+
+/// How it ended for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was not this node's turn.
+    NotTried,
+    /// Restarted, and shown to work.
+    Verified,
+    /// Restarted, or perhaps restarted, and not shown to work.
+    NotVerified,
+    /// Nothing was changed.
+    Refused,
+    /// It would have been done.
+    DryRun,
+    /// Interrupted.
+    Interrupted,
+}
+
+/// What was done about one node.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeFix {
+    /// The node.
+    pub node: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub says: String,
+    /// What to do next.
+    pub next: Vec<String>,
+    /// The verdict that it was about.
+    pub verdict: Option<&'static str>,
+    /// Whether that verdict had to be forced.
+    pub forced: bool,
+    /// The rules, with their results.
+    pub preflight: Vec<Item>,
+    /// Where the evidence of before lies.
+    pub evidence: Option<PathBuf>,
+    /// The request, as it was or would be sent.
+    pub request: Option<Value>,
+    /// What became of it: `deleted`, `gone-already`, `not-known`; none where none was sent.
+    pub restart: Option<&'static str>,
+    /// Whether an interrupted run was gone on with.
+    pub resumed: bool,
+    /// The new pod.
+    pub new_pod: Option<String>,
+    /// Whether the Event was written; none where there was nothing to tell.
+    pub event: Option<bool>,
+    /// Whether the lock is free again; none where it was not taken.
+    pub released: Option<bool>,
+    /// The node before.
+    pub before: Option<NodeReport>,
+    /// The node after.
+    pub after: Option<Look>,
+}
+
+impl NodeFix {
+    pub(super) fn new(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            outcome: Outcome::NotTried,
+            says: "it was not this node's turn".to_owned(),
+            next: Vec::new(),
+            verdict: None,
+            forced: false,
+            preflight: Vec::new(),
+            evidence: None,
+            request: None,
+            restart: None,
+            resumed: false,
+            new_pod: None,
+            event: None,
+            released: None,
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// The whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct FixReport {
+    /// The nodes as they were seen last.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What was done, node by node.
+    pub fix: Vec<NodeFix>,
+}
+
+impl FixReport {
+    /// The exit code: what was done to one node and did not succeed wins over what was not done to another.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        let any = |outcome| self.fix.iter().any(|node| node.outcome == outcome);
+        let restarted = self.fix.iter().any(|node| node.restart.is_some() || node.resumed);
+        if any(Outcome::Interrupted) {
+            exit::INTERRUPTED
+        } else if any(Outcome::NotVerified) {
+            exit::NOT_VERIFIED
+        } else if any(Outcome::Refused) || any(Outcome::NotTried) {
+            // 7 promises that nothing was changed.
+            if restarted { exit::NOT_VERIFIED } else { exit::REFUSED }
+        } else {
+            exit::HEALTHY
+        }
+    }
+
+    /// The report for a person.
+    #[must_use]
+    pub fn table(&self, width: Option<u16>) -> String {
+        let columns = usize::from(width.unwrap_or(text::DEFAULT_WIDTH).max(text::MIN_WIDTH)).min(text::PROSE_WIDTH);
+        let mut out = String::new();
+        for node in &self.fix {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            table(&mut out, node, columns);
+        }
+        out
+    }
+}
+
+fn table(out: &mut String, node: &NodeFix, columns: usize) {
+    let word = match node.outcome {
+        Outcome::NotTried => "NOT TRIED",
+        Outcome::Verified => "✓ VERIFIED",
+        Outcome::NotVerified => "✗ NOT VERIFIED",
+        Outcome::Refused => "REFUSED",
+        Outcome::DryRun => "DRY RUN",
+        Outcome::Interrupted => "INTERRUPTED",
+    };
+    let mut put = |first: &str, says: &str| out.push_str(&hang(first, &safe(says), columns));
+    put(&format!("{}  {word}: ", safe(&node.node)), &node.says);
+    for item in node.preflight.iter().filter(|item| item.stops || item.result != preflight::Outcome::Pass) {
+        let word = if item.stops { "stop" } else { item.risk.name() };
+        put(&format!("  {word:6} "), &format!("{}: {}", item.rule, item.says));
+    }
+    if let Some(request) = node.request.as_ref().filter(|_| node.outcome == Outcome::DryRun) {
+        put("  request   ", &format!("{} {}", text_of(&request["method"]), text_of(&request["path"])));
+        put("            ", &request["body"].to_string());
+    }
+    if let Some(path) = &node.evidence {
+        put("  evidence  ", &path.display().to_string());
+    }
+    if let (Some(restart), Some(new)) = (node.restart, &node.new_pod) {
+        put("  restart   ", &format!("{restart}; the new pod is {new}"));
+    }
+    for (what, done) in [("event", node.event), ("lock", node.released)] {
+        if done == Some(false) {
+            put(&format!("  {what:9} "), "not certain: see above");
+        }
+    }
+    for next in &node.next {
+        put("  next      ", next);
+    }
+    if node.before.is_some() && node.after.is_some() {
+        out.push('\n');
+        beside(out, node, columns);
+    }
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Before and after, side by side.
+fn beside(out: &mut String, node: &NodeFix, columns: usize) {
+    let (Some(before), Some(after)) = (&node.before, &node.after) else { return };
+    let half = columns.saturating_sub(22) / 2;
+    let mut row = |name: &str, left: &str, right: &str| {
+        let (left, right) = (text::wrap(&safe(left), half), text::wrap(&safe(right), half));
+        for i in 0..left.len().max(right.len()).max(1) {
+            let cell = |lines: &[String]| lines.get(i).cloned().unwrap_or_default();
+            let (first, left, right) = (if i == 0 { name } else { "" }, cell(&left), cell(&right));
+            let gap = " ".repeat(half.saturating_sub(text::width(&left)));
+            let _ = writeln!(out, "{}", format!("{first:18}  {left}{gap}  {right}").trim_end());
+        }
+    };
+    row("CHECK", "BEFORE", "AFTER");
+    row("verdict", before.verdict.code.name(), after.node.verdict.code.name());
+    for id in CheckId::ALL {
+        let says = |report: &NodeReport| {
+            let check = report.checks.iter().find(|check| check.id == id);
+            check.map_or_else(String::new, |check| format!("{}: {}", check.status.name(), check.summary))
+        };
+        row(id.name(), &says(before), &says(&after.node));
+    }
+    let lookup = match after.name_lookup {
+        Some(true) => "answered",
+        Some(false) => "no answer",
+        None => "nobody could ask",
+    };
+    row("lookup of the name", "", lookup);
+}

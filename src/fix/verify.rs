@@ -1,0 +1,134 @@
+//! Step 8: did it help? The checks that convicted the node decide, on flows since the new agent's start.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Cx;
+use super::lock::Lock;
+use crate::checks::pod_egress::looked_up;
+use crate::checks::{CheckId, Outcome, Status};
+use crate::diagnose::{Observer, diagnose};
+use crate::gather::Source;
+use crate::gather::probes;
+use crate::report::{NodeReport, SourceInfo, SourceKind};
+use crate::rules::verdict::Kind;
+use crate::settings::Settings;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A look at the node after the restart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Look {
+    /// What is said of the node.
+    pub node: NodeReport,
+    /// What became of `nslookup` of the probes' name in a pod of the node; none where there was nobody or no tool.
+    pub name_lookup: Option<bool>,
+    /// What is still wrong; empty: nothing.
+    pub wrong: Vec<String>,
+}
+
+/// Nobody is told: the steps speak for themselves.
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&self, _: &str, _: &str) {}
+    fn done(&self, _: &str) {}
+}
+
+/// Looks until nothing is wrong or the time is over; the last look.
+pub(super) async fn verify(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId], lock: &Lock<'_>) -> Look {
+    let deadline = Instant::now() + cx.settings.verify;
+    let mut told = String::new();
+    loop {
+        let _ = lock.renew(false).await;
+        let seen = look(cx, node, pod, convicted).await;
+        let says = if seen.wrong.is_empty() { "nothing is wrong".to_owned() } else { seen.wrong.join("; ") };
+        if says != told {
+            cx.steps.line(&says);
+            told = says;
+        }
+        if seen.wrong.is_empty() || Instant::now() + PAUSE > deadline {
+            return seen;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Goes on looking for a while; the first look at which something is wrong, or the last.
+pub(super) async fn watch(
+    cx: &Cx<'_>,
+    node: &str,
+    pod: &str,
+    convicted: &[CheckId],
+    lock: &Lock<'_>,
+    span: Duration,
+) -> Look {
+    let deadline = Instant::now() + span;
+    let mut looks = 0;
+    loop {
+        tokio::time::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
+        let _ = lock.renew(false).await;
+        let seen = look(cx, node, pod, convicted).await;
+        looks += 1;
+        if !seen.wrong.is_empty() || Instant::now() >= deadline {
+            cx.steps.line(&format!("{looks} looks"));
+            return seen;
+        }
+    }
+}
+
+async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look {
+    let settings = Settings { since_agent_start: true, ..cx.settings.look.clone() };
+    let inventory = cx.live.inventory().await;
+    let about = SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None };
+    let mut report = diagnose(cx.live, &inventory, &[node.to_owned()], &settings, about, &Silent).await;
+    let name_lookup = name_lookup(cx, node, &inventory).await;
+    let found = report.nodes.swap_remove(0);
+    let wrong = wrong(&found, pod, convicted, name_lookup);
+    Look { node: found, name_lookup, wrong }
+}
+
+/// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
+async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::gather::cluster::Inventory) -> Option<bool> {
+    let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
+    for pod in cx.live.probe_pods(node, inventory) {
+        match looked_up(&cx.live.look_up(&pod, &name).await) {
+            Outcome::Ok => return Some(true),
+            Outcome::Failed | Outcome::Timeout => return Some(false),
+            Outcome::Unsupported => {}
+        }
+    }
+    None
+}
+
+/// Everything that speaks against success. Unknown is no success, but where a node is too quiet to be counted the
+/// probes decide, as they do in a diagnosis.
+fn wrong(found: &NodeReport, pod: &str, convicted: &[CheckId], name_lookup: Option<bool>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if found.cilium.pod.as_deref() != Some(pod) {
+        let now = found.cilium.pod.as_deref().unwrap_or("none");
+        wrong.push(format!("the agent is {now} now, and not {pod}"));
+    }
+    if found.verdict.kind != Kind::Healthy {
+        wrong.push(format!("{}: {}", found.verdict.code.name(), found.verdict.summary));
+    }
+    let probed = found.checks.iter().any(|check| check.id == CheckId::PodEgress && check.status == Status::Pass);
+    for check in &found.checks {
+        let counted = matches!(check.id, CheckId::DnsConntrack | CheckId::ExternalConntrack);
+        let bad = match check.status {
+            Status::Fail => true,
+            Status::Unknown => convicted.contains(&check.id) && !(counted && probed),
+            Status::Pass | Status::Warn | Status::NotApplicable => false,
+        };
+        if bad {
+            wrong.push(format!("{}: {}", check.id.name(), check.summary));
+        }
+    }
+    if name_lookup == Some(false) {
+        wrong.push("a pod's lookup of the probes' name gets no answer".to_owned());
+    }
+    wrong
+}

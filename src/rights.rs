@@ -1,0 +1,119 @@
+//! The rights that commands use, in one table: `staledp rbac` prints it, and the preflight of `fix` asks about it.
+//!
+//! `pods/exec` needs `get` and `create`: the handshake of a WebSocket is a GET, and newer API servers ask for both. The
+//! creating PUT of a Lease asks for `create` with the name, so that right can be bound to the one name; a POST has no
+//! name yet, and could not (seen on 1.36).
+
+use std::fmt::Write as _;
+
+/// The name of the one Lease.
+pub const LEASE: &str = "staledp-fix";
+
+/// Where a right holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In the whole cluster.
+    Cluster,
+    /// In the namespace of the Cilium agents.
+    CiliumNamespace,
+}
+
+/// A right, in the words of a Role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Where it holds.
+    pub scope: Scope,
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// The resource, with its subresource behind a slash.
+    pub resource: &'static str,
+    /// The only name that it holds for.
+    pub name: Option<&'static str>,
+    /// The verbs.
+    pub verbs: &'static [&'static str],
+    /// What it is for.
+    pub why: &'static str,
+}
+
+const fn cluster(
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    why: &'static str,
+) -> Grant {
+    Grant { scope: Scope::Cluster, group, resource, name: None, verbs, why }
+}
+
+const fn cilium(
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    why: &'static str,
+) -> Grant {
+    Grant { scope: Scope::CiliumNamespace, group, resource, name: None, verbs, why }
+}
+
+/// What `diagnose` uses.
+pub const DIAGNOSE: &[Grant] = &[
+    cluster("", "nodes", &["list"], "which nodes there are, and their addresses"),
+    cluster("", "pods", &["list"], "agents, DNS, and whose address is whose"),
+    cluster("", "services", &["list"], "the address of cluster DNS"),
+    cluster("discovery.k8s.io", "endpointslices", &["list"], "the ready endpoints of cluster DNS"),
+    cluster("", "events", &["list"], "warnings, and earlier restarts by staledp"),
+    cluster("", "pods/exec", &["get", "create"], "cilium-dbg in the agent, and probes from pods"),
+    cluster("", "pods/log", &["get"], "the end of the agent's log"),
+];
+
+/// What `fix` uses beside [`DIAGNOSE`].
+pub const FIX: &[Grant] = &[
+    cluster("", "nodes", &["get"], "the images on the node, and whether it died"),
+    cilium("", "pods", &["delete"], "the one restart"),
+    cilium("apps", "daemonsets", &["get"], "whether the agent comes back, and as which version"),
+    cilium("apps", "controllerrevisions", &["list"], "which revision is the newest"),
+    Grant {
+        scope: Scope::CiliumNamespace,
+        group: "coordination.k8s.io",
+        resource: "leases",
+        name: Some(LEASE),
+        verbs: &["get", "create", "update"],
+        why: "the lock: one repair at a time",
+    },
+    cilium("events.k8s.io", "events", &["create"], "the trace: one Event per restart"),
+];
+
+/// The roles of a command as YAML; `grants` go into a ClusterRole and, those of the Cilium namespace, into a Role.
+#[must_use]
+pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
+    let name = format!("staledp-{command}");
+    let of = |scope: Scope| grants.iter().copied().flatten().filter(move |grant| grant.scope == scope);
+    let mut text = format!(
+        "# The least rights for `staledp {command}`. Bind them, for one user:\n\
+         #   kubectl create clusterrolebinding {name} --clusterrole={name} --user=USER\n"
+    );
+    if of(Scope::CiliumNamespace).next().is_some() {
+        let _ = writeln!(text, "#   kubectl create rolebinding {name} -n {namespace} --role={name} --user=USER");
+    }
+    text.push_str(
+        "# pods/exec is a strong right: who may exec may do what the container may. It need not hold for the whole\n\
+         # cluster: a Role in Cilium's namespace and in those of the pods named by --probe-pod is enough.\n",
+    );
+    text.push_str("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n");
+    let _ = writeln!(text, "  name: {name}\nrules:");
+    of(Scope::Cluster).for_each(|grant| rule(&mut text, grant));
+    if of(Scope::CiliumNamespace).next().is_some() {
+        text.push_str("---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n");
+        let _ = writeln!(text, "  name: {name}\n  namespace: {namespace}\nrules:");
+        of(Scope::CiliumNamespace).for_each(|grant| rule(&mut text, grant));
+    }
+    text
+}
+
+fn rule(text: &mut String, grant: &Grant) {
+    let group = if grant.group.is_empty() { r#""""# } else { grant.group };
+    let _ = writeln!(text, "  # {}", grant.why);
+    let _ = writeln!(text, "  - apiGroups: [{group}]\n    resources: [{}]", grant.resource);
+    if let Some(name) = grant.name {
+        let _ = writeln!(text, "    resourceNames: [{name}]");
+    }
+    let _ = writeln!(text, "    verbs: [{}]", grant.verbs.join(", "));
+}

@@ -1,0 +1,88 @@
+//! What was meant by `staledp fix`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{ClusterSettings, Nodes, Origin, Questions, Settings, cluster_settings};
+use crate::cli::FixArgs;
+use crate::rules::verdict::Code;
+
+/// Everything `fix` needs to know.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct FixSettings {
+    /// The nodes, in the order in which they were named.
+    pub nodes: Vec<String>,
+    /// The cluster.
+    pub cluster: ClusterSettings,
+    /// How its diagnoses look.
+    pub look: Settings,
+    /// Whether the question is answered already.
+    pub yes: bool,
+    /// Whether there is somebody at a terminal to be asked.
+    pub terminal: bool,
+    /// Stop before anything is changed.
+    pub dry_run: bool,
+    /// The verdict that is no obstacle.
+    pub force: Option<Code>,
+    /// A high risk is accepted.
+    pub accept_risk: bool,
+    /// Several broken nodes are no obstacle.
+    pub nodes_at_risk_ok: bool,
+    /// How many other nodes are judged, too.
+    pub neighbours: usize,
+    /// How long to wait for the replacement.
+    pub wait: Duration,
+    /// How long to try to verify.
+    pub verify: Duration,
+    /// How long to watch afterwards.
+    pub watch: Option<Duration>,
+    /// Where to keep the evidence; none: a new folder here.
+    pub save: Option<PathBuf>,
+    /// The name of the person, as the system has it.
+    pub user: String,
+}
+
+impl FixSettings {
+    /// Resolves what was typed.
+    #[must_use]
+    pub fn resolve(args: FixArgs) -> Self {
+        let cluster = cluster_settings(args.cluster, &args.look);
+        let mut nodes: Vec<String> = Vec::new();
+        for node in args.node {
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+        let user = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|name| !name.is_empty()));
+        Self {
+            look: Settings {
+                nodes: Nodes::Named(nodes.clone()),
+                origin: Origin::Cluster(cluster.clone()),
+                timeout: args.look.timeout,
+                concurrency: usize::from(args.look.concurrency),
+                questions: Questions::resolve(args.look),
+                save: None,
+                deadline: None,
+                exclude: Vec::new(),
+                shard: None,
+                since_agent_start: false,
+            },
+            nodes,
+            cluster,
+            yes: args.yes,
+            terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            dry_run: args.dry_run,
+            force: args.force,
+            accept_risk: args.accept_risk,
+            nodes_at_risk_ok: args.nodes_at_risk_ok,
+            neighbours: usize::from(args.neighbours),
+            wait: args.wait,
+            verify: args.verify,
+            watch: args.watch,
+            save: args.save,
+            user: user.unwrap_or_else(|| "somebody".to_owned()),
+        }
+    }
+}
