@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 
 use super::plan::Plan;
 use super::show::Steps;
-use crate::report::text::safe;
+use crate::gather::kube::write::Doomed;
 
 /// How long a question waits for its answer: well within the life of the lock.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -23,9 +23,18 @@ pub struct Consent(());
 ///
 /// Why there is no consent.
 pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps: &Steps) -> Result<Consent, String> {
-    for line in question(plan, risk, gap) {
-        steps.line(&line);
-    }
+    let Doomed { pod, namespace, uid } = &plan.doomed;
+    steps.entry("context", plan.context.as_deref().unwrap_or("none: inside the cluster"));
+    steps.entry("node", &plan.node);
+    steps.entry("pod", &format!("{pod} in {namespace} (UID {uid})"));
+    steps.entry("command", &plan.command);
+    steps.entry("risk", risk);
+    let gap = format!(
+        "until the new agent is ready (at most {} are waited), new pods of the node wait, and policies and DNS through \
+         its proxy pause",
+        humantime::format_duration(gap)
+    );
+    steps.entry("gap", &gap);
     if yes {
         steps.line("yes: --yes was given");
         return Ok(Consent(()));
@@ -48,22 +57,4 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
         Ok(Ok(Ok(line))) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Ok(Consent(())),
         Ok(_) => Err("not confirmed".to_owned()),
     }
-}
-
-fn question(plan: &Plan, risk: &str, gap: Duration) -> Vec<String> {
-    vec![
-        format!("context  {}", plan.context.as_deref().unwrap_or("none: inside the cluster")),
-        format!("node     {}", plan.node),
-        format!("pod      {} in {} (UID {})", plan.doomed.pod, plan.doomed.namespace, plan.doomed.uid),
-        format!("command  {}", plan.command),
-        format!("risk     {risk}"),
-        format!(
-            "gap      until the new agent is ready (at most {} are waited), new pods of the node wait, and policies and \
-             DNS through its proxy pause",
-            humantime::format_duration(gap)
-        ),
-    ]
-    .into_iter()
-    .map(|line| safe(&line).into_owned())
-    .collect()
 }

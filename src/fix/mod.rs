@@ -260,7 +260,7 @@ async fn act(
             preflight::Outcome::Unknown => "unknown",
         };
         let level = if word == "risk" { format!(" ({})", item.risk.name()) } else { String::new() };
-        cx.steps.line(&format!("{word:7} {}{level}: {}", item.rule, item.says));
+        cx.steps.entry(word, &format!("{}{level}: {}", item.rule, item.says));
     }
     let risk = preflight::level(&items);
     let stops: Vec<String> =

@@ -31,6 +31,11 @@ impl Steps {
         self.put(&hang("        ", &safe(says), WIDTH));
     }
 
+    /// A word and what belongs to it, one below the other.
+    pub(super) fn entry(&self, word: &str, says: &str) {
+        self.put(&hang(&format!("        {word:8} "), &safe(says), WIDTH));
+    }
+
     fn put(&self, text: &str) {
         if !self.quiet {
             let _ = writeln!(std::io::stderr(), "{}", text.trim_end());

@@ -442,7 +442,7 @@ fn what_breaks_again_while_watching_is_not_verified() {
     let kubeconfig = api.kubeconfig();
     let running = fix(&kubeconfig, &["--yes", "--watch", "40s"]).start();
     let asked = |log: &[Logged]| {
-        log.iter().filter_map(|r| r.exec.as_ref()).filter(|e| e.argv.contains(&"google.com".to_owned())).count()
+        log.iter().filter_map(|r| r.exec.as_ref()).filter(|e| e.argv == ["nslookup", "google.com"]).count()
     };
     api.wait_until(PATIENCE, |log| asked(log) >= 2);
     api.change(|world| world.execs = stale().execs);
@@ -515,11 +515,7 @@ fn an_interruption_at_any_step_leaves_good_order() {
         ("preflight", |log| log.iter().any(|r| r.path.ends_with("selfsubjectaccessreviews")), 0),
         ("lock", |log| log.iter().any(|r| r.method == "PUT"), 2),
         ("wait", |log| log.iter().any(|r| r.method == "DELETE"), 1),
-        (
-            "verify",
-            |log| log.iter().any(|r| r.exec.as_ref().is_some_and(|e| e.argv.contains(&"google.com".to_owned()))),
-            1,
-        ),
+        ("verify", |log| log.iter().any(|r| r.exec.as_ref().is_some_and(|e| e.argv == ["nslookup", "google.com"])), 1),
     ];
     for (name, reached, deleted) in steps {
         let api = ApiServer::start(stale());
@@ -592,4 +588,81 @@ fn each_printed_right_is_needed() {
         assert!(matches!(outcome.code, Some(5 | 7)), "{right:?} {:?}", outcome.code);
         assert!(!api.requests().iter().any(is_write), "{right:?}");
     }
+}
+
+/// Runs it on a terminal of its own, and types an answer.
+fn on_a_terminal(api: &ApiServer, typed: &str) -> Option<(i32, String)> {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let kubeconfig = api.kubeconfig();
+    let home = tempfile::tempdir().expect("a folder");
+    let program = env!("CARGO_BIN_EXE_staledp");
+    let command = format!("{program} fix --kubeconfig {} --no-ssh --node prusik --no-progress", kubeconfig.path());
+    let child = Command::new("script")
+        .args(["-qefc", &command, "/dev/null"])
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("skipped: there is no script(1) to make a terminal with");
+        return None;
+    };
+    api.wait_until(PATIENCE, |log| log.iter().any(|request| request.method == "PUT"));
+    // The question comes right after the lock.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut stdin = child.stdin.take().expect("stdin");
+    stdin.write_all(typed.as_bytes()).expect("it is typed");
+    let output = child.wait_with_output().expect("it ends");
+    drop(stdin);
+    Some((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+#[test]
+fn the_question_is_answered_with_no_unless_somebody_says_yes() {
+    for (typed, code, deleted) in [("\n", 7, 0), ("n\n", 7, 0), ("y\n", 0, 1)] {
+        let api = ApiServer::start(stale());
+        let Some((ended, said)) = on_a_terminal(&api, typed) else { return };
+        assert_eq!(ended, code, "{typed:?}\n{said}");
+        for word in
+            ["context  grigri", "node     prusik", "cilium-swmbt", "kubectl --context=grigri delete pod", "[y/N]"]
+        {
+            assert!(said.contains(word), "{word}\n{said}");
+        }
+        in_good_order(&api, deleted);
+    }
+}
+
+#[test]
+fn the_readme_shows_a_session_that_happened() {
+    let api = ApiServer::start(stale());
+    let kubeconfig = api.kubeconfig();
+    let args = ["fix", "--kubeconfig", &kubeconfig.path(), "--no-ssh", "--node", "prusik", "--yes"];
+    let outcome = staledp(args).run().exits(0);
+    println!("{}\n{}", outcome.stderr, outcome.stdout);
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the readme");
+    let stable = outcome.stderr.lines().filter(|line| line.starts_with('['));
+    for line in stable.chain(outcome.stdout.lines().filter(|line| line.contains("✓ VERIFIED"))) {
+        assert!(readme.contains(line), "the readme lacks {line:?}");
+    }
+}
+
+#[test]
+fn several_nodes_go_no_further_than_the_first_that_is_not_verified() {
+    let mut world = stale();
+    world.writes.cure.clear();
+    let brno = Scene::new(&[("prusik", Health::Stale), ("vienna", Health::Fine), ("brno", Health::Stale)]).world();
+    let name_lookup = world.execs.pop();
+    world.execs = brno.execs;
+    world.execs.extend(name_lookup);
+    let args = ["--node", "brno", "--yes", "--nodes-at-risk-ok", "--verify", "3s"];
+    let (api, outcome) = run(world, &args);
+    let report = outcome.exits(6).report().0;
+    assert_eq!(
+        (&report["fix"][0]["outcome"], &report["fix"][1]["outcome"]),
+        (&json!("not-verified"), &json!("not-tried"))
+    );
+    in_good_order(&api, 1);
 }
