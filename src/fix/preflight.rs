@@ -14,11 +14,12 @@ use super::plan::Plan;
 use super::trace::CONTROLLER;
 use crate::checks::surroundings::{Surroundings, seconds_between};
 use crate::checks::{CheckId, Status};
+use crate::gather::Failure;
 use crate::gather::cluster::{Inventory, Pod};
 use crate::gather::kube::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use crate::knowledge::upstream;
 use crate::report::Report;
-use crate::rights::{DIAGNOSE, FIX};
+use crate::rights::{DIAGNOSE, FIX, Grant, Scope};
 use crate::rules::verdict::{Kind, RiskLevel};
 
 /// The least time between two restarts of one agent, in seconds.
@@ -132,7 +133,14 @@ pub(super) async fn run(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory, report:
 async fn rights(cx: &Cx<'_>, namespace: &str) -> Item {
     let asked = DIAGNOSE.iter().chain(FIX).flat_map(|grant| grant.verbs.iter().map(move |verb| (grant, *verb)));
     let asked: Vec<_> = asked.collect();
-    let answers = asked.iter().map(|(grant, verb)| cx.writer.may(grant, verb, namespace));
+    let answers = asked.iter().map(async |(grant, verb)| {
+        let everywhere = cx.writer.may(grant, verb, namespace).await?;
+        // What the diagnosis did in containers may be allowed in some namespaces only; the agent's must be one of them.
+        if everywhere || !grant.resource.contains('/') {
+            return Ok(everywhere);
+        }
+        cx.writer.may(&Grant { scope: Scope::CiliumNamespace, ..**grant }, verb, namespace).await
+    });
     let answers = futures::future::join_all(answers).await;
     let mut missing = Vec::new();
     let mut unasked = None;
@@ -140,7 +148,7 @@ async fn rights(cx: &Cx<'_>, namespace: &str) -> Item {
         match answer {
             Ok(true) => {}
             Ok(false) => missing.push(format!("{verb} {}", grant.resource)),
-            Err(failure) => unasked = Some(failure.message),
+            Err::<_, Failure>(failure) => unasked = Some(failure.message),
         }
     }
     match (missing.is_empty(), unasked) {
@@ -154,7 +162,7 @@ async fn rights(cx: &Cx<'_>, namespace: &str) -> Item {
     }
 }
 
-fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, crate::gather::Failure>) -> Item {
+fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> Item {
     match node {
         Ok(None) => stop("node", format!("there is no node {}", plan.node)),
         Err(failure) => unknown_stops("node", format!("whether the kubelet lives can't be read: {failure}")),
@@ -273,7 +281,7 @@ fn storm(cx: &Cx<'_>, plan: &Plan, report: &Report) -> Item {
     stop("storm", format!("{says}; look for a common cause first, or give --nodes-at-risk-ok"))
 }
 
-fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithImages>, crate::gather::Failure>) -> Item {
+fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithImages>, Failure>) -> Item {
     const RULE: &str = "image";
     let Some(set) = set else { return unknown(RULE, "the images of the new pod are not known") };
     let spec = &set.spec.template.spec;

@@ -161,7 +161,7 @@ pub(crate) fn answer(world: &mut World, request: &Request) -> Option<Answer> {
         (method, ["apis", "coordination.k8s.io", "v1", "namespaces", namespace, "leases", name]) => {
             Some(lease(&mut world.writes, method, namespace, name, body()))
         }
-        ("POST", ["apis", "events.k8s.io", "v1", "namespaces", _, "events"]) => Some(event(world, body())),
+        ("POST", ["apis", "events.k8s.io", "v1", "namespaces", _, "events"]) => Some(event(world, &body())),
         ("DELETE", ["api", "v1", "namespaces", namespace, "pods", name]) => {
             Some(delete(world, namespace, name, &body()))
         }
@@ -234,7 +234,7 @@ fn lease(writes: &mut Writes, method: &str, namespace: &str, name: &str, mut bod
     }
 }
 
-fn event(world: &mut World, body: Value) -> Answer {
+fn event(world: &mut World, body: &Value) -> Answer {
     let needed = ["action", "reason", "reportingController", "reportingInstance"];
     let bad = needed.iter().find(|key| body[**key].as_str().is_none_or(str::is_empty)).copied();
     let bad =
@@ -252,7 +252,7 @@ fn event(world: &mut World, body: Value) -> Answer {
         "reportingComponent": body["reportingController"], "eventTime": body["eventTime"],
     }));
     world.writes.events.push(body.clone());
-    Answer::json(201, &body)
+    Answer::json(201, body)
 }
 
 fn delete(world: &mut World, namespace: &str, name: &str, options: &Value) -> Answer {
