@@ -38,12 +38,9 @@ Exit codes:
 
 /// `staledp fix`.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Repair")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct FixArgs {
-    /// The cluster.
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-
     /// The node to repair (repeatable: one after the other, and no further than the first that is not verified)
     #[arg(long, value_name = "NAME", required = true)]
     pub node: Vec<String>,
@@ -87,6 +84,10 @@ pub struct FixArgs {
     /// Where to keep the evidence [default: ./staledp-NODE-TIME]
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 
     /// What is asked, and of whom.
     #[command(flatten)]

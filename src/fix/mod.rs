@@ -180,11 +180,9 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
         Some(folder) => folder.clone(),
         None => PathBuf::from(format!("staledp-{node}-{}", crate::clock::now().replace(':', ""))),
     };
-    let partial = folder.with_file_name(format!(
-        ".{}.partial-{}",
-        folder.file_name().unwrap_or_default().to_string_lossy(),
-        std::process::id()
-    ));
+    // The name's end stays: it says whether the bundle is a folder or one file.
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let partial = folder.with_file_name(format!(".partial-{}-{name}", std::process::id()));
     let partial = Partial(partial);
     let kept = keep(cx, &partial.0, &inventory);
     let found = match &kept {
@@ -221,7 +219,7 @@ struct Partial(PathBuf);
 impl Drop for Partial {
     fn drop(&mut self) {
         // It was renamed, or nobody needs it: a refused repair leaves nothing behind.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.0).or_else(|_| std::fs::remove_file(&self.0));
     }
 }
 

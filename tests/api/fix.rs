@@ -205,12 +205,22 @@ fn without_a_terminal_and_without_yes_nothing_is_changed() {
 #[test]
 fn the_evidence_is_kept_and_judges_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bundle = folder.path().join("kept").display().to_string();
-    let (_api, outcome) = run(stale(), &["--dry-run", "--save", &bundle]);
-    let outcome = outcome.exits(0);
-    assert!(outcome.stderr.contains(&bundle), "the path is printed:\n{}", outcome.stderr);
-    let again = staledp(["diagnose", "--from", &bundle, "-o", "json"]).run().exits(1).report();
-    assert_eq!(again.code("prusik"), "stale-datapath");
+    for name in ["kept", "kept.tar.gz"] {
+        let path = folder.path().join(name);
+        let bundle = path.display().to_string();
+        let (_api, outcome) = run(stale(), &["--dry-run", "--save", &bundle]);
+        let outcome = outcome.exits(0);
+        assert!(outcome.stderr.contains(&bundle), "the path is printed:\n{}", outcome.stderr);
+        assert_eq!(path.is_file(), name != "kept", "a folder, or one file");
+        if path.is_dir() {
+            let again = staledp(["diagnose", "--from", &bundle, "-o", "json"]).run().exits(1).report();
+            assert_eq!(again.code("prusik"), "stale-datapath");
+        }
+    }
+    let mut left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["kept", "kept.tar.gz"], "nothing else is left behind");
 }
 
 /// Rules of the preflight: what is changed in the world, which rule speaks, and the flag that goes on all the same.
@@ -508,6 +518,40 @@ fn an_expired_lock_is_taken_over_and_a_held_one_is_not() {
     let outcome = outcome.exits(0);
     assert!(outcome.stderr.contains("a repair of brno was interrupted"), "{}", outcome.stderr);
     in_good_order(&api, 1);
+}
+
+/// Both operators' clocks may be wrong; the API server's is the same for both.
+#[test]
+fn a_lock_expires_by_the_clock_of_the_api_server() {
+    let now = k8s_openapi::jiff::Timestamp::now();
+    let behind = k8s_openapi::jiff::Timestamp::from_second(now.as_second() - 600).expect("a time");
+    let mut world = stale();
+    world.writes.date = Some(behind.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    // Expired for this machine, and for the API server it holds for some minutes more.
+    world.writes.leases.push(held("bob@desk/7", "brno", Duration::from_secs(1000)));
+    let (api, outcome) = run(world, &["--yes"]);
+    let report = outcome.exits(7).report().0;
+    assert_eq!(rule(&report, "lock")["result"], "stop");
+    assert!(!api.requests().iter().any(is_write));
+}
+
+#[test]
+fn a_second_interruption_ends_it_at_once() {
+    let api = ApiServer::start(stale());
+    let kubeconfig = api.kubeconfig();
+    let running = fix(&kubeconfig, &["--yes", "--watch", "60s"]).start();
+    api.wait_until(PATIENCE, |log| log.iter().any(|r| r.method == "DELETE"));
+    // Letting go would take its time.
+    api.change(|world| {
+        world.fault(Fault::new(LEASE, FaultKind::Silence));
+    });
+    running.interrupt();
+    std::thread::sleep(Duration::from_secs(1));
+    let begin = std::time::Instant::now();
+    running.interrupt();
+    running.wait().exits(130);
+    assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
+    in_good_order_but_for_the_lock(&api, 1);
 }
 
 #[test]

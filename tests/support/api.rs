@@ -249,7 +249,10 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 writes::answer(&mut world, &request).unwrap_or_else(|| answer(&world, &request))
             }
         };
-        let answer = with_usual_headers(answer, &request);
+        let mut answer = with_usual_headers(answer, &request);
+        if let Some(date) = locked(&shared.world).writes.date.clone() {
+            answer.headers.push(("date".to_owned(), date));
+        }
         if connection.answer(&answer, request.method == "HEAD").await.is_err() || answer.close {
             return;
         }

@@ -32,7 +32,9 @@ pub(crate) struct Writes {
     pub(crate) leases: Vec<Value>,
     /// The Events of events.k8s.io that were written.
     pub(crate) events: Vec<Value>,
-    /// How pods are replaced.
+    /// What the server says of the time in its `Date` header; none: nothing.
+    pub(crate) date: Option<String>,
+    /// Whether pods that are deleted stay, because nobody on the node ends them.
     pub(crate) kubelet_is_dead: bool,
     /// How long a new pod takes to become ready.
     pub(crate) ready_after: Duration,
