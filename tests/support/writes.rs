@@ -278,7 +278,8 @@ fn delete(world: &mut World, namespace: &str, name: &str, options: &Value) -> An
     pod["metadata"]["deletionTimestamp"] = stamp().into();
     pod["metadata"]["deletionGracePeriodSeconds"] = 1.into();
     let answer = Answer::json(200, pod);
-    if !world.writes.kubelet_is_dead {
+    let replaced = pod["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet";
+    if replaced && !world.writes.kubelet_is_dead {
         replace(world, at, &uid, now);
     }
     answer
