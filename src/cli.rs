@@ -43,6 +43,14 @@ pub enum Command {
         #[arg(required = true, value_name = "REPORT")]
         reports: Vec<PathBuf>,
     },
+    /// Compare two bundles, archives or reports of the same nodes: which verdicts, checks and figures changed; exit code 0
+    /// means that they could be compared
+    Diff {
+        /// What was before: a bundle, an archive or a report
+        before: PathBuf,
+        /// What is after
+        after: PathBuf,
+    },
     /// Explain a verdict code or a check, offline; without CODE list them all
     Explain {
         /// A verdict code or the id of a check

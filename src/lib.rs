@@ -28,6 +28,7 @@ pub mod cilium;
 pub mod cli;
 pub mod clock;
 pub mod diagnose;
+pub mod diff;
 pub mod exit;
 pub mod fix;
 pub mod gather;

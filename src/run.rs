@@ -1,18 +1,21 @@
 //! From arguments to an exit code.
 
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 use crate::capture::{self, Capture};
 use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, FixArgs, Format, RbacArgs, RbacFor, SaveArgs};
 use crate::diagnose::diagnose;
+use crate::diff;
 use crate::exit::{self, Error};
 use crate::gather::Source;
-use crate::gather::archive::Archived;
+use crate::gather::archive::{self, Archived};
 use crate::gather::bundle::Bundle;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
@@ -35,6 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Merge { reports } => run_merge(&reports, &screen),
         Command::Fix(args) => run_fix(*args, &screen),
         Command::Rbac(args) => print(rbac(&args).as_bytes()),
+        Command::Diff { before, after } => run_diff(&before, &after, &screen),
         Command::Explain { code } => {
             offline::explain(code.as_deref()).map_err(Error::Usage).and_then(|text| print(text.as_bytes()))
         }
@@ -135,6 +139,37 @@ async fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>, prog
         told = true;
         progress.say("interrupted: what is known so far follows; once more ends at once");
         progress.stop();
+    }
+}
+
+fn run_diff(before: &Path, after: &Path, screen: &Screen) -> Result<ExitCode, Error> {
+    let diff = diff::compare(&report_of(before, screen)?, &report_of(after, screen)?);
+    let text = match screen.format {
+        Format::Table | Format::Wide => diff::text(&diff),
+        Format::Json => json::json(&diff).map_err(Error::CannotRun)?,
+        Format::Yaml => json::yaml(&diff).map_err(Error::CannotRun)?,
+        Format::Jsonl => return Err(Error::Usage("diff prints table, json or yaml".to_owned())),
+    };
+    print(text.as_bytes())
+}
+
+/// A report as it stands in a file, or the judgement of a bundle or archive with the usual settings.
+fn report_of(path: &Path, screen: &Screen) -> Result<Report, Error> {
+    let mut head = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        // A folder can be opened, but not read.
+        let _ = file.take(512).read_to_end(&mut head);
+    }
+    if !path.is_dir() && !archive::is_archive(&head) {
+        return read::read(path).map_err(Error::CannotRun);
+    }
+    let words = [OsStr::new("staledp"), OsStr::new("diagnose"), OsStr::new("--from"), path.as_os_str()];
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Diagnose(args)) => {
+            let settings = Settings::resolve(*args);
+            to_its_end(screen, async |progress| look(&settings, &Judge { screen, progress }).await)
+        }
+        _ => Err(Error::Usage(format!("{} is no path that can be read", path.display()))),
     }
 }
 

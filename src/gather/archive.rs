@@ -55,6 +55,12 @@ struct PodFiles {
     archive: Option<usize>,
 }
 
+/// Whether a file is an archive, by its first 512 bytes.
+#[must_use]
+pub fn is_archive(head: &[u8]) -> bool {
+    head.starts_with(b"PK") || tarball::is_gzip(head) || tarball::is_tar(head)
+}
+
 impl Archived {
     /// Opens an archive; none where the file is none by its content.
     ///
