@@ -1,6 +1,7 @@
 //! What can be typed. No logic: [`crate::settings`] says what was meant.
 
 mod fix;
+pub mod symptoms;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub enum Command {
         /// What is after
         after: PathBuf,
     },
+    /// Show what the cluster already says (failing probes, restarts, DNS errors, buffers), by node; never writes to it
+    Symptoms(Box<symptoms::SymptomsArgs>),
     /// Explain a verdict code or a check, offline; without CODE list them all
     Explain {
         /// A verdict code or the id of a check
@@ -136,6 +139,9 @@ pub struct DiagnoseArgs {
     /// What is looked at.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which symptoms cost calls of their own.
+    #[command(flatten)]
+    pub symptoms: symptoms::SymptomArgs,
     /// What is kept.
     #[command(flatten)]
     pub save: SaveArgs,

@@ -17,6 +17,7 @@ use crate::gather::cluster::Inventory;
 use crate::report::{self, NodeReport, Report, SourceInfo, Summary, Tool};
 use crate::rules;
 use crate::settings::Settings;
+use crate::symptoms::{self, Symptoms, explain, look};
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
@@ -55,6 +56,14 @@ pub async fn diagnose<S: Source>(
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let spread = nodes.len() > 1 && !source.is_saved();
+    let mut told = look::of_lists(inventory);
+    let mut interrupted = std::pin::pin!(observer.interrupted());
+    let mut partial = tokio::select! {
+        biased;
+        () = &mut interrupted => true,
+        () = look::asked_for(source, inventory, &settings.symptoms, Some(nodes), &mut told) => false,
+    };
+    let told = &told;
     let look = |node: &String| {
         let node = node.clone();
         async move {
@@ -63,7 +72,9 @@ pub async fn diagnose<S: Source>(
             }
             let looker = Looker { source, inventory, settings, observer, node: &node, ends };
             let (case, checks) = looker.look().await;
-            node_report(&case, checks, rules::judge(&case))
+            let mut entry = node_report(&case, checks, rules::judge(&case));
+            add_symptoms(told, &mut entry);
+            entry
         }
     };
 
@@ -82,10 +93,7 @@ pub async fn diagnose<S: Source>(
     let mut running = FuturesUnordered::new();
     let mut waiting = Waiting::default();
     let mut reports: Vec<NodeReport> = Vec::with_capacity(nodes.len());
-    let mut remarks = Vec::new();
-    let mut interrupted = std::pin::pin!(observer.interrupted());
-    let mut partial = false;
-    loop {
+    while !partial {
         while running.len() < pace.limit()
             && let Some(node) = to_come.next()
         {
@@ -114,7 +122,12 @@ pub async fn diagnose<S: Source>(
     let unfinished_nodes: Vec<NodeReport> = {
         let finished: BTreeSet<&str> = reports.iter().map(|entry| entry.node.as_str()).collect();
         let left = nodes.iter().enumerate().filter(|(_, node)| !finished.contains(node.as_str()));
-        left.map(|(at, node)| unfinished(node, inventory, &settings.questions, at < begun)).collect()
+        let entry = |(at, node): (usize, &String)| {
+            let mut entry = unfinished(node, inventory, &settings.questions, at < begun);
+            add_symptoms(told, &mut entry);
+            entry
+        };
+        left.map(entry).collect()
     };
     for entry in unfinished_nodes {
         reports.push(entry.clone());
@@ -126,13 +139,7 @@ pub async fn diagnose<S: Source>(
     if settings.shard.is_none() {
         make_final(&mut reports);
     }
-    let refusals = source.refusals();
-    if refusals > 0 {
-        remarks.push(format!(
-            "the API server was busy: it refused {refusals} requests for now (429); they were repeated as it said, within \
-             bounds, and fewer nodes were looked at at once"
-        ));
-    }
+    let remarks = busy(source.refusals());
     sort(&mut reports);
     Report {
         schema: report::SCHEMA.into(),
@@ -151,4 +158,25 @@ pub async fn diagnose<S: Source>(
 /// Problems first, then by name.
 pub(crate) fn sort(reports: &mut [NodeReport]) {
     reports.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
+}
+
+/// What the cluster itself says of this node. No verdict changes by it.
+fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
+    let asked = |unread: &&symptoms::NotRead| !matches!(unread.what.as_str(), "pods" | "nodes" | "events");
+    let unread = told.not_read.iter().filter(asked);
+    entry.notes.extend(unread.map(|unread| format!("symptoms not read: {}: {}", unread.what, unread.reason)));
+    let Some(symptoms) = told.nodes.get(&entry.node) else { return };
+    entry.symptoms.clone_from(symptoms);
+    explain::explain(&mut entry.symptoms, &entry.verdict, &entry.affected);
+    entry.affected.extend(explain::hit(&entry.symptoms, &entry.verdict, &entry.affected));
+    entry.notes.extend(told.events.iter().map(|storm| format!("cluster-wide event: {}", storm.says)));
+}
+
+/// What is to be known of a run whose API server was busy.
+fn busy(refusals: u64) -> Vec<String> {
+    let says = format!(
+        "the API server was busy: it refused {refusals} requests for now (429); they were repeated as it said, within \
+         bounds, and fewer nodes were looked at at once"
+    );
+    if refusals > 0 { vec![says] } else { Vec::new() }
 }

@@ -43,3 +43,4 @@ pub mod rights;
 pub mod rules;
 pub mod run;
 pub mod settings;
+pub mod symptoms;

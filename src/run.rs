@@ -1,5 +1,7 @@
 //! From arguments to an exit code.
 
+mod symptoms;
+
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 use crate::capture::{self, Capture};
+use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, FixArgs, Format, RbacArgs, RbacFor, SaveArgs};
 use crate::diagnose::diagnose;
 use crate::diff;
@@ -39,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Fix(args) => run_fix(*args, &screen),
         Command::Rbac(args) => print(rbac(&args).as_bytes()),
         Command::Diff { before, after } => run_diff(&before, &after, &screen),
+        Command::Symptoms(args) => symptoms::run(*args, &screen),
         Command::Explain { code } => {
             offline::explain(code.as_deref()).map_err(Error::Usage).and_then(|text| print(text.as_bytes()))
         }
@@ -99,7 +103,12 @@ fn run_diagnose(args: DiagnoseArgs, screen: &Screen) -> Result<ExitCode, Error> 
 
 fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
     let CaptureArgs { to, cluster, target } = args;
-    let settings = Settings::resolve(DiagnoseArgs { cluster, target, save: SaveArgs { save: Some(to) } });
+    let settings = Settings::resolve(DiagnoseArgs {
+        cluster,
+        target,
+        symptoms: SymptomArgs::default(),
+        save: SaveArgs { save: Some(to) },
+    });
     to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
     Ok(ExitCode::SUCCESS)
 }

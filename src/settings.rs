@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::symptoms::{SymptomArgs, SymptomsArgs};
 use crate::cli::{ClusterArgs, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
 use crate::gather::PodRef;
 use crate::net::Prefix;
 use crate::report::Shard;
+use crate::symptoms::look::Wish;
 pub use fix::FixSettings;
 
 /// The address NodeLocal DNS has where Kubespray installs it.
@@ -64,6 +66,8 @@ pub struct Settings {
     pub origin: Origin,
     /// What is asked, and of whom.
     pub questions: Questions,
+    /// Which symptoms are asked for beyond the lists.
+    pub symptoms: Wish,
     /// How long one node may take.
     pub timeout: Duration,
     /// How many nodes at once.
@@ -156,7 +160,7 @@ impl Settings {
     /// Resolves what was typed.
     #[must_use]
     pub fn resolve(args: DiagnoseArgs) -> Self {
-        let DiagnoseArgs { cluster, target, save } = args;
+        let DiagnoseArgs { cluster, target, symptoms, save } = args;
         let nodes = if target.all_nodes {
             Nodes::All
         } else if let Some(labels) = target.selector.clone() {
@@ -173,6 +177,7 @@ impl Settings {
         Self {
             nodes,
             origin,
+            symptoms: wish(symptoms),
             timeout: target.look.timeout,
             concurrency: usize::from(target.look.concurrency),
             questions: Questions::resolve(target.look),
@@ -217,5 +222,49 @@ fn cluster_settings(cluster: ClusterArgs, target: &LookArgs) -> ClusterSettings 
             options: target.ssh_option.clone(),
             address: target.ssh_address,
         }),
+    }
+}
+
+fn wish(args: SymptomArgs) -> Wish {
+    Wish { logs: args.logs, prometheus: args.prometheus, queries: args.query }
+}
+
+/// Everything `symptoms` needs to know.
+#[derive(Clone, Debug)]
+pub struct SymptomSettings {
+    /// Where the evidence comes from.
+    pub origin: Origin,
+    /// What is asked beyond the lists.
+    pub wish: Wish,
+    /// What the connection to the cluster wants to know.
+    pub questions: Questions,
+}
+
+impl SymptomSettings {
+    /// Resolves what was typed.
+    #[must_use]
+    pub fn resolve(args: SymptomsArgs) -> Self {
+        let SymptomsArgs { cluster, from, symptoms } = args;
+        let origin = match from {
+            Some(path) => Origin::Path(path),
+            None => Origin::Cluster(ClusterSettings {
+                context: cluster.context,
+                kubeconfig: cluster.kubeconfig,
+                as_user: cluster.as_user,
+                as_groups: cluster.as_group,
+                request_timeout: cluster.request_timeout,
+                ssh: None,
+            }),
+        };
+        let questions = Questions {
+            cilium_namespace: None,
+            node_local_dns: None,
+            dns_service: None,
+            external: Vec::new(),
+            probe_pods: Vec::new(),
+            probe_url: String::new(),
+            ping_target: IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
+        };
+        Self { origin, wish: wish(symptoms), questions }
     }
 }

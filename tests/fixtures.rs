@@ -98,6 +98,66 @@ fn every_fixture_comes_out_as_approved() {
 }
 
 #[test]
+fn every_fixture_that_tells_symptoms_tells_them_as_approved() {
+    let cases: Vec<PathBuf> = cases().into_iter().filter(|case| case.join("bundle/symptoms").is_dir()).collect();
+    assert!(cases.len() >= 2, "the two incidents tell symptoms");
+    let mut failures = Vec::new();
+    for case in cases {
+        for (format, file) in [("json", "expected-symptoms.json"), ("table", "expected-symptoms.txt")] {
+            let told = run::program(&case, &["symptoms", "--from", "bundle", "-o", format, "--color", "never"]);
+            let text = String::from_utf8_lossy(&told.stdout);
+            let normal = if format == "json" { normal_json(&text) } else { normal_text(&text) };
+            assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
+            failures.extend(settle(&case.join(file), &normal).err());
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A node's symptoms in a report of either command: kind, pod, says, explained.
+fn told(case: &str, command: &str, node: &str) -> Vec<(String, String, String, Option<bool>)> {
+    let output = run::program(&root().join(case), &[command, "--from", "bundle", "-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let nodes = report["nodes"].as_array().expect("nodes");
+    let node = nodes.iter().find(|n| n["node"] == node).expect("the node");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let symptoms = node["symptoms"].as_array().expect("symptoms");
+    symptoms.iter().map(|s| (text(&s["kind"]), text(&s["pod"]), text(&s["says"]), s["explained"].as_bool())).collect()
+}
+
+#[test]
+fn the_incidents_tell_the_symptoms_of_the_runbook() {
+    let prusik = [
+        ("probe-failures", "vault-0", "90 failed readiness probes in 23 h", Some(true)),
+        ("dns-errors", "hermes-0", "api.telegram.example was not resolved", Some(true)),
+        ("restarts", "jellyfin-0", "the kubelet killed it for a failed probe", Some(true)),
+        ("restarts", "bazarr-0", "OOMKilled", Some(false)),
+        ("node-local-dns", "node-local-dns-fqrf7", "82 restarts", None),
+    ];
+    let odroid = [
+        ("buffers", "vector-agent-p7vxd", "buffer of loki_journal: 97 % full, and nothing sent in 15 min", Some(true)),
+        ("buffers", "vector-agent-p7vxd", "buffer of loki_pods: 0 % full, sends 1841 B/s: fine", None),
+    ];
+    let cases = [
+        ("2026-06-06-prusik", "prusik", prusik.as_slice()),
+        ("2026-06-03-k8s-odroid-hc4-3", "k8s-odroid-hc4-3", odroid.as_slice()),
+    ];
+    for (case, node, wanted) in cases {
+        for command in ["symptoms", "diagnose"] {
+            let there = told(case, command, node);
+            for (kind, pod, says, explained) in wanted {
+                let explained = explained.filter(|_| command == "diagnose");
+                let found = there.iter().any(|t| t.0 == *kind && t.1 == *pod && t.2.contains(says) && t.3 == explained);
+                assert!(found, "{command}: {kind} of {pod}: {says} ({explained:?}) is not in {there:#?}");
+            }
+        }
+    }
+    for (node, count) in [("vienna", "76 restarts"), ("brno", "79 restarts")] {
+        assert!(told("2026-06-06-prusik", "symptoms", node).iter().any(|t| t.2.contains(count)));
+    }
+}
+
+#[test]
 fn approved_reports_say_what_the_documents_ask_for() {
     // A bless run approves whatever comes out; this does not.
     let mut failures = Vec::new();

@@ -5,6 +5,7 @@ use crate::report::{Alone, NodeReport};
 use crate::rules::Judgement;
 use crate::rules::fleet::{self, Known};
 use crate::rules::verdict::{Code, Kind};
+use crate::symptoms::explain::explain;
 
 /// Compares the nodes, whatever an earlier comparison of fewer of them said.
 pub(crate) fn compare(nodes: &mut [NodeReport]) {
@@ -14,6 +15,7 @@ pub(crate) fn compare(nodes: &mut [NodeReport]) {
     fleet::compare(&mut judged);
     for (node, (_, judgement)) in nodes.iter_mut().zip(judged) {
         correct(node, judgement);
+        explain(&mut node.symptoms, &node.verdict, &node.affected);
     }
 }
 
@@ -126,6 +128,7 @@ mod tests {
             notes: vec![],
             in_trouble,
             alone: None,
+            symptoms: vec![],
             known_issues: known_issues(
                 &Verdict {
                     kind: code.kind(),

@@ -51,6 +51,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         in_trouble,
         alone: None,
         known_issues,
+        symptoms: Vec::new(),
     }
 }
 
@@ -113,6 +114,7 @@ pub(super) fn unfinished(node: &str, inventory: &Inventory, questions: &Question
         notes: Vec::new(),
         in_trouble: false,
         alone: None,
+        symptoms: Vec::new(),
         known_issues: Vec::new(),
     }
 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::cluster::{Inventory, Listed, Origin, Page};
+use super::cluster::{Event, Inventory, Listed, Origin, Page};
+use super::scrub;
+use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source, Via};
 use crate::report::Tool;
 
@@ -23,6 +25,8 @@ const MOST_DESCRIPTION: u64 = 1 << 20;
 const MOST_LIST: u64 = 512 << 20;
 /// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
 const MOST_OUTPUT: u64 = 2 << 30;
+/// The most that is read of one thing that only symptoms are read from, in bytes.
+const MOST_FURTHER: u64 = 16 << 20;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
 /// Probe pods that are looked for.
@@ -137,9 +141,13 @@ impl Bundle {
     }
 
     fn list<T: DeserializeOwned>(&self, name: &str) -> Listed<T> {
-        let failure = |kind, why: String| Failure::new(kind, format!("kube/{name}.json {why}"));
+        self.list_of("kube", name)
+    }
+
+    fn list_of<T: DeserializeOwned>(&self, folder: &str, name: &str) -> Listed<T> {
+        let failure = |kind, why: String| Failure::new(kind, format!("{folder}/{name}.json {why}"));
         let text =
-            read_file(&self.root.join("kube").join(format!("{name}.json")), MOST_LIST).map_err(|error| match error
+            read_file(&self.root.join(folder).join(format!("{name}.json")), MOST_LIST).map_err(|error| match error
                 .kind()
             {
                 io::ErrorKind::NotFound => self
@@ -202,6 +210,31 @@ impl Source for Bundle {
 
     fn is_saved(&self) -> bool {
         true
+    }
+
+    async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+        // What was read for symptoms goes further than the list that comes with every diagnosis.
+        let own: Listed<Event> = self.list_of("symptoms", "events");
+        let events = match &own {
+            Err(failure) if failure.kind == FailureKind::NotFound => inventory.events.as_ref(),
+            had => had.as_ref(),
+        };
+        events.map_err(Clone::clone)?.iter().filter(|event| event.reason == reason).for_each(each);
+        Ok(())
+    }
+
+    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+        let none = || Failure::new(FailureKind::NotFound, format!("the bundle holds no {what}"));
+        let path = self.root.join(what.file().ok_or_else(none)?);
+        match read_file(&path, MOST_FURTHER) {
+            Ok(bytes) => Ok(scrub::scrub(&String::from_utf8_lossy(&bytes)).into_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Why it could not be had then is as good as the thing itself.
+                let told = read_file(&with_suffix(&path, "error"), MOST_DESCRIPTION).map_err(|_| none())?;
+                Err(serde_json::from_slice(&told).unwrap_or_else(|_| none()))
+            }
+            Err(error) => Err(Failure::new(FailureKind::Other, format!("the saved {what} cannot be read: {error}"))),
+        }
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

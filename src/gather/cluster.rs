@@ -247,6 +247,9 @@ object! {
         conditions: Vec<Condition>,
         /// Its containers' states.
         container_statuses: Vec<ContainerStatus>,
+        /// The states of its init containers; sidecars are among them since Kubernetes 1.28.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        init_container_statuses: Vec<ContainerStatus>,
     }
 }
 
@@ -444,6 +447,105 @@ object! {
         last_timestamp: Option<String>,
         /// When, for events that are not counted, RFC 3339.
         event_time: Option<String>,
+        /// Who said it.
+        #[serde(skip_serializing_if = "is_nobody")]
+        source: EventSource,
+    }
+}
+
+object! {
+    /// Who said an event.
+    EventSource {
+        /// The node, where a kubelet said it.
+        host: String,
+    }
+}
+
+fn is_nobody(source: &EventSource) -> bool {
+    source.host.is_empty()
+}
+
+object! {
+    /// An object of somebody else's kind: what it says of itself, and where a local redirect begins.
+    Custom {
+        /// Its metadata.
+        metadata: Meta,
+        /// What was wanted.
+        spec: CustomSpec,
+        /// What is.
+        status: CustomStatus,
+    }
+}
+
+object! {
+    /// What is used of a CiliumLocalRedirectPolicy's specification; empty for other kinds.
+    CustomSpec {
+        /// Where the redirect begins.
+        redirect_frontend: RedirectFrontend,
+    }
+}
+
+object! {
+    /// Where a local redirect begins: one of two.
+    RedirectFrontend {
+        /// At an address.
+        address_matcher: AddressMatcher,
+        /// At a service.
+        service_matcher: ServiceMatcher,
+    }
+}
+
+object! {
+    /// An address that is redirected.
+    AddressMatcher {
+        /// The address.
+        ip: String,
+    }
+}
+
+object! {
+    /// A service that is redirected.
+    ServiceMatcher {
+        /// Its name.
+        service_name: String,
+        /// Its namespace.
+        namespace: String,
+    }
+}
+
+object! {
+    /// What an object says of itself.
+    CustomStatus {
+        /// Its conditions.
+        conditions: Vec<Told>,
+        /// The last synchronization of an Argo CD Application.
+        operation_state: OperationState,
+    }
+}
+
+object! {
+    /// A condition with its words.
+    Told {
+        /// Its type.
+        r#type: String,
+        /// `True`, `False`, `Unknown`; Argo CD's have none.
+        status: String,
+        /// What it says.
+        message: String,
+        /// Since when, RFC 3339.
+        last_transition_time: Option<String>,
+    }
+}
+
+object! {
+    /// The last synchronization of an Argo CD Application.
+    OperationState {
+        /// `Succeeded`, `Failed`, `Error`, `Running`.
+        phase: String,
+        /// What it says.
+        message: String,
+        /// When it ended, RFC 3339.
+        finished_at: Option<String>,
     }
 }
 

@@ -13,6 +13,7 @@ mod exec;
 mod list;
 mod log;
 pub mod objects;
+mod symptoms;
 pub mod write;
 
 use std::fmt::Write as _;

@@ -7,9 +7,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cluster::{EndpointSlice, Inventory, Listed, Node, Origin, Service};
+use super::cluster::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Service};
 use super::kube::{Cluster, LOG_LINES};
 use super::ssh::{self, Ssh};
+use super::symptoms::Further;
 use super::{
     Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Raw, SMALL_OUTPUT, Sink, Source, Via, probes,
 };
@@ -108,6 +109,19 @@ impl Live {
         if let Some(Reach { ssh: Ok(ssh), .. }) = &self.ssh {
             ssh.close().await;
         }
+    }
+
+    /// The lists that symptoms are read from: nodes and pods. Events are read one by one, where they are asked for.
+    pub async fn inventory_for_symptoms(&self) -> Inventory {
+        let captured_at = Some(now());
+        let (nodes, pods) = tokio::join!(
+            self.cluster.nodes(),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
+        );
+        let origin = Origin { context: self.context().map(str::to_owned), captured_at };
+        let nothing = || Failure::new(FailureKind::NotFound, "it was not asked for");
+        let (services, endpoint_slices, events) = (Err(nothing()), Err(nothing()), Err(nothing()));
+        Inventory { origin, nodes, pods, services, endpoint_slices, events }
     }
 
     /// The cluster's DNS services and their endpoint slices.
@@ -321,6 +335,14 @@ impl Source for Live {
 
     fn refusals(&self) -> u64 {
         self.cluster.refusals()
+    }
+
+    async fn events(&self, reason: &str, _inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+        self.cluster.events(reason, each).await
+    }
+
+    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+        self.cluster.further(what).await
     }
 
     /// Asks one question. On one node they come one after the other: many commands at once make older runtimes stall

@@ -11,15 +11,18 @@ pub mod kube;
 pub mod live;
 pub mod probes;
 pub mod save;
+pub mod scrub;
 pub mod selector;
 pub mod ssh;
+pub mod symptoms;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use cluster::Inventory;
+use cluster::{Event, Inventory};
+use symptoms::Further;
 
 /// One kind of evidence about a node; each is the output of one plain command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -285,6 +288,26 @@ pub trait Source {
     /// Asks one question; standard output goes to `out` as it comes. Always ends: every implementation has a
     /// deadline of its own.
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer;
+
+    /// Shows the events of one reason to `each`, one after the other, so that nobody has to hold them.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they can't be had; `each` may have seen some.
+    async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+        let events = inventory.events.as_ref().map_err(Clone::clone)?;
+        events.iter().filter(|event| event.reason == reason).for_each(each);
+        Ok(())
+    }
+
+    /// Asks for something that only symptoms are read from. What comes is free of credentials that can be told.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it can't be had; [`FailureKind::NotFound`] where there is no such thing.
+    async fn further(&self, _what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+        Err(Failure::new(FailureKind::NotFound, "it was not gathered"))
+    }
 
     /// Asks one question whose answer is small enough to be held.
     async fn ask_small(&self, question: &Question<'_>) -> Raw {

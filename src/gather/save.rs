@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::bundle::{About, Description, SCHEMA, is_plain_name};
-use super::cluster::{Inventory, Listed};
+use super::cluster::{Event, Inventory, Listed};
 use super::kube::keep_only_needed_arguments;
+use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
 use crate::report::Tool;
 use target::{Target, Writing};
@@ -281,6 +282,25 @@ impl<S: Source> Source for Saving<'_, S> {
 
     fn refusals(&self) -> u64 {
         self.source.refusals()
+    }
+
+    async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+        self.source.events(reason, inventory, each).await
+    }
+
+    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+        let had = self.source.further(what).await;
+        let Some(name) = what.file() else { return had };
+        match &had {
+            Ok(bytes) => {
+                let written = self.target.put(&name, |to| to.write_all(bytes));
+                self.note(&name, written);
+            }
+            // What is not there is not there in the bundle, either.
+            Err(failure) if failure.kind == FailureKind::NotFound => {}
+            Err(failure) => self.json(&format!("{name}.error"), failure),
+        }
+        had
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

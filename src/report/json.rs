@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::symptoms::SymptomsReport;
 use super::text::shows;
 use super::{NodeReport, Report, Shard, SourceInfo, Summary, Tool};
 
@@ -18,6 +19,47 @@ use super::{NodeReport, Report, Shard, SourceInfo, Summary, Tool};
 pub fn json<T: Serialize>(report: &T) -> Result<String, String> {
     let text = serde_json::to_string_pretty(report).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
     Ok(escaped(&text) + "\n")
+}
+
+/// The symptoms of a cluster, in the three forms of the report.
+///
+/// # Errors
+///
+/// As [`json`].
+pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, String> {
+    #[derive(Serialize)]
+    struct End<'a> {
+        #[serde(flatten)]
+        rest: serde_json::Map<String, serde_json::Value>,
+        summary: &'a SymptomsSummary,
+    }
+    #[derive(Serialize)]
+    struct SymptomsSummary {
+        nodes: usize,
+    }
+    match form {
+        Form::Json => json(report),
+        Form::Yaml => yaml(report),
+        Form::Jsonl => {
+            let mut text = report.nodes.iter().map(line).collect::<Result<String, String>>()?;
+            let value = serde_json::to_value(report).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
+            let mut rest = value.as_object().cloned().unwrap_or_default();
+            rest.shift_remove("nodes");
+            text += &line(&End { rest, summary: &SymptomsSummary { nodes: report.nodes.len() } })?;
+            Ok(text)
+        }
+    }
+}
+
+/// The forms for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Indented JSON.
+    Json,
+    /// A node a line, the rest last.
+    Jsonl,
+    /// YAML.
+    Yaml,
 }
 
 /// One node as a line of JSON, with a newline at its end.

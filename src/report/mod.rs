@@ -5,6 +5,7 @@
 pub mod figures;
 pub mod json;
 pub mod read;
+pub mod symptoms;
 pub mod table;
 pub mod text;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::checks::{CheckId, Status};
 use crate::rules::verdict::{Affected, Kind, Remediation, Verdict};
+use crate::symptoms::Symptom;
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
@@ -208,6 +210,9 @@ pub struct NodeReport {
     pub alone: Option<Box<Alone>>,
     /// Upstream issues that match version and evidence.
     pub known_issues: Vec<KnownIssue>,
+    /// What the cluster itself says of this node's pods, and whether the verdict explains it.
+    #[serde(default)]
+    pub symptoms: Vec<Symptom>,
 }
 
 /// What was said of a node before nodes were compared. Only reports of slices keep it, so that all can be compared again.

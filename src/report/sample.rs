@@ -71,6 +71,7 @@ fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: V
         in_trouble: false,
         alone: None,
         known_issues: vec![],
+        symptoms: vec![],
     }
 }
 

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style as Ink};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::figures;
+use super::symptoms;
 use super::text::{self, count, hang, safe, wrap};
 use super::{Check, NodeReport, Report, SourceKind, Summary};
 use crate::checks::{CheckId, Status};
@@ -292,6 +293,7 @@ impl Page {
         self.reasons(node);
         self.affected(node);
         self.sources(&node.checks);
+        self.symptoms(node);
         if !node.notes.is_empty() {
             self.heading("Notes");
             for note in &node.notes {
@@ -457,6 +459,15 @@ impl Page {
         for source in sources {
             self.item("  ", DIM, &source);
         }
+    }
+
+    fn symptoms(&mut self, node: &NodeReport) {
+        if node.symptoms.is_empty() {
+            return;
+        }
+        self.heading(&format!("Symptoms ({})", node.symptoms.len()));
+        let shown = if self.wide { usize::MAX } else { symptoms::SHOWN };
+        self.out.push_str(&symptoms::list(&node.symptoms, shown, self.prose));
     }
 
     /// The command, or why there is none.

@@ -61,7 +61,8 @@ fn risk(case: &Case, risks: Vec<String>) -> Risk {
 }
 
 /// A word as a shell takes it: quoted only where it must be.
-fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b'@' | b'+' | b',');
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();

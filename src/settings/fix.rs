@@ -58,6 +58,7 @@ impl FixSettings {
         let user = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|name| !name.is_empty()));
         Self {
             look: Settings {
+                symptoms: crate::symptoms::look::Wish::default(),
                 nodes: Nodes::Named(nodes.clone()),
                 origin: Origin::Cluster(cluster.clone()),
                 timeout: args.look.timeout,

@@ -10,3 +10,4 @@ mod fix;
 mod fleet;
 mod save;
 mod server;
+mod symptoms;

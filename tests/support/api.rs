@@ -226,6 +226,7 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
             None if locked(&shared.world).writes.refuses(&request) => Some(lists::forbidden(&request, "alice", true)),
             None => None,
         };
+        let led = proxied(&locked(&shared.world), &request);
         let answer = match (spoilt, call) {
             (Some(answer), _) => answer,
             (None, Some(call)) => {
@@ -244,10 +245,20 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
             (None, None) if kubelet_of_log(&locked(&shared.world), &request) == Some(Kubelet::Frozen) => {
                 return connection.outlast().await;
             }
-            (None, None) => {
-                let mut world = locked(&shared.world);
-                writes::answer(&mut world, &request).unwrap_or_else(|| answer(&world, &request))
-            }
+            (None, None) => match led {
+                Some(Ok((to, path))) => match forward(to, &path).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        let message = format!("error trying to reach service: {error}");
+                        Answer::failure(503, "ServiceUnavailable", &message, Value::Null)
+                    }
+                },
+                Some(Err(refusal)) => *refusal,
+                None => {
+                    let mut world = locked(&shared.world);
+                    writes::answer(&mut world, &request).unwrap_or_else(|| answer(&world, &request))
+                }
+            },
         };
         let mut answer = with_usual_headers(answer, &request);
         if let Some(date) = locked(&shared.world).writes.date.clone() {
@@ -319,6 +330,33 @@ fn with_usual_headers(mut answer: Answer, request: &Request) -> Answer {
     answer
 }
 
+/// Where the service proxy leads for a request, and to which path with its query byte for byte; none where the path
+/// is no proxy's.
+fn proxied(world: &World, request: &Request) -> Option<Result<(SocketAddr, String), Box<Answer>>> {
+    let rest = request.path.strip_prefix("/api/v1/namespaces/")?;
+    let (place, path) = rest.split_once("/proxy/")?;
+    let (namespace, service) = place.split_once("/services/")?;
+    let Some(to) = world.proxied.get(&format!("{namespace}/{service}")) else {
+        let name = service.split(':').next().unwrap_or_default();
+        return Some(Err(lists::not_found("services", name).into()));
+    };
+    Some(Ok((*to, format!("/{path}?{}", request.raw_query))))
+}
+
+/// Asks what is behind the proxy, to the end of the connection.
+async fn forward(to: SocketAddr, path: &str) -> std::io::Result<Answer> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(to).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: proxied\r\n\r\n").as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await?;
+    let at = bytes.windows(4).position(|w| w == b"\r\n\r\n").ok_or_else(|| std::io::Error::other("no head"))?;
+    let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(502);
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    Ok(Answer { status, headers, body: bytes[at + 4..].to_vec(), chunked: false, close: false })
+}
+
 fn answer(world: &World, request: &Request) -> Answer {
     if request.method != "GET" {
         return Answer::failure(
@@ -335,6 +373,9 @@ fn answer(world: &World, request: &Request) -> Answer {
     }
     if let Some(answer) = lists::get(world, request) {
         return answer;
+    }
+    if let Some(value) = world.foreign.get(&request.path) {
+        return Answer::json(200, value);
     }
     if let Some(answer) = log(world, request) {
         return answer;

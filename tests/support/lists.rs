@@ -235,7 +235,7 @@ fn list(world: &World, wanted: &Wanted<'_>, request: &Request) -> Result<Answer,
         .filter(|item| labels.iter().all(|requirement| requirement.holds(item)))
         .filter(|item| fields.iter().all(|requirement| requirement.holds(item)))
         .collect();
-    items.sort_by_key(|item| (text(&item["metadata"]["namespace"]), text(&item["metadata"]["name"])));
+    items.sort_by_cached_key(|item| (text(&item["metadata"]["namespace"]), text(&item["metadata"]["name"])));
 
     let limit = usize::try_from(limit).unwrap_or(0);
     // From its cache (resourceVersion=0) the API server answers the whole list, whatever the limit.

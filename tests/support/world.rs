@@ -31,6 +31,10 @@ pub(crate) struct World {
     pub(crate) revisions: Vec<Value>,
     /// What the cluster does about writes.
     pub(crate) writes: Writes,
+    /// Answers by path, for groups that are installed beside the usual ones.
+    pub(crate) foreign: BTreeMap<String, Value>,
+    /// What is behind the service proxy, by `namespace/service:port`.
+    pub(crate) proxied: BTreeMap<String, std::net::SocketAddr>,
     /// Logs by namespace and pod.
     pub(crate) logs: BTreeMap<(String, String), String>,
     /// What commands answer; the last rule that fits wins. A tool that no rule names is not installed.
@@ -61,6 +65,8 @@ impl Default for World {
             daemon_sets: Vec::new(),
             revisions: Vec::new(),
             writes: Writes::default(),
+            foreign: BTreeMap::new(),
+            proxied: BTreeMap::new(),
             logs: BTreeMap::new(),
             execs: Vec::new(),
             kubelets: BTreeMap::new(),

@@ -17,9 +17,9 @@ use crate::gather::cluster::{EndpointSlice, Event, Listed, Node, Page, Pod, Serv
 use crate::gather::{Failure, FailureKind, PodRef};
 
 /// Objects per page: what kubectl asks for.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// A whole list may take this many times as long as a single request.
-const REQUESTS_PER_LIST: u32 = 4;
+pub(super) const REQUESTS_PER_LIST: u32 = 4;
 /// A list that grows while it is read must end as well: half a million objects.
 const MOST_PAGES: usize = 1000;
 /// Events are a help, no evidence: two pages of warnings are plenty.
@@ -129,7 +129,7 @@ impl Cluster {
 
     /// One page. A page token that grew too old is exchanged for the new one that comes with the refusal: the list then
     /// goes on at today's state, which is fine for a diagnosis.
-    async fn page<T: DeserializeOwned>(
+    pub(super) async fn page<T: DeserializeOwned>(
         &self,
         request: &Request,
         params: &mut ListParams,

@@ -17,26 +17,45 @@ const LOG_BYTES: i64 = 1 << 20;
 impl Cluster {
     /// Reads the last [`LOG_LINES`] lines of a container's log, at most 1 MiB of them.
     pub async fn log(&self, pod: &PodRef, container: &str, out: Sink<'_>) -> End {
-        match timeout(self.request_timeout, self.log_bytes(pod, container)).await {
-            Err(_) => End::Failed(late(&format!("no log of pod {pod}"), self.request_timeout)),
-            Ok(Err(failure)) => End::Failed(failure),
-            Ok(Ok(bytes)) => {
+        match self.tail(pod, container, LOG_LINES, LOG_BYTES, false).await {
+            Err(failure) => End::Failed(failure),
+            Ok(bytes) => {
                 out(&bytes);
                 End::Exited(0)
             }
         }
     }
 
-    async fn log_bytes(&self, pod: &PodRef, container: &str) -> Result<Vec<u8>, Failure> {
-        let right = Right { verbs: "`get`", resource: "pods/log", namespace: Some(&pod.namespace) };
+    /// The last lines of a container's log, at most so many bytes of them (the first of the tail: the API server cuts
+    /// there), with the moment of each line in front where that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it can't be had; a missing right is named.
+    pub(super) async fn tail(
+        &self,
+        pod: &PodRef,
+        container: &str,
+        lines: i64,
+        bytes: i64,
+        moments: bool,
+    ) -> Result<Vec<u8>, Failure> {
         let params = LogParams {
             container: Some(container.to_owned()),
-            tail_lines: Some(LOG_LINES),
-            limit_bytes: Some(LOG_BYTES),
+            tail_lines: Some(lines),
+            limit_bytes: Some(bytes),
+            timestamps: moments,
             ..LogParams::default()
         };
+        timeout(self.request_timeout, self.log_bytes(pod, &params))
+            .await
+            .unwrap_or_else(|_| Err(late(&format!("no log of pod {pod}"), self.request_timeout)))
+    }
+
+    async fn log_bytes(&self, pod: &PodRef, params: &LogParams) -> Result<Vec<u8>, Failure> {
+        let right = Right { verbs: "`get`", resource: "pods/log", namespace: Some(&pod.namespace) };
         let request =
-            Request::new(Pod::url_path(&(), Some(&pod.namespace))).logs(&pod.name, &params).map_err(|error| {
+            Request::new(Pod::url_path(&(), Some(&pod.namespace))).logs(&pod.name, params).map_err(|error| {
                 Failure::new(FailureKind::Other, format!("the log of pod {pod} can't be asked for: {error}"))
             })?;
         let response = self.client.send(request.map(Body::from)).await.map_err(|error| failure(&error, &right))?;

@@ -82,7 +82,7 @@ impl Target {
             Self::Folder(root) => {
                 let path = root.join(name);
                 if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-                    DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
+                    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
                 }
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

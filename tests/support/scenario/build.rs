@@ -19,6 +19,8 @@ impl Default for Cluster {
             bystanders: Vec::new(),
             without: Vec::new(),
             unhealthy: Vec::new(),
+            restarted: Vec::new(),
+            further: Vec::new(),
         }
     }
 }

@@ -34,6 +34,9 @@ pub(crate) fn files(scenario: &Scenario) -> Files {
         "argv": ["staledp", "diagnose", "--all-nodes"],
     });
     out.insert("bundle.json".to_owned(), kube::pretty(&about));
+    for (path, text) in &scenario.cluster.further {
+        out.insert(path.clone(), text.clone().into_bytes());
+    }
     for node in &scenario.nodes {
         for (name, output) in evidence(scenario, node) {
             let faults: Vec<Fault> = node

@@ -6,6 +6,7 @@ use super::model::{
     Scenario, ServiceTable, Who,
 };
 use super::release::Release;
+use super::told;
 
 /// A fixture: its scenario, and the words of its README.
 pub(crate) struct Fixture {
@@ -246,6 +247,10 @@ pub(crate) fn prusik() -> Scenario {
             "cilium-swmbt".clone_into(&mut n.agent.pod);
             n.agent.state = AgentState::Running(3_024_000);
             n.pods[0] = AppPod { namespace: "vault", name: "vault-0".to_owned(), host: 91, ready: false };
+            for (at, name) in [(3, "hermes-0"), (4, "bazarr-0"), (5, "jellyfin-0")] {
+                n.pods[at].namespace = "media";
+                name.clone_into(&mut n.pods[at].name);
+            }
             n.uptime = 3_110_417;
             n.status = Some(AgentStatus::default());
             fewer(&mut n.flows);
@@ -269,14 +274,7 @@ pub(crate) fn prusik() -> Scenario {
         &[1],
     )
     .dns(vec![DnsPod::ready(2, 200), DnsPod::ready(3, 200)])
-    .cluster(|c| {
-        c.unhealthy = vec![(
-            "vault",
-            "vault-0",
-            "Readiness probe failed: Get \"https://10.42.1.91:8200/v1/sys/health?standbyok=true\": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
-            412,
-        )];
-    })
+    .cluster(told::prusik)
     .each(|n| n.services = ServiceTable::of(&[(2, 200), (3, 200)]))
 }
 
@@ -313,6 +311,7 @@ pub(crate) fn odroid() -> Scenario {
         vec![node],
         &[1],
     )
+    .cluster(told::odroid)
 }
 
 /// Test number one: what the runbook takes for the fault is what health looks like.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::addr;
-use super::model::{AgentState, AppPod, Cluster, Family, LocalDns, Node, Scenario};
+use super::model::{AgentState, AppPod, Cluster, Family, LocalDns, Node, Scenario, Unhealthy};
 
 /// A moment as RFC 3339 in UTC.
 pub(crate) fn time(at: u64) -> String {
@@ -29,6 +29,9 @@ pub(crate) fn lists(scenario: &Scenario) -> Vec<(String, Vec<u8>)> {
     nodes.extend(bystanders.iter().map(node));
     let mut pods: Vec<Value> = scenario.nodes.iter().chain(&bystanders).flat_map(|n| pods_of(n, cluster)).collect();
     pods.extend(cluster.dns.iter().enumerate().map(|(n, _)| dns_pod(scenario, n)));
+    for pod in &mut pods {
+        restart(pod, cluster);
+    }
     let all = [
         ("nodes.json", list("NodeList", "v1", &nodes)),
         ("pods.json", list("PodList", "v1", &pods)),
@@ -40,6 +43,36 @@ pub(crate) fn lists(scenario: &Scenario) -> Vec<(String, Vec<u8>)> {
         .filter(|(name, _)| !cluster.without.contains(name))
         .map(|(name, value)| (format!("kube/{name}"), value))
         .collect()
+}
+
+/// What became of a pod's containers.
+fn restart(pod: &mut Value, cluster: &Cluster) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (name, node) = (text(&pod["metadata"]["name"]), text(&pod["spec"]["nodeName"]));
+    let here = |r: &&super::model::Restarted| name.starts_with(r.pod) && (r.node.is_empty() || r.node == node);
+    for restarted in cluster.restarted.iter().filter(here) {
+        let statuses = pod["status"]["containerStatuses"].as_array_mut().expect("a pod has containers");
+        let at = time(cluster.captured_at - restarted.ago);
+        let at = statuses.iter().position(|s| s["name"] == restarted.container).map_or_else(
+            || {
+                let mut more = statuses[0].clone();
+                more["name"] = json!(restarted.container);
+                statuses.push(more);
+                (statuses.len() - 1, at.clone())
+            },
+            |nth| (nth, at.clone()),
+        );
+        let status = &mut statuses[at.0];
+        status["restartCount"] = json!(restarted.count);
+        status["state"] = json!({"running": {"startedAt": at.1}});
+        status["lastState"] =
+            json!({"terminated": {"reason": restarted.reason, "exitCode": restarted.exit, "finishedAt": at.1}});
+        let containers = pod["spec"]["containers"].as_array_mut().expect("a pod has containers");
+        if containers.iter().all(|c| c["name"] != restarted.container) {
+            let image = containers[0]["image"].clone();
+            containers.push(json!({"name": restarted.container, "image": image}));
+        }
+    }
 }
 
 /// JSON as people edit it.
@@ -295,7 +328,7 @@ fn dns_name(nth: usize) -> String {
 
 fn events(cluster: &Cluster) -> Vec<Value> {
     let said = cluster.unhealthy.iter().enumerate();
-    said.map(|(nth, (namespace, pod, message, count))| {
+    said.map(|(nth, Unhealthy { namespace, pod, message, count, lasting })| {
         json!({
             "metadata": {"name": format!("{pod}.18a7{nth:012x}"), "namespace": namespace},
             "involvedObject": {"kind": "Pod", "namespace": namespace, "name": pod, "fieldPath": "spec.containers{main}"},
@@ -303,7 +336,7 @@ fn events(cluster: &Cluster) -> Vec<Value> {
             "message": message,
             "type": "Warning",
             "count": count,
-            "firstTimestamp": time(cluster.captured_at - 5_400),
+            "firstTimestamp": time(cluster.captured_at - 41 - lasting),
             "lastTimestamp": time(cluster.captured_at - 41),
         })
     })

@@ -16,3 +16,4 @@ pub(crate) mod release;
 pub(crate) mod rng;
 pub(crate) mod run;
 pub(crate) mod tables;
+pub(crate) mod told;

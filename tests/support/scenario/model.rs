@@ -32,8 +32,46 @@ pub(crate) struct Cluster {
     pub(crate) bystanders: Vec<(&'static str, u8)>,
     /// Files of `kube/` that were not gathered.
     pub(crate) without: Vec<&'static str>,
-    /// Failing probes that the kubelet told of: namespace, pod, message, how often.
-    pub(crate) unhealthy: Vec<(&'static str, &'static str, &'static str, u64)>,
+    /// Failing probes that the kubelet told of.
+    pub(crate) unhealthy: Vec<Unhealthy>,
+    /// Containers that were started again.
+    pub(crate) restarted: Vec<Restarted>,
+    /// Further files of the bundle: path, content.
+    pub(crate) further: Vec<(String, String)>,
+}
+
+/// A failing probe as the kubelet tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Unhealthy {
+    /// The pod's namespace.
+    pub(crate) namespace: &'static str,
+    /// The pod.
+    pub(crate) pod: &'static str,
+    /// The whole message.
+    pub(crate) message: &'static str,
+    /// How often.
+    pub(crate) count: u64,
+    /// For how long, in seconds.
+    pub(crate) lasting: u64,
+}
+
+/// A container that was started again.
+#[derive(Clone, Debug)]
+pub(crate) struct Restarted {
+    /// How the pod's name begins.
+    pub(crate) pod: &'static str,
+    /// The node's name; empty: any.
+    pub(crate) node: &'static str,
+    /// The container; one that the pod does not have is added to it.
+    pub(crate) container: &'static str,
+    /// How often.
+    pub(crate) count: u64,
+    /// The reason of the last end.
+    pub(crate) reason: &'static str,
+    /// The exit code of the last end.
+    pub(crate) exit: i64,
+    /// How long ago, in seconds.
+    pub(crate) ago: u64,
 }
 
 /// A cluster DNS pod and its endpoint.

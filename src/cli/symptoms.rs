@@ -1,0 +1,41 @@
+//! What can be typed about symptoms.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ClusterArgs;
+use crate::gather::symptoms::Prometheus;
+
+/// `staledp symptoms`.
+#[derive(Args, Debug)]
+pub struct SymptomsArgs {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Read from a bundle folder instead of a cluster
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
+    pub from: Option<PathBuf>,
+
+    /// Which symptoms cost calls of their own.
+    #[command(flatten)]
+    pub symptoms: SymptomArgs,
+}
+
+/// The symptoms that cost calls of their own.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Symptoms")]
+pub struct SymptomArgs {
+    /// Read the last 200 lines of at most 20 pods' logs for DNS errors, those with symptoms first
+    #[arg(long)]
+    pub logs: bool,
+
+    /// Ask Prometheus for Vector's buffers: at an address, or behind a service through the API server's proxy
+    #[arg(long, value_name = "URL|NS/SERVICE[:PORT]")]
+    pub prometheus: Option<Prometheus>,
+
+    /// A question of your own to Prometheus, in PromQL (repeatable)
+    #[arg(long, value_name = "PROMQL", requires = "prometheus")]
+    pub query: Vec<String>,
+}

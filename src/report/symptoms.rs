@@ -1,0 +1,188 @@
+//! The symptoms of a cluster, for people: the worst node first, the command that looks at it last.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anstyle::Style as Ink;
+use serde::Serialize;
+
+use super::table::Style;
+use super::text::{self, count, hang, safe, wrap};
+use super::{SourceInfo, SourceKind, Tool};
+use crate::symptoms::storm::Storm;
+use crate::symptoms::{Kind, NotRead, Symptom, Symptoms};
+
+/// The schema of this version.
+pub const SCHEMA: &str = "staledp.symptoms/v1";
+/// So many symptoms of a node are listed one by one.
+pub const SHOWN: usize = 12;
+/// So many nodes are listed one by one.
+const NODES: usize = 20;
+
+const BOLD: Ink = Ink::new().bold();
+
+/// The symptoms of a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct SymptomsReport {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Which program made it.
+    pub tool: Tool,
+    /// When, RFC 3339 in UTC.
+    pub generated_at: String,
+    /// What it rests on.
+    pub source: SourceInfo,
+    /// What hit several nodes in one window.
+    pub cluster_events: Vec<Storm>,
+    /// The nodes with symptoms, the one to look at first in front.
+    pub nodes: Vec<NodeSymptoms>,
+    /// Symptoms that belong to no node that is known.
+    pub elsewhere: Vec<Symptom>,
+    /// What could not be read, and why.
+    pub not_read: Vec<NotRead>,
+    /// The command that looks at the likeliest node; null where no node stands out.
+    pub next: Option<String>,
+}
+
+/// A node with symptoms.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeSymptoms {
+    /// Its name.
+    pub node: String,
+    /// Worst first.
+    pub symptoms: Vec<Symptom>,
+    /// How much they speak for a look at the node's datapath; 0: not at all. It ranks nodes and means nothing else.
+    pub weight: u32,
+}
+
+/// The report of these symptoms.
+#[must_use]
+pub fn report(found: Symptoms, about: SourceInfo, next: Option<String>, generated_at: String) -> SymptomsReport {
+    let order: Vec<(String, u32)> =
+        found.ranked().into_iter().map(|name| (name.to_owned(), found.weight(name))).collect();
+    let Symptoms { mut nodes, elsewhere, events, not_read } = found;
+    let nodes = order
+        .into_iter()
+        .map(|(node, weight)| NodeSymptoms { symptoms: nodes.remove(&node).unwrap_or_default(), node, weight })
+        .collect();
+    SymptomsReport {
+        schema: SCHEMA,
+        tool: Tool::THIS,
+        generated_at,
+        source: about,
+        cluster_events: events,
+        nodes,
+        elsewhere,
+        not_read,
+        next,
+    }
+}
+
+/// The report as text, with a newline at its end.
+#[must_use]
+pub fn render(report: &SymptomsReport, style: &Style) -> String {
+    let columns = usize::from(style.width.unwrap_or(text::DEFAULT_WIDTH).max(text::MIN_WIDTH));
+    let prose = columns.min(text::PROSE_WIDTH);
+    let bold = |text: &str| if style.color { format!("{BOLD}{text}{BOLD:#}") } else { text.to_owned() };
+    let mut parts = Vec::new();
+    if report.source.kind != SourceKind::Cluster {
+        parts.push(report.source.path.as_ref().map_or_else(|| "bundle".to_owned(), |p| format!("bundle {}", safe(p))));
+    }
+    parts.extend(report.source.context.as_ref().map(|context| format!("context {}", safe(context))));
+    parts.push(format!("{} with symptoms", count(report.nodes.len(), "node", "nodes")));
+    parts.push(safe(&report.generated_at).into_owned());
+    let mut out = wrap(&parts.join(" · "), prose).join("\n") + "\n";
+    let mut section = |title: &str, body: String| {
+        if !body.is_empty() {
+            out.push('\n');
+            out.push_str(&bold(title));
+            out.push('\n');
+            out.push_str(&body);
+        }
+    };
+    let items =
+        |texts: &mut dyn Iterator<Item = String>| texts.map(|text| hang("  - ", &text, prose)).collect::<String>();
+    section(
+        "The whole cluster at once",
+        items(&mut report.cluster_events.iter().map(|storm| {
+            format!("{}: something hit them together; judge nodes by what came after", safe(&storm.says))
+        })),
+    );
+    let shown = if style.wide { usize::MAX } else { NODES };
+    for node in report.nodes.iter().take(shown) {
+        let most = if style.wide { usize::MAX } else { SHOWN };
+        let title = format!("{}  {}", safe(&node.node), kinds(&node.symptoms));
+        section(&title, list(&node.symptoms, most, prose));
+    }
+    if report.nodes.len() > shown {
+        section("More nodes", format!("  … and {} more: -o wide lists them\n", report.nodes.len() - shown));
+    }
+    section("On no node that is known", list(&report.elsewhere, if style.wide { usize::MAX } else { SHOWN }, prose));
+    section(
+        "Not read",
+        items(&mut report.not_read.iter().map(|unread| format!("{}: {}", safe(&unread.what), safe(&unread.reason)))),
+    );
+    out.push('\n');
+    match (&report.next, report.nodes.is_empty()) {
+        (Some(command), _) => {
+            let node = report.nodes.first().map_or("", |n| n.node.as_str());
+            let says = format!(
+                "Symptoms make no verdict. The node to look at first is {}, by its symptoms alone:",
+                safe(node)
+            );
+            out.push_str(&(wrap(&says, prose).join("\n") + "\n"));
+            out.push_str(&bold(&safe(command)));
+            out.push('\n');
+        }
+        (None, true) if report.not_read.is_empty() => out.push_str("No symptoms were found.\n"),
+        (None, true) => out.push_str("No symptoms were found in what could be read.\n"),
+        (None, false) => {
+            let says = "None of these symptoms speaks for a look at a node's datapath.";
+            out.push_str(&(wrap(says, prose).join("\n") + "\n"));
+        }
+    }
+    out
+}
+
+/// How many of which kind, in a line.
+fn kinds(symptoms: &[Symptom]) -> String {
+    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
+    for symptom in symptoms {
+        *counts.entry(symptom.kind).or_default() += 1;
+    }
+    counts.iter().map(|(kind, n)| format!("{} {n}", kind.name())).collect::<Vec<_>>().join(", ")
+}
+
+/// Symptoms one below the other: who, what, a sample, and what the verdict has to do with it.
+#[must_use]
+pub fn list(symptoms: &[Symptom], shown: usize, prose: usize) -> String {
+    let mut out = String::new();
+    // A few more than are shown are shown, too: one line must not stand for one line.
+    let shown = if symptoms.len() <= shown.saturating_add(1) { symptoms.len() } else { shown };
+    for symptom in &symptoms[..shown] {
+        let names = [&symptom.namespace, &symptom.pod].into_iter().flatten().map(|name| safe(name)).collect::<Vec<_>>();
+        let mut who = names.join("/");
+        if let Some(container) = &symptom.container {
+            _ = write!(who, " ({})", safe(container));
+        }
+        let who =
+            if who.is_empty() { symptom.kind.name().to_owned() } else { format!("{}: {who}", symptom.kind.name()) };
+        out += &hang("  ", &who, prose);
+        out += &hang("    ", &safe(&symptom.says), prose);
+        if let Some(sample) = &symptom.sample {
+            out += &hang("    > ", &safe(sample), prose);
+        }
+        let word = match symptom.explained {
+            Some(true) => "explained by the verdict",
+            Some(false) => "not explained by the verdict",
+            None => "open",
+        };
+        if let Some(why) = &symptom.why {
+            out += &hang("    ", &format!("{word}: {}", safe(why)), prose);
+        }
+    }
+    if shown < symptoms.len() {
+        _ = writeln!(out, "  … and {} more: -o wide lists them", symptoms.len() - shown);
+    }
+    out
+}

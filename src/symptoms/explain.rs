@@ -1,0 +1,91 @@
+//! Which symptoms a verdict explains. They never make one.
+
+use super::{Kind, Looks, Symptom};
+use crate::rules::verdict::{Affected, Code, Verdict};
+
+/// Says of each symptom of a node whether its verdict explains it.
+pub fn explain(symptoms: &mut [Symptom], verdict: &Verdict, affected: &[Affected]) {
+    for symptom in symptoms {
+        let hit = affected
+            .iter()
+            .any(|a| Some(&a.namespace) == symptom.namespace.as_ref() && Some(&a.pod) == symptom.pod.as_ref());
+        let (explained, why) = judge(symptom, verdict.code, hit);
+        symptom.explained = explained;
+        symptom.why = why.map(str::to_owned);
+    }
+}
+
+fn judge(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Option<&'static str>) {
+    let yes = |why| (Some(true), Some(why));
+    let no = |why| (Some(false), Some(why));
+    let open = |why| (None, Some(why));
+    let of_names = matches!(symptom.kind, Kind::DnsErrors);
+    match (code, symptom.looks) {
+        (_, Looks::Fine) => (None, None),
+        (_, Looks::Memory) => no("no network makes a container outgrow its memory limit"),
+        (Code::HostNetworkDown | Code::ClusterWideOutage, Looks::Unanswered | Looks::OfTheHost) => {
+            yes("nothing on this node gets answers from the outside")
+        }
+        (_, Looks::OfTheHost) => open("it runs in the host's network, beside the pods' datapath; its log says more"),
+        (_, Looks::Open) => open("what it met is not known from here; its log says more"),
+        (Code::StaleDatapath | Code::DatapathProgramsMissing, Looks::Unanswered) => {
+            yes("pods of this node get no answers")
+        }
+        (Code::StaleSelective, Looks::Unanswered) if hit => yes("this pod is one of those that get no answers"),
+        (Code::StaleSelective, Looks::Unanswered) => no("this pod is not one of those that get no answers"),
+        (
+            Code::NodeLocalDnsDown
+            | Code::ClusterDnsDown
+            | Code::LocalRedirectBroken
+            | Code::LinkLocalMasquerade
+            | Code::StaleServiceMap,
+            Looks::Unanswered,
+        ) if of_names => yes("DNS does not work for this node's pods"),
+        (Code::EgressBroken, Looks::Unanswered)
+            if matches!(symptom.kind, Kind::DnsErrors | Kind::Buffers | Kind::Dependents) =>
+        {
+            yes("pods of this node do not reach the outside")
+        }
+        (Code::Healthy, Looks::Unanswered) => no("this node's pods got answers when it was looked at"),
+        (_, Looks::Unanswered) => open("the verdict says nothing about it"),
+        (_, Looks::Answered) => open("an answer came, so the way there works; who answered has to say why"),
+    }
+}
+
+/// Pods of a stale node that have symptoms of its kind and are not among the affected yet, and where that is known
+/// from. Selectively stale nodes get none: there the flows say who is hit.
+#[must_use]
+pub fn hit(symptoms: &[Symptom], verdict: &Verdict, affected: &[Affected]) -> Vec<Affected> {
+    if !matches!(verdict.code, Code::StaleDatapath | Code::DatapathProgramsMissing) {
+        return Vec::new();
+    }
+    let mut more: Vec<Affected> = Vec::new();
+    for symptom in symptoms.iter().filter(|s| s.explained == Some(true) && s.kind != Kind::Dependents) {
+        let (Some(namespace), Some(pod)) = (&symptom.namespace, &symptom.pod) else { continue };
+        let known = |a: &Affected| a.namespace == *namespace && a.pod == *pod;
+        if !affected.iter().any(known) && !more.iter().any(known) {
+            let says = format!("by symptom {}: {}", symptom.kind.name(), symptom.says);
+            more.push(Affected { namespace: namespace.clone(), pod: pod.clone(), says });
+        }
+    }
+    more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_verdict_explains_a_kill_for_memory_and_every_code_has_an_answer() {
+        for code in Code::ALL {
+            let oom = Symptom { looks: Looks::Memory, kind: Kind::Restarts, ..Symptom::default() };
+            assert_eq!(judge(&oom, *code, true).0, Some(false));
+            let probe = Symptom { looks: Looks::Unanswered, ..Symptom::default() };
+            assert!(judge(&probe, *code, true).1.is_some());
+        }
+        let probe = Symptom { looks: Looks::Unanswered, ..Symptom::default() };
+        assert_eq!(judge(&probe, Code::StaleDatapath, false).0, Some(true));
+        assert_eq!(judge(&probe, Code::StaleSelective, false).0, Some(false));
+        assert_eq!(judge(&probe, Code::EvidenceMissing, false).0, None);
+    }
+}

@@ -1,0 +1,254 @@
+//! What the cluster already says: symptoms, by node. They rank nodes to look at; they never make a verdict.
+//!
+//! Each file reads one kind from what was gathered: [`probes`] failing probes out of events, [`restarts`] containers
+//! that were started again, [`logs`] lines that speak of names, [`buffers`] the answers of Prometheus, [`dependents`]
+//! the conditions of other people's objects, [`storm`] what hit the whole cluster at once. [`look`] gathers for them,
+//! [`explain`] says which of them a verdict explains.
+
+pub mod buffers;
+pub mod dependents;
+pub mod explain;
+pub mod local_dns;
+pub mod logs;
+pub mod look;
+pub mod probes;
+pub mod restarts;
+pub mod storm;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::gather::PodRef;
+use crate::gather::cluster::{Inventory, Pod};
+use crate::gather::scrub::scrub;
+
+/// The longest sample, in characters.
+const SAMPLE: usize = 200;
+
+/// The kinds of symptoms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Failed readiness, liveness and startup probes.
+    #[default]
+    ProbeFailures,
+    /// Containers that were started again.
+    Restarts,
+    /// Log lines that speak of names that could not be resolved.
+    DnsErrors,
+    /// Buffers that fill and do not drain, or the answer to a question of one's own.
+    Buffers,
+    /// Objects whose conditions name a DNS or connection failure.
+    Dependents,
+    /// NodeLocal DNS: readiness, restarts, redirects.
+    NodeLocalDns,
+}
+
+impl Kind {
+    /// The word in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProbeFailures => "probe-failures",
+            Self::Restarts => "restarts",
+            Self::DnsErrors => "dns-errors",
+            Self::Buffers => "buffers",
+            Self::Dependents => "dependents",
+            Self::NodeLocalDns => "node-local-dns",
+        }
+    }
+}
+
+/// What a symptom looks like, as far as a verdict could explain it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Looks {
+    /// Something was not answered.
+    Unanswered,
+    /// Something was answered, and the answer was bad.
+    Answered,
+    /// A container took more memory than it may.
+    Memory,
+    /// It runs in the host's network, which pods' datapath does not touch.
+    OfTheHost,
+    /// Nobody can tell from here.
+    #[default]
+    Open,
+    /// Nothing is wrong; it stands beside something that is.
+    Fine,
+}
+
+/// One symptom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symptom {
+    /// Which kind.
+    pub kind: Kind,
+    /// The namespace, where there is one.
+    pub namespace: Option<String>,
+    /// The pod, or the object that says it.
+    pub pod: Option<String>,
+    /// The container.
+    pub container: Option<String>,
+    /// How often.
+    pub count: u64,
+    /// When first, RFC 3339.
+    pub first: Option<String>,
+    /// When last as far as is known, RFC 3339.
+    pub last: Option<String>,
+    /// One sentence.
+    pub says: String,
+    /// One of the things that were said, without credentials that can be told, cut.
+    pub sample: Option<String>,
+    /// Whether the node's verdict explains it; null where there is no verdict or nobody can tell.
+    pub explained: Option<bool>,
+    /// Why it does or does not.
+    pub why: Option<String>,
+    /// What it looks like, as far as a verdict could explain it.
+    #[serde(default)]
+    pub looks: Looks,
+    /// How much it speaks for a look at the node's datapath; 0: not at all.
+    #[serde(skip)]
+    pub weight: u32,
+}
+
+impl Symptom {
+    /// A symptom of a pod.
+    #[must_use]
+    fn of(kind: Kind, pod: &PodRef, container: Option<&str>) -> Self {
+        Self {
+            kind,
+            namespace: Some(pod.namespace.clone()),
+            pod: Some(pod.name.clone()),
+            container: container.filter(|name| !name.is_empty()).map(str::to_owned),
+            ..Self::default()
+        }
+    }
+}
+
+/// The symptoms of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Symptoms {
+    /// By node.
+    pub nodes: BTreeMap<String, Vec<Symptom>>,
+    /// Those that belong to no node that is known.
+    pub elsewhere: Vec<Symptom>,
+    /// What hit the whole cluster at once.
+    pub events: Vec<storm::Storm>,
+    /// What could not be read, and why.
+    pub not_read: Vec<NotRead>,
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotRead {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Symptoms {
+    /// Puts a symptom where it belongs.
+    fn add(&mut self, node: Option<&str>, symptom: Symptom) {
+        match node.filter(|name| !name.is_empty()) {
+            Some(node) => self.nodes.entry(node.to_owned()).or_default().push(symptom),
+            None => self.elsewhere.push(symptom),
+        }
+    }
+
+    /// Worst first, within each node.
+    fn sort(&mut self) {
+        let lists = self.nodes.values_mut().chain([&mut self.elsewhere]);
+        for list in lists {
+            list.sort_by(|a, b| {
+                let key = |s: &Symptom| {
+                    (
+                        std::cmp::Reverse((s.weight, s.count)),
+                        s.kind,
+                        s.namespace.clone(),
+                        s.pod.clone(),
+                        s.container.clone(),
+                    )
+                };
+                key(a).cmp(&key(b))
+            });
+        }
+    }
+
+    /// How much a node's symptoms speak for a look at its datapath.
+    #[must_use]
+    pub fn weight(&self, node: &str) -> u32 {
+        self.nodes.get(node).into_iter().flatten().map(|symptom| symptom.weight).sum()
+    }
+
+    /// The nodes with symptoms, the one to look at first in front.
+    #[must_use]
+    pub fn ranked(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.nodes.keys().map(String::as_str).collect();
+        names.sort_by_key(|name| (std::cmp::Reverse(self.weight(name)), *name));
+        names
+    }
+
+    fn cannot(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.not_read.push(NotRead { what: what.into(), reason: why.into() });
+    }
+}
+
+/// The pods of an inventory by name.
+struct Pods<'a>(BTreeMap<(&'a str, &'a str), &'a Pod>);
+
+impl<'a> Pods<'a> {
+    fn of(inventory: &'a Inventory) -> Self {
+        let pods = inventory.pods.iter().flatten();
+        Self(pods.map(|pod| ((pod.metadata.namespace.as_str(), pod.metadata.name.as_str()), pod)).collect())
+    }
+
+    fn get(&self, namespace: &str, name: &str) -> Option<&'a Pod> {
+        self.0.get(&(namespace, name)).copied()
+    }
+}
+
+/// Seconds since 1970 of an RFC 3339 moment.
+fn second(moment: &str) -> Option<i64> {
+    moment.parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
+/// The moment of a second.
+fn moment(second: i64) -> String {
+    Timestamp::from_second(second).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// `23 h`, `5 d`, as people say it: the largest unit of which there are at least two, else the next.
+fn span(seconds: i64) -> String {
+    match seconds.max(0) {
+        s if s >= 2 * 86_400 => format!("{} d", s / 86_400),
+        s if s >= 2 * 3_600 => format!("{} h", s / 3_600),
+        s if s >= 120 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
+}
+
+/// A sample: one line, without credentials, cut.
+fn sample(text: &str) -> Option<String> {
+    let clean = scrub(text.trim());
+    let mut short: String = clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SAMPLE).collect();
+    if clean.chars().count() > SAMPLE {
+        short.push('…');
+    }
+    Some(short).filter(|s| !s.is_empty())
+}
+
+/// The earlier and the later of moments that may be unknown.
+fn widen(first: &mut Option<String>, last: &mut Option<String>, moments: [Option<&str>; 2]) {
+    for moment in moments.into_iter().flatten() {
+        let Some(at) = second(moment) else { continue };
+        if first.as_deref().and_then(second).is_none_or(|known| at < known) {
+            *first = Some(moment.to_owned());
+        }
+        if last.as_deref().and_then(second).is_none_or(|known| at > known) {
+            *last = Some(moment.to_owned());
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What hit the whole cluster at once: many nodes not ready, or many pods started again, in one window.
+//!
+//! After a router outage every node has symptoms, and most of them are over. So the window is said before the nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::restarts::{containers, last_restart};
+use super::{moment, second};
+use crate::gather::cluster::{Event, Inventory};
+
+/// The length of a window, in seconds.
+const WINDOW: i64 = 600;
+/// So many pods at least.
+const PODS: usize = 5;
+
+/// Something that hit several nodes in one window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storm {
+    /// When it began, RFC 3339.
+    pub first: String,
+    /// When it ended, RFC 3339.
+    pub last: String,
+    /// How many nodes.
+    pub nodes: usize,
+    /// One sentence.
+    pub says: String,
+}
+
+/// When nodes were not ready, by event.
+#[derive(Default)]
+pub struct NotReady(BTreeSet<(String, i64)>);
+
+impl NotReady {
+    /// Takes in an event of a node that was not ready.
+    pub fn take(&mut self, event: &Event) {
+        if event.reason == "NodeNotReady" && event.involved_object.kind == "Node" && self.0.len() < 100_000 {
+            let (first, last) = super::probes::moments(event);
+            for at in [first, last].into_iter().flatten().filter_map(second) {
+                self.0.insert((event.involved_object.name.clone(), at));
+            }
+        }
+    }
+}
+
+/// Looks for windows that hold at least two nodes and a third of all.
+pub(super) fn find(inventory: &Inventory, not_ready: &NotReady) -> Vec<Storm> {
+    let nodes = inventory.nodes.iter().flatten();
+    let all = nodes.clone().count();
+    let mut fallen: Vec<(i64, &str, usize)> = not_ready.0.iter().map(|(node, at)| (*at, node.as_str(), 0)).collect();
+    for node in nodes {
+        let ready = node.status.conditions.iter().find(|c| c.r#type == "Ready");
+        let at = ready.filter(|c| c.status != "True").and_then(|c| c.last_transition_time.as_deref()).and_then(second);
+        fallen.extend(at.map(|at| (at, node.metadata.name.as_str(), 0)));
+    }
+    let pods: Vec<_> = inventory.pods.iter().flatten().filter(|pod| pod.is_alive()).collect();
+    let restarted: Vec<(i64, &str, usize)> = pods
+        .iter()
+        .enumerate()
+        .filter_map(|(nth, pod)| {
+            let at = containers(pod).filter_map(|c| last_restart(c).and_then(second)).max()?;
+            Some((at, pod.spec.node_name.as_str(), nth))
+        })
+        .collect();
+    let third = |n: usize| n >= 2 && n * 3 >= all;
+    let mut storms = Vec::new();
+    if let Some((first, last, n, _)) = densest(fallen).filter(|(.., n, _)| third(*n)) {
+        let says = format!("{n} of {all} nodes stopped being ready between {} and {}", moment(first), moment(last));
+        storms.push(Storm { first: moment(first), last: moment(last), nodes: n, says });
+    }
+    let enough = |n: usize, hit: usize| third(n) && hit >= PODS && hit * 10 >= pods.len();
+    if let Some((first, last, n, hit)) = densest(restarted).filter(|(.., n, hit)| enough(*n, *hit)) {
+        let says = format!(
+            "{hit} of {} pods on {n} of {all} nodes were restarted between {} and {}",
+            pods.len(),
+            moment(first),
+            moment(last)
+        );
+        storms.push(Storm { first: moment(first), last: moment(last), nodes: n, says });
+    }
+    storms
+}
+
+/// The window with the most nodes, then the most things: when it begins and ends, nodes, things.
+fn densest(mut all: Vec<(i64, &str, usize)>) -> Option<(i64, i64, usize, usize)> {
+    all.sort_unstable();
+    let mut best: Option<(i64, i64, usize, usize)> = None;
+    let mut inside: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut begin = 0;
+    for end in 0..all.len() {
+        *inside.entry(all[end].1).or_default() += 1;
+        while all[end].0 - all[begin].0 > WINDOW {
+            if let Some(n) = inside.get_mut(all[begin].1) {
+                *n -= 1;
+                if *n == 0 {
+                    inside.remove(all[begin].1);
+                }
+            }
+            begin += 1;
+        }
+        if best.is_none_or(|(_, _, nodes, things)| (inside.len(), end - begin + 1) > (nodes, things)) {
+            best = Some((all[begin].0, all[end].0, inside.len(), end - begin + 1));
+        }
+    }
+    best.map(|(first, last, nodes, _)| {
+        let within: BTreeSet<usize> = all.iter().filter(|(at, ..)| (first..=last).contains(at)).map(|t| t.2).collect();
+        (first, last, nodes, within.len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_with_the_most_nodes_is_found() {
+        let all =
+            vec![(0, "a", 0), (5_000, "a", 1), (5_100, "b", 2), (5_599, "c", 3), (9_000, "a", 4), (9_001, "b", 5)];
+        assert_eq!(densest(all), Some((5_000, 5_599, 3, 3)));
+        assert_eq!(densest(Vec::new()), None);
+    }
+}
