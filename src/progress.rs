@@ -32,6 +32,7 @@ pub struct Progress {
     running: RefCell<Vec<Running>>,
     begun: Cell<Option<Instant>>,
     stop: Notify,
+    stopped: Cell<bool>,
     trouble: RefCell<Option<io::Error>>,
 }
 
@@ -61,6 +62,7 @@ impl Progress {
             running: RefCell::default(),
             begun: Cell::default(),
             stop: Notify::new(),
+            stopped: Cell::default(),
             trouble: RefCell::default(),
         }
     }
@@ -73,6 +75,7 @@ impl Progress {
 
     /// Ends the run with what is known.
     pub fn stop(&self) {
+        self.stopped.set(true);
         self.stop.notify_one();
     }
 

@@ -70,11 +70,7 @@ pub fn render(report: &Report, style: &Style) -> String {
 pub fn one_line(node: &NodeReport) -> String {
     let verdict = &node.verdict;
     let (mark, _) = mark(verdict.kind);
-    let name = safe(&node.node);
-    if verdict.kind == Kind::Healthy {
-        return format!("{mark} {name}: healthy{}", confidence(verdict));
-    }
-    format!("{mark} {name}: {}{}: {}", verdict.code.name(), confidence(verdict), safe(&verdict.summary))
+    format!("{mark} {}: {}{}", safe(&node.node), verdict.code.name(), confidence(verdict))
 }
 
 /// The mark and the colour of a verdict. The mark says it without the colour.

@@ -404,3 +404,25 @@ fn only_reports_that_belong_together_are_joined() {
     }
     staledp(["merge", &put("h2", &halves[0]), &put("h3", &halves[1])]).run().exits(2);
 }
+
+/// Serves a slow fleet to a person: run the program with the kubeconfig that is named.
+#[test]
+#[ignore = "for eyes, not for machines"]
+fn look_at_it() {
+    let names: Vec<String> = (0..30).map(|i| format!("node-{i:02}")).collect();
+    let nodes: Vec<(&str, Health)> = names
+        .iter()
+        .map(|name| (name.as_str(), if name.ends_with('7') { Health::Stale } else { Health::Fine }))
+        .collect();
+    let scene = Scene::new(&nodes);
+    let mut world = scene.world();
+    for (node, _) in &nodes {
+        let dump = std::fs::read(scene.path().join(format!("nodes/{node}/ct-list.out"))).expect("a dump");
+        world.on_exec(Pods::agent(node), &DUMP, ExecReply::prints(dump).delayed(Duration::from_secs(2)));
+    }
+    world.kubelet("node-03", Kubelet::Frozen).kubelet("node-11", Kubelet::Dead);
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    println!("{}", kubeconfig.path());
+    std::thread::sleep(Duration::from_secs(120));
+}
