@@ -15,7 +15,7 @@ use crate::support::world::{End, ExecReply, Fault, FaultKind, Kubelet, Pods, Wor
 const NODES: [&str; 3] = ["brno", "prusik", "vienna"];
 const DUMP: [&str; 5] = ["cilium-dbg", "bpf", "ct", "list", "global"];
 /// A node's time where something never answers.
-const PATIENCE: &str = "8s";
+const PATIENCE: &str = "14s";
 
 fn all(kubeconfig: &Kubeconfig, args: &[&str]) -> Run {
     let path = kubeconfig.path();
@@ -27,7 +27,7 @@ fn all(kubeconfig: &Kubeconfig, args: &[&str]) -> Run {
     if !args.contains(&"-o") {
         words.extend(["-o", "json"]);
     }
-    staledp(words).deadline(Duration::from_secs(50))
+    staledp(words).deadline(Duration::from_secs(58))
 }
 
 fn world(health: Health) -> World {
@@ -90,7 +90,7 @@ fn a_refused_node_costs_no_other_its_verdict() {
         let kinds = every_node_has_a_row(&outcome);
         assert_eq!(kinds["prusik"], "inconclusive", "{name}: {kinds:?}");
         assert_eq!((&*kinds["brno"], &*kinds["vienna"]), ("healthy", "healthy"), "{name}");
-        assert!(outcome.elapsed < Duration::from_secs(25), "{name}: {:?}", outcome.elapsed);
+        assert!(outcome.elapsed < Duration::from_secs(40), "{name}: {:?}", outcome.elapsed);
 
         let mut every = world(Health::Fine);
         every.fault(Fault::new("*/exec", kind));
@@ -98,7 +98,7 @@ fn a_refused_node_costs_no_other_its_verdict() {
         let outcome = all(&api.kubeconfig(), &[]).run().exits(4);
         let kinds = every_node_has_a_row(&outcome);
         assert!(kinds.values().all(|kind| kind == "inconclusive"), "{name} on all: {kinds:?}");
-        assert!(outcome.elapsed < Duration::from_secs(25), "{name} on all: {:?}", outcome.elapsed);
+        assert!(outcome.elapsed < Duration::from_secs(40), "{name} on all: {:?}", outcome.elapsed);
     }
 }
 
@@ -118,7 +118,7 @@ fn a_stream_that_breaks_costs_no_other_node_its_verdict() {
                 let right = if broken.contains(&&*node) { "inconclusive" } else { "healthy" };
                 assert_eq!(kind, right, "{name} on {broken:?}: {node}");
             }
-            assert!(outcome.elapsed < Duration::from_secs(25), "{name}: {:?}", outcome.elapsed);
+            assert!(outcome.elapsed < Duration::from_secs(40), "{name}: {:?}", outcome.elapsed);
         }
     }
 }
