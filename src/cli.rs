@@ -285,6 +285,10 @@ pub struct LookArgs {
     #[arg(long)]
     pub no_ssh: bool,
 
+    /// Whether a neighbour of a single node that looks stale is looked at, too
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub compare: Compare,
+
     /// How long one node may take
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
@@ -292,6 +296,15 @@ pub struct LookArgs {
     /// How many nodes at once
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
+}
+
+/// When a neighbour is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compare {
+    /// Where one node alone is judged and looks stale: one exec on one neighbour
+    Auto,
+    /// Never
+    Never,
 }
 
 /// Which of a node's names SSH connects to.

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod entry;
+mod neighbour;
 mod node;
 mod pace;
 
@@ -73,6 +74,7 @@ pub async fn diagnose<S: Source>(
             let looker = Looker { source, inventory, settings, observer, node: &node, ends };
             let (case, checks) = looker.look().await;
             let mut entry = node_report(&case, checks, rules::judge(&case));
+            entry.neighbour = neighbour::look(&looker, nodes.len() == 1, entry.verdict.code).await;
             add_symptoms(told, &mut entry);
             entry
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::symptoms::{SymptomArgs, SymptomsArgs};
-use crate::cli::{ClusterArgs, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
+use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
 use crate::gather::PodRef;
 use crate::net::Prefix;
 use crate::report::Shard;
@@ -83,6 +83,8 @@ pub struct Settings {
     /// Count only conntrack lines with traffic since the agent's container started: for looking whether a restart
     /// helped, where the old agent's dead flows are still listed.
     pub since_agent_start: bool,
+    /// Whether a neighbour may be looked at where one node alone is judged.
+    pub compare: bool,
 }
 
 /// Which nodes.
@@ -180,6 +182,7 @@ impl Settings {
             symptoms: wish(symptoms),
             timeout: target.look.timeout,
             concurrency: usize::from(target.look.concurrency),
+            compare: target.look.compare == Compare::Auto,
             questions: Questions::resolve(target.look),
             save: save.save,
             deadline: target.deadline,

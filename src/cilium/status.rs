@@ -44,6 +44,8 @@ pub struct AgentStatus {
     pub degraded_modules: Vec<String>,
     /// Sizes of the two connection tracking tables: TCP, and everything else.
     pub conntrack_sizes: (Option<u64>, Option<u64>),
+    /// Redirects to the agent's proxy: DNS and L7 policies that hang on the running agent.
+    pub proxy_redirects: Option<u32>,
     /// Other than disabled.
     pub encryption: Option<bool>,
     /// Nodes that are reachable, of how many.
@@ -61,6 +63,7 @@ pub enum NotStatus {
 
 static FRACTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\d+)/(\d+) (?:healthy|reachable)"));
 static DEGRADED: LazyLock<Regex> = LazyLock::new(|| pattern(r"Degraded\((\d+)\)"));
+static REDIRECTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\d+) redirects active"));
 static HZ: LazyLock<Regex> = LazyLock::new(|| pattern(r"^jiffies\s+\[(\d+) Hz\]"));
 static RANGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"allocated from ([0-9a-fA-F.:]+/\d+)"));
 static TABLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+(Non-TCP|TCP) connection tracking\s+(\d+)\s*$"));
@@ -132,6 +135,7 @@ impl AgentStatus {
             "Device Mode" => self.device_mode = Some(first.to_owned()),
             "Controller Status" => self.controllers = fraction(),
             "Cluster health" => self.cluster_health = fraction(),
+            "Proxy Status" => self.proxy_redirects = REDIRECTS.captures(value).and_then(|c| c[1].parse().ok()),
             "Encryption" => self.encryption = Some(first != "Disabled"),
             "Modules Health" => self.degraded = DEGRADED.captures(value).and_then(|c| c[1].parse().ok()),
             "KVStore"
@@ -142,7 +146,6 @@ impl AgentStatus {
             | "CNI Config file"
             | "NodeMonitor"
             | "Cilium health daemon"
-            | "Proxy Status"
             | "Global Identity Range"
             | "Hubble"
             | "BandwidthManager"
@@ -185,6 +188,7 @@ mod tests {
              \x20 Name                          Size\n\
              \x20 Non-TCP connection tracking   65536\n\
              \x20 TCP connection tracking       131072\n\
+             Proxy Status:            OK, ip 10.244.3.9, 2 redirects active on ports 10000-20000, Envoy: external\n\
              Encryption:              Disabled\n\
              Cluster health:          2/3 reachable   (2026-03-23T12:29:16Z)   (Probe interval: 1m56s)\n\
              Name                     IP              Node                     Endpoints\n\
@@ -200,7 +204,7 @@ mod tests {
         assert_eq!(status.controllers, Some((15, 16)));
         assert_eq!(status.degraded, Some(1));
         assert_eq!(status.conntrack_sizes, (Some(131_072), Some(65536)));
-        assert_eq!(status.encryption, Some(false));
+        assert_eq!((status.encryption, status.proxy_redirects), (Some(false), Some(2)));
         assert_eq!(status.cluster_health, Some((2, 3)));
     }
 

@@ -1,6 +1,6 @@
 //! Nodes of a report held against each other: once all are known, and each as soon as no other can change it.
 
-use super::entry::{advice, known_issues};
+use super::entry::advice;
 use crate::report::{Alone, NodeReport};
 use crate::rules::Judgement;
 use crate::rules::fleet::{self, Known};
@@ -32,6 +32,7 @@ fn judgement(node: &NodeReport) -> Judgement {
         affected: node.affected.clone(),
         in_trouble: node.in_trouble,
         notes: Vec::new(),
+        neighbour: node.neighbour.clone(),
     }
 }
 
@@ -47,18 +48,22 @@ fn forget(node: &mut NodeReport) {
 
 fn correct(node: &mut NodeReport, judgement: Judgement) {
     let before = std::mem::replace(&mut node.verdict, judgement.verdict);
-    let verdict = &node.verdict;
-    if verdict.code == before.code {
+    let code = node.verdict.code;
+    if (code, node.verdict.confidence) == (before.code, before.confidence) {
         return;
     }
-    let issues = known_issues(verdict, node.cilium.version.as_deref());
-    // A comparison never makes a node stale, so there is no remedy to find here.
+    let changed = code != before.code;
     node.alone = Some(Box::new(Alone {
         verdict: before,
-        remediation: node.remediation.take(),
-        advice: std::mem::replace(&mut node.advice, advice(verdict.code)),
-        known_issues: std::mem::replace(&mut node.known_issues, issues),
+        remediation: node.remediation.clone(),
+        advice: node.advice.clone(),
+        known_issues: node.known_issues.clone(),
     }));
+    if changed {
+        // A comparison never makes a node stale, so there is no remedy to find here; and issues are told by what was seen
+        // of one node.
+        (node.remediation, node.advice, node.known_issues) = (None, advice(code), Vec::new());
+    }
 }
 
 /// The entries that still wait for the comparison.
@@ -129,17 +134,8 @@ mod tests {
             in_trouble,
             alone: None,
             symptoms: vec![],
-            known_issues: known_issues(
-                &Verdict {
-                    kind: code.kind(),
-                    code,
-                    confidence: Confidence::Low,
-                    summary: String::new(),
-                    because: vec![],
-                    ruled_out: vec![],
-                },
-                Some("1.19.4"),
-            ),
+            neighbour: None,
+            known_issues: vec![],
         }
     }
 

@@ -9,20 +9,27 @@ use crate::checks::{
 };
 use crate::gather::FailureKind;
 use crate::gather::cluster::Inventory;
-use crate::knowledge;
+use crate::knowledge::{self, upstream::Restart};
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
-use crate::rules::verdict::{Because, Code, Confidence, Kind, Verdict};
+use crate::rules::verdict::{Because, Code, Confidence, Kind, RiskLevel, Verdict};
 use crate::rules::{Judgement, remedy};
 use crate::settings::Questions;
 
 /// The node's entry in the report.
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement) -> NodeReport {
-    let Judgement { verdict, affected, mut notes, in_trouble } = judgement;
+    let Judgement { verdict, affected, mut notes, in_trouble, neighbour: _ } = judgement;
     let version = case.version();
     let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
-    let risks = risks.map(|issue| format!("{}: {}", issue.id(), issue.symptom)).collect();
-    let known_issues = known_issues(&verdict, version);
+    let risks = risks.map(|issue| {
+        let level = if issue.restart == Restart::TakesHost { RiskLevel::High } else { RiskLevel::Medium };
+        (level, format!("{}: {}", issue.id(), issue.symptom))
+    });
+    let risks = risks.collect();
+    let known_issues = knowledge::signs::matching(case, &verdict)
+        .into_iter()
+        .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
+        .collect();
     let mut advice = advice(verdict.code);
     advice.extend(remedy::gentler(case, &verdict, &affected));
     if let Some(node) = &case.around.found {
@@ -50,23 +57,10 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         notes,
         in_trouble,
         alone: None,
+        neighbour: None,
         known_issues,
         symptoms: Vec::new(),
     }
-}
-
-/// Upstream issues that go with a verdict on this version.
-pub(super) fn known_issues(verdict: &Verdict, version: Option<&str>) -> Vec<KnownIssue> {
-    let issue = |version: &str, issue: &'static knowledge::upstream::Issue| KnownIssue {
-        id: issue.id(),
-        title: issue.title.to_owned(),
-        why: format!("reported for {version}; {}", issue.restart.says()),
-    };
-    version
-        .filter(|_| verdict.kind != Kind::Healthy)
-        .into_iter()
-        .flat_map(|version| knowledge::codes::related(verdict.code, version).map(move |i| issue(version, i)))
-        .collect()
 }
 
 /// Advice in words for a verdict.
@@ -115,6 +109,7 @@ pub(super) fn unfinished(node: &str, inventory: &Inventory, questions: &Question
         in_trouble: false,
         alone: None,
         symptoms: Vec::new(),
+        neighbour: None,
         known_issues: Vec::new(),
     }
 }

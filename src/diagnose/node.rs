@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Observer;
 use crate::checks::dns_conntrack::{self, Dump};
 use crate::checks::pod_egress::{self, ProbeRaw};
 use crate::checks::surroundings::{Agent, Surroundings, seconds_between};
 use crate::checks::{CheckId, Finding, dns_backends, external_conntrack, host_ping};
-use crate::cilium::conntrack::picture::{Lens, Pass};
+use crate::cilium::conntrack::picture::{Lens, Pass, Picture};
 use crate::cilium::conntrack::roles::Role;
 use crate::cilium::lines::Lines;
 use crate::cilium::{agent_log, drops, lb, nat, programs, status};
@@ -20,8 +21,11 @@ use crate::gather::{Answer, End, Evidence, Failure, FailureKind, PodRef, Probe, 
 use crate::report::Check;
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Further};
-use crate::rules::verdict::Kind;
+use crate::rules::{stale, verdict::Kind};
 use crate::settings::{Questions, Settings};
+
+/// How long an update of the service table may take to reach the agent and the kernel.
+const UPDATE: Duration = Duration::from_secs(10);
 
 /// Looks at one node.
 pub(super) struct Looker<'a, S, O> {
@@ -31,7 +35,7 @@ pub(super) struct Looker<'a, S, O> {
     pub(super) observer: &'a O,
     pub(super) node: &'a str,
     /// When the whole run has to be over.
-    pub(super) ends: Option<tokio::time::Instant>,
+    pub(super) ends: Option<Instant>,
 }
 
 impl<S: Source, O: Observer> Looker<'_, S, O> {
@@ -52,14 +56,15 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         );
 
         self.observer.step(self.node, "probes from a pod");
-        let probes = self.probes(agent.as_ref(), &deadline).await;
+        let mut probes = self.probes(agent.as_ref(), &deadline).await;
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.inventory));
         let egress = pod_egress::judge(&probes, nobody);
         learn_dns_address(&mut around, &egress, questions);
 
         self.observer.step(self.node, "reading the conntrack table");
         let lens = self.lens(&around, &probes);
-        let (answer, dump) = self.dump(&lens, agent.as_ref(), &deadline).await;
+        let asked = Question { node: self.node, evidence: Evidence::CtList, agent: agent.as_ref(), probe: None };
+        let (answer, dump) = self.dump(&lens, &asked, &deadline).await;
 
         self.observer.step(self.node, "reading the service table");
         let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
@@ -67,13 +72,6 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
         let dns = dns_conntrack::judge(&dump, &around, answer.duration_ms);
         let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
-        let checks = vec![
-            shown(CheckId::HostPing, &host),
-            shown(CheckId::PodEgress, &egress.finding),
-            shown(CheckId::DnsConntrack, &dns),
-            shown(CheckId::ExternalConntrack, &external),
-            shown(CheckId::DnsBackends, &backends.finding),
-        ];
         let mut case = Case {
             context: self.inventory.origin.context.clone(),
             taken_at: answer.started_at.clone().or_else(|| self.inventory.origin.captured_at.clone()),
@@ -88,8 +86,45 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         if self.source.is_saved() || rules::judge(&case).verdict.kind != Kind::Healthy {
             self.observer.step(self.node, "further evidence");
             case.beyond = self.beyond(agent.as_ref(), &deadline).await;
+            if !self.source.is_saved() {
+                self.observer.step(self.node, "a second look");
+                self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline).await;
+            }
         }
+        let checks = vec![
+            shown(CheckId::HostPing, &case.host),
+            shown(CheckId::PodEgress, &case.egress.finding),
+            shown(CheckId::DnsConntrack, &dns),
+            shown(CheckId::ExternalConntrack, &external),
+            shown(CheckId::DnsBackends, &case.backends.finding),
+        ];
         (case, checks)
+    }
+
+    /// Asks again what may have been a moment's: a probe that failed, a service table that differs. What is seen last
+    /// counts. The counters of dropped packets are read after that probe, so that its own drops are among them.
+    async fn look_again(&self, case: &mut Case, probes: &mut [ProbeRaw], agent: Option<&PodRef>, deadline: &Deadline) {
+        let differed = Instant::now();
+        let failed = |probe: &ProbeRaw| matches!(probe.by_address.answer.end, End::Exited(code) if code != 0);
+        if case.egress.by_address == Some(false)
+            && let Some((index, probe)) = probes.iter_mut().enumerate().find(|(_, probe)| failed(probe))
+        {
+            let pod = probe.pod.clone();
+            let asked = Some(Probe { slot: index + 1, pod: &pod });
+            probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
+            case.egress = pod_egress::judge(probes, None);
+        }
+        if stale::service_map(case).is_some() && deadline.left() > 2 * UPDATE {
+            tokio::time::sleep_until(differed + UPDATE).await;
+            if let Some((services, endpoint_slices)) = self.source.cluster_dns_now().await {
+                let again = Inventory { services, endpoint_slices, ..self.inventory.clone() };
+                case.around.cluster_dns = Surroundings::of(self.node, &again, &self.settings.questions).cluster_dns;
+            }
+            let raw = self.small(Evidence::ServiceList, agent, None, deadline).await;
+            case.backends = dns_backends::judge(&raw, &case.around);
+            case.beyond.lb = self.lb(agent, deadline).await;
+        }
+        case.beyond.drops_again = self.drops(Evidence::DropMetricsAgain, agent, deadline).await;
     }
 
     /// Asks for something small, within what is left of the node's time.
@@ -143,17 +178,16 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     }
 
     /// The dump is fetched once and read as it comes.
-    async fn dump(&self, lens: &Lens, agent: Option<&PodRef>, deadline: &Deadline) -> (Answer, Dump) {
-        let question = Question { node: self.node, evidence: Evidence::CtList, agent, probe: None };
+    async fn dump(&self, lens: &Lens, question: &Question<'_>, deadline: &Deadline) -> (Answer, Dump) {
         let mut pass = Pass::new(lens);
         let mut bytes = 0;
         let mut feed = |chunk: &[u8]| {
             bytes += chunk.len();
             pass.feed(chunk);
         };
-        let asked = tokio::time::timeout(deadline.left(), self.source.ask(&question, &mut feed)).await;
-        let answer = asked.unwrap_or_else(|_| deadline.passed(Evidence::CtList));
-        tracing::debug!(node = self.node, evidence = %Evidence::CtList, end = ?answer.end, bytes, "asked");
+        let asked = tokio::time::timeout(deadline.left(), self.source.ask(question, &mut feed)).await;
+        let answer = asked.unwrap_or_else(|_| deadline.passed(question.evidence));
+        tracing::debug!(node = self.node, evidence = %question.evidence, end = ?answer.end, bytes, "asked");
         let picture = pass.finish(answer.end == End::Exited(0));
         let dump = Dump::sort(&answer.end, &answer.stderr, picture);
         (answer, dump)
@@ -161,11 +195,14 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
     async fn beyond(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Beyond {
         Beyond {
-            lb: self.further(Evidence::LbList, agent, deadline, |t| Some(lb::parse(t)).filter(|l| l.header)).await,
+            lb: self.lb(agent, deadline).await,
             status: self.further(Evidence::AgentStatus, agent, deadline, |t| status::parse(t).ok()).await,
-            drops: self
-                .further(Evidence::DropMetrics, agent, deadline, |t| Some(drops::parse(t)).filter(|d| d.recognized))
-                .await,
+            drops: self.drops(Evidence::DropMetrics, agent, deadline).await,
+            drops_again: if self.source.is_saved() {
+                self.drops(Evidence::DropMetricsAgain, agent, deadline).await
+            } else {
+                Further::NotLooked("not read a second time".to_owned())
+            },
             nat: self.nat(agent, deadline).await,
             programs: self
                 .further(Evidence::AttachedPrograms, agent, deadline, |t| {
@@ -175,6 +212,32 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             log: self
                 .further(Evidence::AgentLog, agent, deadline, |t| Some(agent_log::parse(t)).filter(|l| l.lines > 0))
                 .await,
+        }
+    }
+
+    async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Further<lb::LbList> {
+        self.further(Evidence::LbList, agent, deadline, |t| Some(lb::parse(t)).filter(|l| l.header)).await
+    }
+
+    async fn drops(&self, which: Evidence, agent: Option<&PodRef>, deadline: &Deadline) -> Further<drops::Drops> {
+        self.further(which, agent, deadline, |t| Some(drops::parse(t)).filter(|d| d.recognized)).await
+    }
+
+    /// One look at a neighbour: its dump tells whether its pods are answered. `evidence` says whether it is kept beside
+    /// this node, or is the neighbour's own.
+    pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
+        let around = Surroundings::of(neighbour, self.inventory, &self.settings.questions);
+        let Agent::Running(agent) = &around.agent else {
+            return Err("it has no running agent to ask".to_owned());
+        };
+        let deadline = Deadline::new(self.settings.timeout, self.ends);
+        self.observer.step(self.node, "a look at a neighbour");
+        let node = if evidence == Evidence::CtList { neighbour } else { self.node };
+        let question = Question { node, evidence, agent: Some(&agent.pod), probe: None };
+        let (_, dump) = self.dump(&self.lens(&around, &[]), &question, &deadline).await;
+        match dump {
+            Dump::Whole(picture) => Ok(picture),
+            Dump::Cut(failure) | Dump::Missing(failure) => Err(failure.message),
         }
     }
 
@@ -228,7 +291,7 @@ fn not_clean(answer: &Answer) -> Option<String> {
 
 /// The time that one node may take.
 struct Deadline {
-    at: tokio::time::Instant,
+    at: Instant,
     whole: Duration,
     /// Whether it is the run that has to be over then.
     run: bool,
@@ -236,14 +299,14 @@ struct Deadline {
 
 impl Deadline {
     /// The node's own time, or what is left of the run's.
-    fn new(whole: Duration, ends: Option<tokio::time::Instant>) -> Self {
-        let own = tokio::time::Instant::now() + whole;
+    fn new(whole: Duration, ends: Option<Instant>) -> Self {
+        let own = Instant::now() + whole;
         let at = ends.map_or(own, |ends| ends.min(own));
         Self { at, whole, run: at < own }
     }
 
     fn left(&self) -> Duration {
-        self.at.saturating_duration_since(tokio::time::Instant::now())
+        self.at.saturating_duration_since(Instant::now())
     }
 
     fn passed(&self, evidence: Evidence) -> Answer {

@@ -272,7 +272,7 @@ impl Live {
             return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
         };
         let most = match question.evidence {
-            Evidence::CtList | Evidence::NatList => self.timeout,
+            Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList => self.timeout,
             _ => SMALL.min(self.timeout),
         };
         loop {
@@ -345,6 +345,10 @@ impl Source for Live {
         self.cluster.further(what).await
     }
 
+    async fn cluster_dns_now(&self) -> Option<(Listed<Service>, Listed<EndpointSlice>)> {
+        Some(self.dns().await)
+    }
+
     /// Asks one question. On one node they come one after the other: many commands at once make older runtimes stall
     /// for half a minute (seen with containerd 1.6 from 20 on).
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
@@ -355,10 +359,12 @@ impl Source for Live {
             Evidence::PodEgress | Evidence::PodEgressAddress | Evidence::PodDns => self.probe(question, &mut out).await,
             Evidence::AgentLog => self.agent_log(question, &mut out).await,
             Evidence::CtList
+            | Evidence::NeighbourCtList
             | Evidence::ServiceList
             | Evidence::LbList
             | Evidence::AgentStatus
             | Evidence::DropMetrics
+            | Evidence::DropMetricsAgain
             | Evidence::NatList
             | Evidence::AttachedPrograms => self.ask_agent(question, &mut out).await,
         };

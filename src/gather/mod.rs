@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use cluster::{Event, Inventory};
+use cluster::{EndpointSlice, Event, Inventory, Listed, Service};
 use symptoms::Further;
 
 /// One kind of evidence about a node; each is the output of one plain command.
@@ -45,17 +45,22 @@ pub enum Evidence {
     AgentStatus,
     /// `cilium-dbg bpf metrics list`.
     DropMetrics,
+    /// The same again, some seconds and a probe later: what rises in between is dropped now.
+    DropMetricsAgain,
     /// `cilium-dbg bpf nat list`.
     NatList,
     /// `bpftool net show`.
     AttachedPrograms,
     /// The last lines of the agent's log.
     AgentLog,
+    /// The whole connection tracking table of a neighbour, asked of the neighbour's agent: kept beside the node that it is
+    /// held against.
+    NeighbourCtList,
 }
 
 impl Evidence {
     /// Every kind, in the order in which it is gathered.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::HostPing,
         Self::PodEgress,
         Self::PodEgressAddress,
@@ -65,9 +70,11 @@ impl Evidence {
         Self::LbList,
         Self::AgentStatus,
         Self::DropMetrics,
+        Self::DropMetricsAgain,
         Self::NatList,
         Self::AttachedPrograms,
         Self::AgentLog,
+        Self::NeighbourCtList,
     ];
 
     /// The name in a bundle and in messages.
@@ -83,9 +90,11 @@ impl Evidence {
             Self::LbList => "lb-list",
             Self::AgentStatus => "agent-status",
             Self::DropMetrics => "drop-metrics",
+            Self::DropMetricsAgain => "drop-metrics.2",
             Self::NatList => "nat-list",
             Self::AttachedPrograms => "attached-programs",
             Self::AgentLog => "agent-log",
+            Self::NeighbourCtList => "neighbour-ct-list",
         }
     }
 }
@@ -283,6 +292,11 @@ pub trait Source {
     /// How often it said so far that it is too busy and should be asked later.
     fn refusals(&self) -> u64 {
         0
+    }
+
+    /// Cluster DNS as the API has it now, once more: its services and their endpoint slices. None where there is no "now".
+    async fn cluster_dns_now(&self) -> Option<(Listed<Service>, Listed<EndpointSlice>)> {
+        None
     }
 
     /// Asks one question; standard output goes to `out` as it comes. Always ends: every implementation has a

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::bundle::{About, Description, SCHEMA, is_plain_name};
-use super::cluster::{Event, Inventory, Listed};
+use super::cluster::{EndpointSlice, Event, Inventory, Listed, Service};
 use super::kube::keep_only_needed_arguments;
 use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
@@ -150,7 +150,7 @@ impl<'a, S: Source> Saving<'a, S> {
 
 /// Evidence that may be as large as a kernel map.
 const fn is_large(evidence: Evidence) -> bool {
-    matches!(evidence, Evidence::CtList | Evidence::NatList | Evidence::LbList)
+    matches!(evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList | Evidence::LbList)
 }
 
 /// One answer on its way.
@@ -301,6 +301,13 @@ impl<S: Source> Source for Saving<'_, S> {
             Err(failure) => self.json(&format!("{name}.error"), failure),
         }
         had
+    }
+
+    async fn cluster_dns_now(&self) -> Option<(Listed<Service>, Listed<EndpointSlice>)> {
+        let (services, slices) = self.source.cluster_dns_now().await?;
+        self.list("services", &services);
+        self.list("endpointslices", &slices);
+        Some((services, slices))
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

@@ -1,6 +1,5 @@
 //! The verdict codes in words: what each means, what it takes to say it, and what to do and not to do.
 
-use super::upstream::{self, Issue};
 use crate::rules::verdict::Code;
 
 /// What is to be known of a code.
@@ -27,15 +26,6 @@ pub const fn advice(code: Code) -> &'static [&'static str] {
         Kind::OtherFault | Kind::Inconclusive => entry(code).todo,
         Kind::Stale | Kind::Healthy => &[],
     }
-}
-
-/// The upstream issues that belong to a code and were reported for this version.
-pub fn related(code: Code, version: &str) -> impl Iterator<Item = &'static Issue> + use<'_> {
-    entry(code)
-        .issues
-        .iter()
-        .filter_map(|number| upstream::find(*number))
-        .filter(move |issue| issue.affects(version) == Some(true))
 }
 
 const RESTART_ONE: &str = "Restart this node's one Cilium pod with the command that the report names, then diagnose again: \
@@ -376,21 +366,12 @@ mod tests {
             assert!(!entry.meaning.is_empty() && !entry.evidence.is_empty(), "{}", code.name());
             assert!(!entry.todo.is_empty() && !entry.avoid.is_empty(), "{}", code.name());
             for &number in entry.issues {
-                assert!(upstream::find(number).is_some(), "{}: #{number}", code.name());
+                assert!(super::super::upstream::find(number).is_some(), "{}: #{number}", code.name());
             }
             for text in entry.evidence.iter().chain(entry.todo).chain(entry.avoid).chain([&entry.meaning]) {
                 assert!(!text.contains("  ") && !text.contains('\n'), "{}: {text}", code.name());
             }
         }
-    }
-
-    #[test]
-    fn related_issues_are_those_of_the_version() {
-        let of = |code, version| related(code, version).map(|i| i.number).collect::<Vec<_>>();
-        assert_eq!(of(Code::StaleDatapath, "1.19.4"), [46065]);
-        assert_eq!(of(Code::StaleServiceMap, "1.19.2"), [48050, 43944]);
-        assert_eq!(of(Code::StaleServiceMap, "1.19.3"), [43944]);
-        assert_eq!(of(Code::LinkLocalMasquerade, "1.16.4"), [0_u32; 0]);
     }
 
     #[test]

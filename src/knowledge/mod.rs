@@ -3,7 +3,8 @@
 pub mod checks;
 pub mod codes;
 pub mod explain;
+pub mod signs;
 pub mod upstream;
 
-pub use codes::{advice, related};
+pub use codes::advice;
 pub use explain::explain;

@@ -113,6 +113,8 @@ impl fmt::Display for Span {
 /// What an issue means for a restart of the Cilium pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Restart {
+    /// A restart can start it, or repeats it; the host itself loses its network by it.
+    TakesHost,
     /// A restart can start it, or repeats it.
     Triggers,
     /// A restart does not cure it.
@@ -128,6 +130,7 @@ impl Restart {
     #[must_use]
     pub const fn says(self) -> &'static str {
         match self {
+            Self::TakesHost => "a restart of the Cilium pod can take the node itself off the network",
             Self::Triggers => "a restart of the Cilium pod can start it or repeats it",
             Self::DoesNotHelp => "a restart of the Cilium pod does not cure it",
             Self::Helps => "a restart of the Cilium pod cured it in the reports",
@@ -191,10 +194,11 @@ pub fn find(number: u32) -> Option<&'static Issue> {
 
 /// The issues that a restart can start and that were reported for this version: what makes the remedy risky.
 pub fn restart_risks(version: &str) -> impl Iterator<Item = &'static Issue> + use<'_> {
-    ISSUES.iter().filter(|issue| issue.restart == Restart::Triggers && issue.affects(version) == Some(true))
+    let starts = |issue: &&Issue| matches!(issue.restart, Restart::TakesHost | Restart::Triggers);
+    ISSUES.iter().filter(starts).filter(|issue| issue.affects(version) == Some(true))
 }
 
-use Restart::{DoesNotHelp, Helps, Indifferent, Triggers};
+use Restart::{DoesNotHelp, Helps, Indifferent, TakesHost, Triggers};
 use Span::{Between, Line, Since};
 
 macro_rules! issues {
@@ -218,7 +222,7 @@ macro_rules! issues {
 }
 
 issues! {
-    issue 45077 "Host loses all egress on agent restart", &[Since(1, 18, 8)], None, Triggers,
+    issue 45077 "Host loses all egress on agent restart", &[Since(1, 18, 8)], None, TakesHost,
         "open",
         "the host's own egress is dead for minutes after the agent pod was deleted",
         "the host is hit, not the pods; it begins with the restart";
@@ -238,15 +242,15 @@ issues! {
         "closed as stale",
         "the orchestrator retries without end and is Degraded",
         "Modules Health shows Degraded";
-    issue 30609 "Node loses its network when the agent stops", &[Since(1, 15, 0)], None, Triggers,
+    issue 30609 "Node loses its network when the agent stops", &[Between(1, 15, 0, 1)], None, TakesHost,
         "closed",
         "the node loses its network when the agent stops: the remedy is the trigger",
         "begins with the agent's end";
-    issue 20667 "Node loses its network when the agent stops", &[Line(1, 11), Line(1, 12)], None, Triggers,
+    issue 20667 "Node loses its network when the agent stops", &[Line(1, 11), Line(1, 12)], None, TakesHost,
         "closed",
         "as #30609",
         "begins with the agent's end";
-    issue 13254 "Node loses its network when the agent stops", &[Line(1, 8)], None, Triggers,
+    issue 13254 "Node loses its network when the agent stops", &[Line(1, 8)], None, TakesHost,
         "closed",
         "as #30609",
         "begins with the agent's end";

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checks::{CheckId, Status};
+use crate::rules::fleet::Neighbour;
 use crate::rules::verdict::{Affected, Kind, Remediation, Verdict};
 use crate::symptoms::Symptom;
 
@@ -208,6 +209,9 @@ pub struct NodeReport {
     /// What was said of the node by itself, where the comparison between nodes changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<Alone>>,
+    /// What was seen of a neighbour, where this node was judged alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbour: Option<Neighbour>,
     /// Upstream issues that match version and evidence.
     pub known_issues: Vec<KnownIssue>,
     /// What the cluster itself says of this node's pods, and whether the verdict explains it.

@@ -70,6 +70,7 @@ fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: V
         notes: vec![],
         in_trouble: false,
         alone: None,
+        neighbour: None,
         known_issues: vec![],
         symptoms: vec![],
     }

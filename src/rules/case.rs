@@ -42,6 +42,8 @@ pub struct Beyond {
     pub status: Further<AgentStatus>,
     /// `drop-metrics`.
     pub drops: Further<Drops>,
+    /// `drop-metrics.2`: the same some seconds and a probe later.
+    pub drops_again: Further<Drops>,
     /// `nat-list`.
     pub nat: Further<NatRows>,
     /// `attached-programs`.
@@ -58,6 +60,7 @@ impl Beyond {
             lb: Further::NotLooked(why.to_owned()),
             status: Further::NotLooked(why.to_owned()),
             drops: Further::NotLooked(why.to_owned()),
+            drops_again: Further::NotLooked(why.to_owned()),
             nat: Further::NotLooked(why.to_owned()),
             programs: Further::NotLooked(why.to_owned()),
             log: Further::NotLooked(why.to_owned()),
@@ -115,6 +118,20 @@ impl Case {
     pub fn agent_age_s(&self) -> Option<i64> {
         let started = self.agent()?.started_at.as_deref()?;
         crate::checks::surroundings::seconds_between(started, self.taken_at.as_deref()?)
+    }
+
+    /// Packets dropped for this reason: between two readings where there are two, else ever since the node's start. None
+    /// where nobody looked.
+    #[must_use]
+    pub fn rising(&self, reason: &str) -> Option<u64> {
+        let first = self.beyond.drops.seen()?.of(reason);
+        // Counters start again with the maps; then the second reading is all there is.
+        Some(
+            self.beyond
+                .drops_again
+                .seen()
+                .map_or(first, |again| again.of(reason).checked_sub(first).unwrap_or(again.of(reason))),
+        )
     }
 
     /// The dump's picture, where it was read whole and shows anything.

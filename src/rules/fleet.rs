@@ -1,5 +1,7 @@
 //! Nodes held against each other: the same failure everywhere is not one node's datapath.
 
+use serde::{Deserialize, Serialize};
+
 use super::Judgement;
 use super::verdict::{Because, Code, Confidence, Kind, RuledOut, Verdict};
 
@@ -26,15 +28,68 @@ const fn failure(code: Code) -> Option<Failure> {
     }
 }
 
+/// What was seen of a neighbour of a node that was judged alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Neighbour {
+    /// Nothing, and why.
+    NotLooked(String),
+    /// There is none: the cluster has one node.
+    Alone,
+    /// Its pods are answered; one sentence with its figures.
+    Answered(String),
+    /// Its pods are cut off, too.
+    SameFailure {
+        /// Its name.
+        node: String,
+        /// One sentence with its figures.
+        says: String,
+    },
+}
+
 /// Compares the nodes of a run and corrects what was said of each by itself.
 pub fn compare(nodes: &mut [(String, Judgement)]) {
-    if nodes.len() < 2 {
+    if let [(_, judgement)] = nodes {
+        with_neighbour(judgement);
         return;
     }
     cluster_wide(nodes);
     link_local_masquerade(nodes);
     nobody_vouches(nodes);
     name_neighbours(nodes);
+}
+
+/// One node was judged: a neighbour that was looked at speaks for the others.
+fn with_neighbour(judgement: &mut Judgement) {
+    let verdict = &mut judgement.verdict;
+    let Some(neighbour) = &judgement.neighbour else { return };
+    match neighbour {
+        Neighbour::SameFailure { node, says } => {
+            verdict.because.insert(0, Because::evidence("comparison", says.clone()));
+            let was = std::mem::replace(&mut verdict.code, Code::ClusterWideOutage);
+            verdict.kind = verdict.code.kind();
+            verdict.confidence = Confidence::Medium;
+            verdict.summary =
+                format!("{node} shows the same failure as this node ({}): this is no single node's.", was.name());
+            verdict.ruled_out.clear();
+        }
+        Neighbour::Answered(says) if verdict.kind != Kind::Healthy => {
+            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says: says.clone() });
+        }
+        Neighbour::NotLooked(why) if verdict.kind == Kind::Stale => {
+            let says = format!("not looked at: {why}");
+            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says });
+            // Dead flows look the same in an outage of all; a direct sign does not.
+            if failure(verdict.code) == Some(Failure::PodsCutOff) {
+                verdict.confidence = verdict.confidence.min(Confidence::Medium);
+            }
+        }
+        Neighbour::Alone if verdict.kind == Kind::Stale => {
+            let says = "this is the cluster's only node".to_owned();
+            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says });
+        }
+        Neighbour::Answered(_) | Neighbour::NotLooked(_) | Neighbour::Alone => {}
+    }
 }
 
 /// Two nodes or more were judged, and all show the same failure.

@@ -11,7 +11,8 @@ use crate::rules::Opinion;
 use crate::rules::case::{Case, Further};
 use crate::rules::verdict::{Affected, Because, Code, Confidence};
 use crate::rules::witnesses::{
-    DnsLife, HostWitness, Life, dead_groups, dns_life, group_life, host, life_with_idle, world_life,
+    DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, life_with_idle, probe_flow,
+    world_life,
 };
 
 /// An agent younger than this, in seconds, may still be at work on its endpoints.
@@ -458,17 +459,24 @@ fn policy_denied(case: &Case) -> Option<Opinion> {
         || case.egress.by_name == Some(false)
         || case.egress.dns == Some(false)
         || case.egress.mixed;
-    let denied = case.beyond.drops.seen()?.of("policy denied");
+    let (ever, denied) = (case.beyond.drops.seen()?.of("policy denied"), case.rising("policy denied")?);
     let picture = case.picture()?;
     // A denied first packet makes no entry: dead entries speak for a broken way, not for a policy.
     let dead = [Group::NodeLocalDns, Group::WorldTcp, Group::WorldUdp, Group::OtherDns, Group::Probe];
     let dead: u32 = dead.iter().map(|group| picture.group(*group).dead()).sum();
-    if !fails || denied == 0 || dead >= 3 {
+    if !fails || ever == 0 || dead >= 3 {
         return None;
     }
     let summary = "Network policy denies the traffic that fails: packets are dropped before they make an entry.";
-    let mut opinion = Opinion::new(Code::PolicyDenied, Confidence::Medium, summary);
-    opinion.because.push(Because::evidence("drop-metrics", format!("{denied} packets dropped: Policy denied")));
+    // Drops of the past only: still the likeliest, for a broken way would have left entries.
+    let confidence = if denied == 0 { Confidence::Low } else { Confidence::Medium };
+    let mut opinion = Opinion::new(Code::PolicyDenied, confidence, summary);
+    let says = match (denied, case.beyond.drops_again.seen()) {
+        (_, None) => format!("{ever} packets dropped: Policy denied"),
+        (0, Some(_)) => format!("{ever} packets dropped: Policy denied, but none between two readings"),
+        (_, Some(_)) => format!("{ever} packets dropped: Policy denied, and {denied} more between two readings"),
+    };
+    opinion.because.push(Because::evidence("drop-metrics", says));
     opinion.because.push(Because::evidence("ct-list", "no live flow of a pod waits for an answer"));
     opinion.because.push(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
     opinion.affected = case
@@ -485,12 +493,18 @@ fn policy_denied(case: &Case) -> Option<Opinion> {
 }
 
 fn policy_allows(case: &Case) -> String {
+    if probe_flow(case) == ProbeFlow::Unanswered {
+        return "the probe's own connection left the pod; a denied packet would have made no entry".to_owned();
+    }
     let waiting = case.picture().map_or(0, |p| p.group(Group::NodeLocalDns).dead() + p.group(Group::WorldTcp).dead());
     if waiting >= 3 {
         return format!("{waiting} live flows wait for an answer; a denied packet would have made no entry");
     }
-    beyond(&case.beyond.drops, Evidence::DropMetrics, |drops| match drops.of("policy denied") {
-        0 => "no packet was dropped by policy".to_owned(),
-        n => format!("{n} packets were dropped by policy, but nothing that was probed fails for it"),
+    beyond(&case.beyond.drops, Evidence::DropMetrics, |drops| {
+        match (drops.of("policy denied"), case.rising("policy denied")) {
+            (0, _) => "no packet was dropped by policy".to_owned(),
+            (_, Some(0)) => "no packet was dropped by policy between two readings, though a probe was sent".to_owned(),
+            (n, _) => format!("{n} packets were dropped by policy, but nothing that was probed fails for it"),
+        }
     })
 }

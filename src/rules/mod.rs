@@ -16,10 +16,11 @@ use crate::checks::surroundings::Agent;
 use crate::checks::{CheckId, Status};
 use crate::gather::{Failure, FailureKind};
 use case::Case;
+use fleet::Neighbour;
 use lookalikes::LOOK_ALIKES;
 use stale::Held;
 use verdict::{Affected, Because, Code, Confidence, Kind, RuledOut, Verdict};
-use witnesses::{DnsLife, HostWitness, Life, dns_life, host, world_life};
+use witnesses::{DnsLife, HostWitness, Life, ProbeFlow, dns_life, host, probe_flow, probes_say, world_life};
 
 /// What one rule thinks.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Judgement {
     pub in_trouble: bool,
     /// Things to know that change nothing.
     pub notes: Vec<String>,
+    /// What was seen of a neighbour, where this node was judged alone.
+    pub neighbour: Option<Neighbour>,
 }
 
 /// Judges one node by itself.
@@ -72,7 +75,7 @@ pub fn judge(case: &Case) -> Judgement {
     if kind == Kind::Stale && !unseen.is_empty() {
         opinion.confidence = opinion.confidence.min(Confidence::Medium);
     }
-    let ruled_out = if matches!(kind, Kind::Stale | Kind::OtherFault) && case.agent().is_some() {
+    let ruled_out = if kind != Kind::Healthy && case.agent().is_some() {
         let others = LOOK_ALIKES.iter().filter(|other| other.code != opinion.code);
         others.map(|other| RuledOut { code: other.code, says: (other.ruled_out)(case) }).collect()
     } else {
@@ -90,6 +93,7 @@ pub fn judge(case: &Case) -> Judgement {
         affected: opinion.affected,
         in_trouble: lookalikes::in_trouble(case),
         notes: notes(case),
+        neighbour: None,
     }
 }
 
@@ -205,7 +209,7 @@ fn egress_broken(case: &Case) -> Option<Opinion> {
     };
     let confidence = if by_name_only { Confidence::Low } else { Confidence::Medium };
     let mut opinion = Opinion::new(Code::EgressBroken, confidence, summary)
-        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()))
+        .because(probes_say(case))
         .because(Because::check(CheckId::HostPing, case.host.summary.clone()));
     if let Some(quote) = case.quote(crate::cilium::conntrack::picture::Group::NodeLocalDns) {
         opinion.because.push(Because::check(CheckId::DnsConntrack, quote));
@@ -291,9 +295,17 @@ fn notes(case: &Case) -> Vec<String> {
         let entries = picture.entries + picture.unparsed;
         notes.push(format!("{} of {entries} conntrack lines could not be read", picture.unparsed));
     }
-    let probe = picture.group(Group::Probe);
-    if probe.dead() + probe.in_flight > 0 && probe.answered == 0 {
-        notes.push("the probe's own connection is in the dump: it left the pod, and no answer came back".to_owned());
+    match (probe_flow(case), case.egress.by_address) {
+        (ProbeFlow::Unanswered, Some(true)) => notes.push(
+            "the probe reached the outside, though the dump shows a connection of its pod there without answer"
+                .to_owned(),
+        ),
+        (ProbeFlow::Answered, Some(false)) => notes.push(
+            "the probe failed although the dump shows its connection answered: small packets pass, so look at the \
+             packet size (MTU) and at the far end"
+                .to_owned(),
+        ),
+        _ => {}
     }
     if world_life(case) == Life::Dead && case.egress.by_address == Some(true) {
         notes.push("the probe reaches the outside, though other pods' connections there get no answer".to_owned());

@@ -5,9 +5,9 @@ use crate::rules::verdict::{Affected, Code, Kind, Remediation, Risk, RiskLevel, 
 
 /// The remedy of a stale node; none for any other verdict.
 ///
-/// `risks` are known faults that a restart of this version can start, as sentences.
+/// `risks` are known faults that a restart of this version can start: how bad, and in a sentence.
 #[must_use]
-pub fn remedy(case: &Case, verdict: &Verdict, risks: Vec<String>) -> Option<Remediation> {
+pub fn remedy(case: &Case, verdict: &Verdict, risks: Vec<(RiskLevel, String)>) -> Option<Remediation> {
     if verdict.kind != Kind::Stale {
         return None;
     }
@@ -42,9 +42,9 @@ pub fn gentler(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<
     }
 }
 
-fn risk(case: &Case, risks: Vec<String>) -> Risk {
-    let mut because = risks;
-    let mut level = if because.is_empty() { RiskLevel::Low } else { RiskLevel::Medium };
+fn risk(case: &Case, risks: Vec<(RiskLevel, String)>) -> Risk {
+    let mut level = risks.iter().map(|(level, _)| *level).max().unwrap_or(RiskLevel::Low);
+    let mut because: Vec<String> = risks.into_iter().map(|(_, says)| says).collect();
     if case.agent().is_some_and(|agent| agent.restarts >= 5) {
         level = level.max(RiskLevel::Medium);
         because.push("this agent was restarted several times already: a further restart may not last".to_owned());
@@ -55,6 +55,12 @@ fn risk(case: &Case, risks: Vec<String>) -> Risk {
     if here > 0 {
         level = level.max(RiskLevel::Medium);
         because.push("cluster DNS runs on this node: its clients elsewhere may notice the restart".to_owned());
+    }
+    if let Some(redirects) = case.beyond.status.seen().and_then(|status| status.proxy_redirects).filter(|n| *n > 0) {
+        level = level.max(RiskLevel::Medium);
+        because.push(format!(
+            "{redirects} redirects to the agent's proxy are active: what goes through it (DNS and L7 policies) pauses"
+        ));
     }
     because.push("while the agent restarts, new pods wait and DNS through its proxy (L7 policies) pauses".to_owned());
     Risk { level, because }

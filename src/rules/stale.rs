@@ -103,7 +103,8 @@ pub fn selective(case: &Case) -> Option<Opinion> {
     let says = format!("{answered} live flows of other pods to node-local DNS are answered");
     opinion.because.push(Because::check(CheckId::DnsConntrack, says));
     if cut_off.len() == 1 {
-        let says = "one pod alone may also be broken by itself: restart that pod first, it is the gentler remedy";
+        let says = "one pod alone may also be broken by itself: restart that pod first, it is the gentler remedy; if its \
+                    successor on this node is cut off too, it is the node";
         opinion.because.push(Because::check(CheckId::DnsConntrack, says));
     }
     opinion.affected = cut_off.into_iter().map(CutOff::into_affected).collect();
@@ -151,7 +152,7 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOff> {
     let mut found = Vec::new();
     for (ip, counts) in cut_off(picture, Group::NodeLocalDns) {
         if seen.insert(ip) {
-            found.push(name(case, ip, dns_says(picture, &counts)));
+            found.push(name(case, ip, dns_says(picture, &counts) + &elsewhere(picture, ip)));
         }
     }
     // A probe whose answer leaves and never arrives is the datapath's; one that is not answered at all is the pod's.
@@ -171,7 +172,7 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOff> {
                 "{} of kubelet's probes come in and are answered, but the answer never arrives",
                 probes.half_open
             );
-            found.push(name(case, ip, says));
+            found.push(name(case, ip, says + &elsewhere(picture, ip)));
         }
     }
     found
@@ -188,6 +189,25 @@ fn dns_says(picture: &Picture, counts: &Counts) -> String {
         }
     };
     format!("{} live flows to node-local DNS without answer, none with; {since}", counts.dead())
+}
+
+/// "; of its other flows 12 of 12 to the world are answered": what else a pod that is cut off can do.
+fn elsewhere(picture: &Picture, ip: IpAddr) -> String {
+    let Some(endpoint) = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(ip)) else {
+        return String::new();
+    };
+    let ways: [(&str, &[Group]); 4] = [
+        ("to the world", &[Group::WorldTcp, Group::WorldUdp]),
+        ("to other pods", &[Group::PodToLocalPod, Group::PodToRemotePod]),
+        ("to other DNS", &[Group::OtherDns]),
+        ("from other pods", &[Group::LocalToPod, Group::RemoteToPod]),
+    ];
+    let told = ways.iter().filter_map(|(way, groups)| {
+        let sum = groups.iter().fold(Counts::default(), |sum, group| sum.and(endpoint.group(*group)));
+        (sum.decided() > 0).then(|| format!("{} of {} {way}", sum.answered, sum.decided()))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { String::new() } else { format!("; of its other flows {} are answered", told.join(", ")) }
 }
 
 fn name(case: &Case, ip: IpAddr, says: String) -> CutOff {

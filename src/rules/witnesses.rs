@@ -3,7 +3,7 @@
 use crate::checks::dns_conntrack::{DEAD_PERCENT, is_dead};
 use crate::checks::external_conntrack::world;
 use crate::checks::{CheckId, Status};
-use crate::cilium::conntrack::picture::{Counts, Group};
+use crate::cilium::conntrack::picture::{Counts, Group, Picture};
 use crate::rules::case::Case;
 use crate::rules::verdict::Because;
 
@@ -55,9 +55,12 @@ pub fn life_with_idle(case: &Case, group: Group) -> Life {
 /// How the world does, TCP and UDP together. One far end that is down is not the world.
 #[must_use]
 pub fn world_life(case: &Case) -> Life {
-    let Some(picture) = case.picture() else {
-        return Life::Unseen;
-    };
+    case.picture().map_or(Life::Unseen, world_life_in)
+}
+
+/// The same by a dump alone.
+#[must_use]
+pub fn world_life_in(picture: &Picture) -> Life {
     let counts = world(picture);
     match life(&counts, FEW) {
         Life::Dead if counts.dead_peers < 2 => Life::Mixed,
@@ -87,9 +90,12 @@ pub enum DnsLife {
 /// How node-local DNS does, by the dump.
 #[must_use]
 pub fn dns_life(case: &Case) -> DnsLife {
-    let Some(picture) = case.picture() else {
-        return DnsLife::Unknown;
-    };
+    case.picture().map_or(DnsLife::Unknown, dns_life_in)
+}
+
+/// The same by a dump alone.
+#[must_use]
+pub fn dns_life_in(picture: &Picture) -> DnsLife {
     let counts = picture.group(Group::NodeLocalDns);
     let sources = picture.endpoints.iter().filter(|e| e.group(Group::NodeLocalDns).dead() > 0).count();
     if is_dead(counts) {
@@ -103,12 +109,55 @@ pub fn dns_life(case: &Case) -> DnsLife {
     }
 }
 
+/// What became of the probes' own connections to the outside address, by the dump that was read right after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeFlow {
+    /// None is in the dump, or there is no dump: says nothing, for an entry may have been pushed out again.
+    NotSeen,
+    /// They left the pod, and at least one got no answer (yet).
+    Unanswered,
+    /// They left the pod, and all were answered: the path carries packets, whatever the tool made of them.
+    Answered,
+}
+
+/// What became of the probes' own connections.
+#[must_use]
+pub fn probe_flow(case: &Case) -> ProbeFlow {
+    let Some(counts) = case.picture().map(|picture| picture.group(Group::Probe)) else {
+        return ProbeFlow::NotSeen;
+    };
+    match (counts.dead() + counts.in_flight, counts.answered) {
+        (0, 0) => ProbeFlow::NotSeen,
+        (0, _) => ProbeFlow::Answered,
+        _ => ProbeFlow::Unanswered,
+    }
+}
+
+/// What the probes say, with the word of the dump on their own connections beside it.
+#[must_use]
+pub fn probes_say(case: &Case) -> Because {
+    let summary = &case.egress.finding.summary;
+    Because::check(
+        CheckId::PodEgress,
+        match probe_flow(case) {
+            ProbeFlow::NotSeen => summary.clone(),
+            ProbeFlow::Unanswered => {
+                format!("{summary}; the dump shows its own connection: it left the pod, and no answer came back")
+            }
+            ProbeFlow::Answered => {
+                format!("{summary}; the dump shows its own connection: it left the pod and was answered")
+            }
+        },
+    )
+}
+
 /// Groups beside DNS that are dead, each a witness for a dead datapath.
 #[must_use]
 pub fn dead_groups(case: &Case) -> Vec<Because> {
     let mut dead = Vec::new();
-    if case.egress.by_address == Some(false) {
-        dead.push(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    // A probe that failed although its packets were answered failed for something else than the path.
+    if case.egress.by_address == Some(false) && probe_flow(case) != ProbeFlow::Answered {
+        dead.push(probes_say(case));
     }
     if world_life(case) == Life::Dead
         && let Some(picture) = case.picture()

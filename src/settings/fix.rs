@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{ClusterSettings, Nodes, Origin, Questions, Settings, cluster_settings};
-use crate::cli::FixArgs;
+use crate::cli::{Compare, FixArgs};
 use crate::rules::verdict::Code;
 
 /// Everything `fix` needs to know.
@@ -63,6 +63,7 @@ impl FixSettings {
                 origin: Origin::Cluster(cluster.clone()),
                 timeout: args.look.timeout,
                 concurrency: usize::from(args.look.concurrency),
+                compare: args.look.compare == Compare::Auto,
                 questions: Questions::resolve(args.look),
                 save: None,
                 deadline: None,

@@ -17,11 +17,11 @@ impl Dialect {
     pub(super) fn argv(self, evidence: Evidence) -> Vec<String> {
         let words: &[&str] = match evidence {
             Evidence::AttachedPrograms => return to_owned(&["bpftool", "net", "show"]),
-            Evidence::CtList if self.no_global => &["bpf", "ct", "list"],
-            Evidence::CtList => &["bpf", "ct", "list", "global"],
+            Evidence::CtList | Evidence::NeighbourCtList if self.no_global => &["bpf", "ct", "list"],
+            Evidence::CtList | Evidence::NeighbourCtList => &["bpf", "ct", "list", "global"],
             Evidence::ServiceList => &["service", "list"],
             Evidence::LbList => &["bpf", "lb", "list"],
-            Evidence::DropMetrics => &["bpf", "metrics", "list"],
+            Evidence::DropMetrics | Evidence::DropMetricsAgain => &["bpf", "metrics", "list"],
             Evidence::NatList => &["bpf", "nat", "list"],
             Evidence::AgentStatus
             | Evidence::HostPing
@@ -40,7 +40,8 @@ impl Dialect {
             return Some(Self { old_name: true, ..self });
         }
         let failed = matches!(outcome.end, End::Exited(code) if code != 0);
-        if failed && evidence == Evidence::CtList && !self.no_global && refuses_an_argument(&outcome.stderr) {
+        let is_dump = matches!(evidence, Evidence::CtList | Evidence::NeighbourCtList);
+        if failed && is_dump && !self.no_global && refuses_an_argument(&outcome.stderr) {
             return Some(Self { no_global: true, ..self });
         }
         None
