@@ -1,6 +1,6 @@
 //! The program against a cluster, all of it in this process and on the loopback address.
 //!
-//! `server` shows that the test server speaks as the captured ones did; `diagnose` runs the real binary against it.
+//! `server` shows that the test server speaks as the captured ones did; the others run the real binary against it.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,5 +9,6 @@ mod diagnose;
 mod fix;
 mod fleet;
 mod save;
+mod second_look;
 mod server;
 mod symptoms;
