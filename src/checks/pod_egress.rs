@@ -40,6 +40,8 @@ pub struct Egress {
     pub failing: Vec<PodRef>,
     /// The DNS server that the lookups went to, where they say so.
     pub dns_server: Option<IpAddr>,
+    /// When the first question by address was asked, RFC 3339.
+    pub by_address_at: Option<String>,
 }
 
 /// Reads the answers of all pods that were asked.
@@ -87,7 +89,9 @@ pub fn judge(probes: &[ProbeRaw], nobody: Option<Failure>) -> Egress {
     let dns_server = probes.iter().find_map(|p| dns_server(&p.dns));
     let lost = probes.iter().any(is_lost) || probes.is_empty() && reason.as_ref().is_some_and(|r| !no_tool(r.kind));
     let finding = Finding { status, summary, reason, duration_ms, data: PodEgressData { probes: data } };
-    Egress { finding, by_name, by_address, dns, mixed, lost, failing, dns_server }
+    // RFC 3339 in UTC sorts as time does.
+    let by_address_at = probes.iter().filter_map(|p| p.by_address.answer.started_at.clone()).min();
+    Egress { finding, by_name, by_address, dns, mixed, lost, failing, dns_server, by_address_at }
 }
 
 const fn no_tool(kind: FailureKind) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::checks::dns_conntrack::{DEAD_PERCENT, is_dead};
 use crate::checks::external_conntrack::world;
+use crate::checks::surroundings::seconds_between;
 use crate::checks::{CheckId, Status};
 use crate::cilium::conntrack::picture::{Counts, Group, Picture};
 use crate::rules::case::Case;
@@ -128,9 +129,20 @@ pub fn probe_flow(case: &Case) -> ProbeFlow {
     };
     match (counts.dead() + counts.in_flight, counts.answered) {
         (0, 0) => ProbeFlow::NotSeen,
-        (0, _) => ProbeFlow::Answered,
+        (0, _) if answered_since_asked(case, counts) => ProbeFlow::Answered,
+        (0, _) => ProbeFlow::NotSeen,
         _ => ProbeFlow::Unanswered,
     }
+}
+
+/// Whether an answer came back after the probe was sent: older ones are of the pod's other connections.
+fn answered_since_asked(case: &Case, counts: &Counts) -> bool {
+    let asked = case.egress.by_address_at.as_deref();
+    let between = asked.zip(case.taken_at.as_deref()).and_then(|(asked, taken)| seconds_between(asked, taken));
+    let age = case.picture().map(|picture| picture.age_s(counts.last_answer));
+    // Moments are written to the second.
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+    between.zip(age).is_some_and(|(between, age)| between >= 0 && age <= between as f64 + 1.0)
 }
 
 /// What the probes say, with the word of the dump on their own connections beside it.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::api::{ApiServer, Logged};
 use crate::support::run::{Outcome, Running, staledp};
-use crate::support::scenes::{Health, Scene};
+use crate::support::scenes::{Health, Scene, line};
 use crate::support::world::{ExecReply, Pods, World};
 
 /// A wait that only a broken program outlasts.
@@ -129,4 +129,47 @@ fn without_comparison_no_neighbour_is_asked_and_the_confidence_shows_it() {
     assert_ne!(node["verdict"]["confidence"], "high");
     assert!(ruled_out(&node, "cluster-wide-outage").starts_with("not looked at"), "{node:#}");
     assert!(api.execs_on("brno").is_empty());
+}
+
+/// A healthy bundle whose probe by address failed, with the probe's own connection in the dump, last answered then.
+fn failed_probe_with_its_flow(last_answer: u32, last_packet: u32) -> Value {
+    let scene = Scene::healthy();
+    let node = scene.path().join("nodes/prusik");
+    let about = std::fs::read_to_string(node.join("pod-egress-address.json")).expect("the probe");
+    let failed = about
+        .replace("\"exit_code\": 0", "\"exit_code\": 1")
+        .replace("\"stderr\": \"\"", "\"stderr\": \"wget: download timed out\"");
+    assert_ne!(about, failed);
+    std::fs::write(node.join("pod-egress-address.json"), failed).expect("the probe is written");
+    let mut dump = std::fs::read_to_string(node.join("ct-list.out")).expect("the dump");
+    // What else goes there would blur whose flow it is.
+    dump = dump.lines().filter(|line| !line.contains("-> 1.1.1.1:")).map(|line| format!("{line}\n")).collect();
+    let flags = if last_answer == 0 { (0, 0x02) } else { (0x12, 0x1a) };
+    let pod = std::fs::read_to_string(scene.path().join("kube/pods.json")).expect("the pods");
+    let pods: Value = serde_json::from_str(&pod).expect("JSON");
+    let web = pods["items"].as_array().into_iter().flatten().find(|pod| pod["metadata"]["name"] == "web-1");
+    let ip = web.and_then(|pod| pod["status"]["podIP"].as_str()).expect("its address").to_owned();
+    dump.push_str(&line(
+        &format!("TCP OUT {ip}:41234 -> 1.1.1.1:80"),
+        last_packet + 60,
+        (flags.0, last_answer),
+        (flags.1, last_packet),
+        "Flags=0x0010 [ SeenNonSyn ] RevNAT=0 SourceSecurityID=35631",
+    ));
+    std::fs::write(node.join("ct-list.out"), dump).expect("the dump is written");
+    let path = scene.path().display().to_string();
+    let outcome = staledp(["diagnose", "-o", "json", "--from", &path]).run();
+    outcome.report().node("prusik").clone()
+}
+
+#[test]
+fn the_probes_own_flow_says_whether_its_packets_were_answered() {
+    let notes = |node: &Value| node["notes"].to_string();
+    let answered = failed_probe_with_its_flow(813_455, 813_455);
+    assert!(notes(&answered).contains("shows its connection answered"), "{answered:#}");
+    let before = failed_probe_with_its_flow(813_400, 813_400);
+    assert!(!notes(&before).contains("shows its connection answered"), "an answer of before the probe: {before:#}");
+    for node in [answered, before, failed_probe_with_its_flow(0, 813_445)] {
+        assert_ne!(node["verdict"]["kind"], "stale", "{node:#}");
+    }
 }
