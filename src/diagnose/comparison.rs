@@ -11,6 +11,12 @@ use crate::symptoms::explain::explain;
 pub(crate) fn compare(nodes: &mut [NodeReport]) {
     nodes.sort_by(|a, b| a.node.cmp(&b.node));
     nodes.iter_mut().for_each(forget);
+    if nodes.len() > 1 {
+        // The nodes speak for each other; what one of them alone saw of a neighbour is not needed any more.
+        for node in &mut *nodes {
+            node.neighbour = None;
+        }
+    }
     let mut judged: Vec<(String, Judgement)> = nodes.iter().map(|node| (node.node.clone(), judgement(node))).collect();
     fleet::compare(&mut judged);
     for (node, (_, judgement)) in nodes.iter_mut().zip(judged) {
