@@ -289,6 +289,10 @@ pub struct LookArgs {
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     pub compare: Compare,
 
+    /// Read large tables uncompressed, even where the agent's container could compress them
+    #[arg(long)]
+    pub no_compress: bool,
+
     /// How long one node may take
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,

@@ -124,6 +124,8 @@ pub struct ClusterSettings {
     pub request_timeout: Duration,
     /// SSH; none: not to be used.
     pub ssh: Option<SshSettings>,
+    /// Whether large tables may cross the wire compressed.
+    pub compress: bool,
 }
 
 /// How to reach a node by SSH.
@@ -225,6 +227,7 @@ fn cluster_settings(cluster: ClusterArgs, target: &LookArgs) -> ClusterSettings 
             options: target.ssh_option.clone(),
             address: target.ssh_address,
         }),
+        compress: !target.no_compress,
     }
 }
 
@@ -257,6 +260,7 @@ impl SymptomSettings {
                 as_groups: cluster.as_group,
                 request_timeout: cluster.request_timeout,
                 ssh: None,
+                compress: true,
             }),
         };
         let questions = Questions {

@@ -144,6 +144,7 @@ impl Api {
             as_groups: Vec::new(),
             request_timeout,
             ssh: None,
+            compress: false,
         };
         (settings, file)
     }

@@ -2,6 +2,7 @@
 
 mod bounded;
 mod dialect;
+mod packed;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -75,7 +76,7 @@ pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: 
         cluster: Cluster::connect(cluster).await?,
         questions: questions.clone(),
         timeout,
-        bounded: Bounded::default(),
+        bounded: Bounded::new(cluster.compress),
         known: RefCell::default(),
     })
 }
@@ -250,7 +251,8 @@ impl Live {
                 continue;
             }
             let limit = Limit::probe(PROBE.min(self.timeout));
-            let outcome = self.bounded.run(&self.cluster, Task { pod, container, argv: &argv, limit }, out).await;
+            let outcome =
+                self.bounded.run(&self.cluster, Task { pod, container, argv: &argv, limit, large: false }, out).await;
             let refused =
                 matches!(outcome.end, End::Exited(code) if code != 0) && probes::is_usage_error(&outcome.stderr);
             if !(outcome.lacks_program || refused) || !out.forget() {
@@ -271,15 +273,13 @@ impl Live {
         let Some(agent) = question.agent else {
             return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
         };
-        let most = match question.evidence {
-            Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList => self.timeout,
-            _ => SMALL.min(self.timeout),
-        };
+        let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
+        let most = if large { self.timeout } else { SMALL.min(self.timeout) };
         loop {
             let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();
             let argv = dialect.argv(question.evidence);
             let limit = Limit::dump(most);
-            let task = Task { pod: agent, container: Some(AGENT), argv: &argv, limit };
+            let task = Task { pod: agent, container: Some(AGENT), argv: &argv, limit, large };
             let outcome = self.bounded.run(&self.cluster, task, out).await;
             let next = dialect.after(question.evidence, &outcome);
             match next {

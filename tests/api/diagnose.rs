@@ -653,7 +653,7 @@ fn slow_a_dump_of_150_mb_is_read_in_little_memory() {
     world.on_exec(Pods::agent("prusik"), &DUMP, ExecReply::prints(Output::lines(lines, answered_lookup)));
     let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();
-    let run = diagnose(&kubeconfig, &["--node", "prusik", "--timeout", "280s"]);
+    let run = diagnose(&kubeconfig, &["--node", "prusik", "--timeout", "280s", "--no-compress"]);
     let outcome = run.deadline(Duration::from_secs(300)).run();
     let report = outcome.report();
     let data = &report.check("prusik", "dns-conntrack")["data"];

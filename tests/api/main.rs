@@ -8,6 +8,7 @@ mod support;
 mod diagnose;
 mod fix;
 mod fleet;
+mod packed;
 mod save;
 mod second_look;
 mod server;

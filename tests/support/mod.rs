@@ -11,6 +11,7 @@ pub(crate) mod client;
 pub(crate) mod exec;
 pub(crate) mod http;
 pub(crate) mod lists;
+pub(crate) mod packing;
 pub(crate) mod run;
 pub(crate) mod scenes;
 pub(crate) mod world;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::http::Answer;
+use super::packing::{self, Packing, packed};
 use super::writes::Writes;
 
 /// A cluster.
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) protocols: Protocols,
     /// Under which names the agent's tool is installed.
     pub(crate) agent_tool: AgentTool,
+    /// What the agent's container compresses with.
+    pub(crate) packing: Packing,
     /// Whose words runtime errors have.
     pub(crate) containerd: Containerd,
 }
@@ -74,6 +77,7 @@ impl Default for World {
             probe_pods: Vec::new(),
             protocols: Protocols::V5AndV4,
             agent_tool: AgentTool::Both,
+            packing: Packing::default(),
             containerd: Containerd::V1,
         }
     }
@@ -478,6 +482,11 @@ impl World {
 
     /// What a command answers in a pod, a `timeout …` in front included.
     pub(crate) fn reply(&self, pod: &Value, argv: &[String]) -> ExecReply {
+        if let Some(plain) = packed(argv)
+            && self.rule(pod, argv).is_none()
+        {
+            return packing::reply(self.packing, || self.reply(pod, plain));
+        }
         if argv.first().map(String::as_str) != Some("timeout") || self.rule(pod, argv).is_some() {
             return self.plain_reply(pod, argv);
         }

@@ -23,6 +23,8 @@ use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
 const STDOUT_BUFFER: usize = 1 << 20;
 /// The most that is kept of standard error, in bytes; what is beyond is read and dropped, or the command would stall.
 const STDERR_KEPT: usize = 64 << 10;
+/// How much of that is kept from its end: the last words tell how it went.
+const STDERR_END: usize = 4 << 10;
 
 /// A command to run in a container.
 #[derive(Clone, Copy, Debug)]
@@ -211,8 +213,11 @@ impl Pump<'_> {
     }
 
     fn stderr(&mut self, chunk: &[u8]) {
-        let room = STDERR_KEPT - self.stderr.len();
-        self.stderr.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        self.stderr.extend_from_slice(chunk);
+        if self.stderr.len() > STDERR_KEPT {
+            let end = self.stderr.len() - STDERR_END;
+            self.stderr.drain(STDERR_KEPT - STDERR_END..end);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::packed;
 use crate::gather::kube::{Cluster, Ended, Exec};
 use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
 
@@ -78,19 +79,35 @@ pub(super) struct Task<'a> {
     pub(super) argv: &'a [String],
     /// How long it may take.
     pub(super) limit: Limit,
+    /// Whether the output is large enough to be worth compressing.
+    pub(super) large: bool,
 }
 
-/// Runs commands, and remembers which pods have no use for `timeout`.
+/// Runs commands, and remembers which pods have no use for `timeout` or can't compress.
 #[derive(Default)]
 pub(super) struct Bounded {
+    compress: bool,
     without_timeout: RefCell<HashSet<PodRef>>,
+    without_gzip: RefCell<HashSet<PodRef>>,
 }
 
 impl Bounded {
+    /// Nothing is known of any pod yet.
+    pub(super) fn new(compress: bool) -> Self {
+        Self { compress, ..Self::default() }
+    }
+
     /// Runs a command in a container.
     pub(super) async fn run(&self, cluster: &Cluster, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
-        let Task { pod, container, argv, limit } = task;
+        let Task { pod, container, argv, limit, large } = task;
         let exec = Exec { pod, container, argv, limit: limit.time + GRACE, most: LARGEST_OUTPUT };
+        if large
+            && self.compress
+            && !self.without_gzip.borrow().contains(pod)
+            && let Some(outcome) = self.run_packed(cluster, &exec, limit, out).await
+        {
+            return outcome;
+        }
         let mut doubted = None;
         if !self.without_timeout.borrow().contains(pod) {
             let wrapped = limit.wrap(argv);
@@ -110,6 +127,33 @@ impl Bounded {
             self.without_timeout.borrow_mut().insert(pod.clone());
         }
         outcome
+    }
+
+    /// The same, compressed on the way; none where the plain way has to be taken.
+    async fn run_packed(
+        &self,
+        cluster: &Cluster,
+        exec: &Exec<'_>,
+        limit: Limit,
+        out: &mut Held<'_>,
+    ) -> Option<Outcome> {
+        let Exec { pod, argv, .. } = *exec;
+        // The bound stands around the command itself: BusyBox's `timeout` would end only the shell.
+        let bounded = if self.without_timeout.borrow().contains(pod) { argv.to_vec() } else { limit.wrap(argv) };
+        let clock = Instant::now();
+        match packed::run(cluster, &Exec { argv: &bounded, ..*exec }, out).await {
+            Ok(outcome) => match judge(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
+                Judgement::Late => Some(late(outcome, argv, limit)),
+                Judgement::Doubt if out.forget() => None,
+                Judgement::Doubt | Judgement::Answer => Some(outcome),
+            },
+            Err(closed) if out.forget() => {
+                tracing::debug!("{pod} can't compress: {}", closed.0);
+                self.without_gzip.borrow_mut().insert(pod.clone());
+                None
+            }
+            Err(closed) => Some(packed::broken(closed, argv)),
+        }
     }
 }
 
