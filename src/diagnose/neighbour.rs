@@ -33,7 +33,7 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     if inventory.nodes.as_ref().is_ok_and(|nodes| nodes.len() == 1) {
         return Neighbour::Alone;
     }
-    let candidates = candidates(inventory, node, settings);
+    let candidates = candidates(inventory, node, settings, if source.is_saved() { MOST_SAVED } else { 1 });
     if candidates.is_empty() {
         return Neighbour::NotLooked("no other node is ready with a ready agent".to_owned());
     }
@@ -57,19 +57,23 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     Neighbour::NotLooked(why)
 }
 
-/// Nodes that should be fine, those most like this one first, then by name.
-fn candidates(inventory: &Inventory, node: &str, settings: &Settings) -> Vec<String> {
+/// At most so many nodes that should be fine, those most like this one first, then by name. No more are looked for than
+/// are wanted: each takes a walk through the cluster's pods.
+fn candidates(inventory: &Inventory, node: &str, settings: &Settings, most: usize) -> Vec<String> {
     let nodes = inventory.nodes.as_deref().unwrap_or_default();
     let like = |other: &Node| {
         let here = nodes.iter().find(|listed| listed.metadata.name == node);
         here.is_some_and(|here| here.status.node_info.architecture == other.status.node_info.architecture)
     };
-    let agent_is_ready = |name: &str| matches!(Surroundings::of(name, inventory, &settings.questions).agent, Agent::Running(agent) if agent.ready);
+    let agent_is_ready = |name: &str| {
+        let around = Surroundings::of(name, inventory, &settings.questions);
+        matches!(around.agent, Agent::Running(agent) if agent.ready)
+    };
     let mut ready: Vec<&Node> =
         nodes.iter().filter(|other| other.metadata.name != node && other.ready() != Some(false)).collect();
     ready.sort_by_key(|other| (!like(other), other.metadata.name.clone()));
     let names = ready.into_iter().map(|other| other.metadata.name.clone());
-    names.filter(|name| agent_is_ready(name)).take(MOST_SAVED).collect()
+    names.filter(|name| agent_is_ready(name)).take(most).collect()
 }
 
 /// What a neighbour's dump says, or why it says nothing.
