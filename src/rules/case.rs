@@ -125,13 +125,11 @@ impl Case {
     #[must_use]
     pub fn rising(&self, reason: &str) -> Option<u64> {
         let first = self.beyond.drops.seen()?.of(reason);
+        let Some(again) = self.beyond.drops_again.seen().map(|drops| drops.of(reason)) else {
+            return Some(first);
+        };
         // Counters start again with the maps; then the second reading is all there is.
-        Some(
-            self.beyond
-                .drops_again
-                .seen()
-                .map_or(first, |again| again.of(reason).checked_sub(first).unwrap_or(again.of(reason))),
-        )
+        Some(again.checked_sub(first).unwrap_or(again))
     }
 
     /// The dump's picture, where it was read whole and shows anything.
