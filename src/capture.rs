@@ -13,14 +13,16 @@ use crate::settings::Settings;
 /// What became of a capture.
 #[derive(Debug, Default)]
 pub struct Capture {
+    /// Whether it was ended before its end: what was under way is kept as broken off, and the rest was not asked.
+    pub partial: bool,
     /// Answers that came to a clean end, whatever they say.
     pub answers: usize,
     /// What could not be had: which evidence, of which node, and why.
     pub missing: Vec<String>,
 }
 
-/// Asks everything of these nodes, within the time that each of them has. The answers pass through `source` and stay
-/// there: it is a [`crate::gather::save::Saving`].
+/// Asks everything of these nodes, within the time that each of them has, or until whoever waits ends it. The answers
+/// pass through `source` and stay there: it is a [`crate::gather::save::Saving`].
 pub async fn capture<S: Source>(
     source: &S,
     inventory: &Inventory,
@@ -28,18 +30,26 @@ pub async fn capture<S: Source>(
     settings: &Settings,
     observer: &impl Observer,
 ) -> Capture {
-    let all: Vec<Capture> = futures::stream::iter(nodes)
-        .map(|node| async move {
-            let asker = Asker { source, node, deadline: Instant::now() + settings.timeout };
-            let done = asker.node(inventory, settings, observer).await;
-            observer.done(node);
-            done
-        })
-        .buffer_unordered(settings.concurrency)
-        .collect()
-        .await;
+    observer.begin(nodes.len());
+    let asked = futures::stream::iter(nodes).map(|node| async move {
+        let asker = Asker { source, node, deadline: Instant::now() + settings.timeout };
+        let done = asker.node(inventory, settings, observer).await;
+        observer.done(node);
+        done
+    });
+    let mut asked = std::pin::pin!(asked.buffer_unordered(settings.concurrency));
+    let mut interrupted = std::pin::pin!(observer.interrupted());
     let mut whole = Capture::default();
-    for Capture { answers, missing } in all {
+    loop {
+        let node = tokio::select! {
+            biased;
+            () = &mut interrupted => {
+                whole.partial = true;
+                break;
+            }
+            node = asked.next() => node,
+        };
+        let Some(Capture { answers, missing, .. }) = node else { break };
         whole.answers += answers;
         whole.missing.extend(missing);
     }

@@ -109,8 +109,8 @@ fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
         symptoms: SymptomArgs::default(),
         save: SaveArgs { save: Some(to) },
     });
-    to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
-    Ok(ExitCode::SUCCESS)
+    let partial = to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
+    Ok(if partial { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
 /// Runs something that waits, with progress, until its end or until it is told to end.
@@ -274,6 +274,9 @@ impl Work for Judge<'_> {
         let saving = begin(source, settings, save, inventory, self.screen)?;
         let report = diagnose(&saving, inventory, nodes, settings, about, self.progress).await;
         self.progress.clear();
+        if report.partial {
+            saving.mark_partial();
+        }
         // The verdict is what was asked for; that it could not be kept is said beside it.
         match saving.finish() {
             Ok(path) => say(self.screen, &format!("saved: {}", path.display())),
@@ -290,7 +293,8 @@ struct Gather<'a> {
 }
 
 impl Work for Gather<'_> {
-    type Done = ();
+    /// Whether it was ended before its end.
+    type Done = bool;
 
     async fn on<S: Source>(
         &self,
@@ -299,11 +303,15 @@ impl Work for Gather<'_> {
         nodes: &[String],
         settings: &Settings,
         _about: SourceInfo,
-    ) -> Result<(), Error> {
-        let Some(save) = &settings.save else { return Ok(()) };
+    ) -> Result<bool, Error> {
+        let Some(save) = &settings.save else { return Ok(false) };
         let saving = begin(source, settings, save, inventory, self.screen)?;
-        let Capture { answers, missing } = capture::capture(&saving, inventory, nodes, settings, self.progress).await;
+        let Capture { partial, answers, missing } =
+            capture::capture(&saving, inventory, nodes, settings, self.progress).await;
         self.progress.clear();
+        if partial {
+            saving.mark_partial();
+        }
         let path = saving.finish().map_err(Error::CannotRun)?;
         for line in &missing {
             say(self.screen, &format!("not had: {line}"));
@@ -311,7 +319,7 @@ impl Work for Gather<'_> {
         let nodes = nodes.len();
         let more = format!("nodes: {nodes}, answers: {answers}, not had: {}", missing.len());
         say(self.screen, &format!("saved: {} ({more})", path.display()));
-        Ok(())
+        Ok(partial)
     }
 }
 

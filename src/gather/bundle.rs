@@ -53,6 +53,9 @@ pub(super) struct About {
     /// For people, never read.
     #[serde(default, skip_deserializing)]
     pub(super) argv: Vec<String>,
+    /// Whether the run was ended early: nodes may be missing. For people, never read.
+    #[serde(default, skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) partial: bool,
 }
 
 /// `nodes/<node>/<evidence>.json`.

@@ -1,13 +1,14 @@
 //! A source that keeps what passes through it: everything that is asked is written as a bundle while it streams.
 //!
 //! An output is written before its description, so whatever ends a run, what lies there can be read: an output without a
-//! description counts as broken off.
+//! description counts as broken off. What is looked at twice is written twice, and the last counts: in a folder it takes
+//! the place of the first, in a `.tar.gz` it stands behind it under the same name, as `tar` itself has it.
 
 mod scrub;
 mod target;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::bundle::{About, Description, SCHEMA, is_plain_name};
-use super::cluster::{EndpointSlice, Event, Inventory, Listed, Service};
+use super::cluster::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
 use super::kube::keep_only_needed_arguments;
 use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
@@ -34,7 +35,11 @@ pub struct Saving<'a, S> {
     timeout: Duration,
     /// When each node was asked first.
     began: RefCell<HashMap<String, Instant>>,
+    /// The answers of which an output was written.
+    said: RefCell<HashSet<String>>,
     older: Option<PathBuf>,
+    /// The context, and when the cluster's lists were taken.
+    origin: RefCell<Origin>,
     /// The first thing that could not be written. Saving is a by-product: it never stops a diagnosis.
     trouble: RefCell<Option<String>>,
 }
@@ -63,12 +68,14 @@ impl<'a, S: Source> Saving<'a, S> {
             argv: scrub::argv(&run.argv),
             timeout: run.timeout,
             began: RefCell::default(),
+            said: RefCell::default(),
             older,
+            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::clock::now()) }),
             trouble: RefCell::default(),
         };
-        // So that a folder is known as a bundle from its first moment on; in an archive nothing can be written twice.
+        // So that a folder is known as a bundle from its first moment on; in an archive all that is written stays.
         if matches!(saving.target, Target::Folder(_)) {
-            saving.about(None, Some(crate::clock::now()));
+            saving.about(false);
         }
         match saving.trouble.take() {
             None => Ok(saving),
@@ -85,8 +92,9 @@ impl<'a, S: Source> Saving<'a, S> {
     /// Writes the cluster's lists, and what the run says of itself. [`Source::inventory`] does the same for lists that
     /// are still to be had.
     pub fn keep(&self, inventory: &Inventory) {
-        let origin = &inventory.origin;
-        self.about(origin.context.clone(), origin.captured_at.clone().or_else(|| Some(crate::clock::now())));
+        let Origin { context, captured_at } = inventory.origin.clone();
+        self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::clock::now())) });
+        self.about(false);
         let pods = inventory.pods.clone().map(|mut pods| {
             keep_only_needed_arguments(&mut pods);
             pods
@@ -96,6 +104,11 @@ impl<'a, S: Source> Saving<'a, S> {
         self.list("services", &inventory.services);
         self.list("endpointslices", &inventory.endpoint_slices);
         self.list("events", &inventory.events);
+    }
+
+    /// Says in the bundle that the run was ended early.
+    pub fn mark_partial(&self) {
+        self.about(true);
     }
 
     /// Ends the bundle.
@@ -111,9 +124,10 @@ impl<'a, S: Source> Saving<'a, S> {
         }
     }
 
-    fn about(&self, context: Option<String>, captured_at: Option<String>) {
-        let argv = self.argv.clone();
-        let about = About { schema: SCHEMA.to_owned(), tool: Some(Tool::THIS), captured_at, context, argv };
+    fn about(&self, partial: bool) {
+        let Origin { context, captured_at } = self.origin.borrow().clone();
+        let (schema, tool, argv) = (SCHEMA.to_owned(), Some(Tool::THIS), self.argv.clone());
+        let about = About { schema, tool, captured_at, context, argv, partial };
         self.json("bundle.json", &about);
     }
 
@@ -125,7 +139,11 @@ impl<'a, S: Source> Saving<'a, S> {
         }
         match list {
             Ok(items) => self.json(&format!("kube/{name}.json"), &Items { items }),
-            Err(failure) => self.json(&format!("kube/{name}.error.json"), failure),
+            Err(failure) => {
+                // Of two looks the last counts.
+                self.note(name, self.target.forget(&format!("kube/{name}.json")));
+                self.json(&format!("kube/{name}.error.json"), failure);
+            }
         }
     }
 
@@ -198,9 +216,12 @@ impl<'a, S: Source> Piece<'a, S> {
         let name = format!("{}.out{}", self.stem, if self.packed { ".gz" } else { "" });
         let written = match &mut self.output {
             Some(output) => output.write_all(chunk),
-            None => self.saving.target.begin(&name, self.packed).and_then(|mut output| {
+            // A description that is there is of an earlier look.
+            None => self.saving.target.forget(&format!("{}.json", self.stem)).and_then(|()| {
+                let mut output = self.saving.target.begin(&name, self.packed)?;
                 output.write_all(chunk)?;
                 self.output = Some(output);
+                self.saving.said.borrow_mut().insert(self.stem.clone());
                 Ok(())
             }),
         };
@@ -210,8 +231,8 @@ impl<'a, S: Source> Piece<'a, S> {
     }
 
     fn finish(&mut self, answer: &Answer) {
-        if self.output.is_none() && answer.end == End::Exited(0) {
-            // It said nothing, which is an answer.
+        // It said nothing, which is an answer; and what it said at an earlier look is none to this one.
+        if self.output.is_none() && (answer.end == End::Exited(0) || self.saving.said.borrow().contains(&self.stem)) {
             self.feed(&[]);
         }
         if !std::mem::take(&mut self.open) {
@@ -321,3 +342,6 @@ impl<S: Source> Source for Saving<'_, S> {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests;

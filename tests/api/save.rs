@@ -1,6 +1,7 @@
 //! Evidence that lasts: a live run that is saved and read again says the same.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,18 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
     }
     out
+}
+
+/// What a file holds, decompressed.
+fn contents(path: &Path) -> String {
+    let bytes = fs::read(path).expect("a file");
+    let mut text = Vec::new();
+    if path.extension().is_some_and(|ending| ending == "gz") {
+        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text).expect("a compressed file");
+    } else {
+        text = bytes;
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// A live run of a world, saved and read again.
@@ -145,6 +158,71 @@ fn a_run_that_is_interrupted_leaves_a_bundle_that_can_be_read() {
 }
 
 #[test]
+fn a_capture_that_is_interrupted_leaves_a_bundle_that_says_so() {
+    for name in ["kept", "kept.tar.gz"] {
+        let keep = tempfile::tempdir().expect("a folder");
+        let bundle = keep.path().join(name);
+        let mut world = Scene::stale().world();
+        world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
+        let api = ApiServer::start(world);
+        let kubeconfig = api.kubeconfig();
+        let (config, to) = (kubeconfig.path(), bundle.display().to_string());
+        let running =
+            staledp(["capture", "--kubeconfig", &config, "--no-ssh", "--node", "prusik", &to, "-o", "json"]).start();
+        api.wait_until(std::time::Duration::from_secs(30), |requests| {
+            requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
+        });
+        running.interrupt();
+        let outcome = running.wait().exits(130);
+        assert_eq!(outcome.stdout, "", "standard output is for reports");
+        assert!(outcome.stderr.contains("saved: "), "{}", outcome.stderr);
+        let folder = if bundle.is_dir() { bundle } else { unpacked(&bundle, keep.path()) };
+        let about: Value = serde_json::from_slice(&fs::read(folder.join("bundle.json")).expect("about")).expect("JSON");
+        assert_eq!(about["partial"], true, "{about:#}");
+        let report = read_back(&folder).report();
+        assert_eq!(report.check("prusik", "dns-conntrack")["status"], "fail", "{:#}", report.0);
+        let services = report.check("prusik", "dns-backends");
+        let reason = services["reason"].as_str().unwrap_or_default();
+        assert_eq!(services["status"], "unknown", "{services:#}");
+        assert!(reason.contains("the run was ended"), "{services:#}");
+    }
+}
+
+/// An archive as a folder. What comes later takes the place of what is there, as with `tar`.
+fn unpacked(archive: &Path, beside: &Path) -> PathBuf {
+    let file = fs::File::open(archive).expect("the archive");
+    let folder = beside.join("unpacked");
+    tar::Archive::new(flate2::read::MultiGzDecoder::new(file)).unpack(&folder).expect("an archive");
+    folder
+}
+
+#[test]
+fn a_bundle_of_an_older_schema_is_read_and_a_newer_one_refused() {
+    let scene = Scene::stale();
+    let about = |value: Value| fs::write(scene.path().join("bundle.json"), value.to_string()).expect("a file");
+    let whole = lasting(&read_back(scene.path()).exits(1));
+    // What the first bundles held, and what a later staledp of the same schema may add.
+    let older = serde_json::json!({"schema": "staledp.bundle/v1", "captured_at": "2026-06-06T12:00:00Z"});
+    let mut later = older.clone();
+    later["weather"] = "fair".into();
+    for mut value in [older, later] {
+        value["context"] = "grigri".into();
+        about(value);
+        assert_eq!(lasting(&read_back(scene.path()).exits(1)), whole);
+    }
+    about(serde_json::json!({"schema": "staledp.bundle/v2", "context": "grigri"}));
+    let refused = read_back(scene.path()).exits(5);
+    assert_eq!(refused.stdout, "");
+    for words in ["staledp.bundle/v2", "staledp.bundle/v1", "a newer staledp may read it"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    for odd in [serde_json::json!({}), serde_json::json!({"schema": 2}), serde_json::json!([])] {
+        about(odd);
+        read_back(scene.path()).exits(5);
+    }
+}
+
+#[test]
 fn a_bundle_is_private_and_holds_no_secrets() {
     let keep = tempfile::tempdir().expect("a folder");
     let bundle = keep.path().join("kept");
@@ -164,8 +242,7 @@ fn a_bundle_is_private_and_holds_no_secrets() {
     let url = "https://me:hunter2@google.com/?token=hunter2";
     run_live(&api, "diagnose", &["--all-nodes", "--save", &to, "--probe-url", url]);
     for path in files(&bundle) {
-        let text = fs::read(&path).expect("a file");
-        assert!(!String::from_utf8_lossy(&text).contains("hunter2"), "{}", path.display());
+        assert!(!contents(&path).contains("hunter2"), "{}", path.display());
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600, "{}", path.display());
         let folder = path.parent().expect("a folder");
         assert_eq!(fs::metadata(folder).expect("a folder").permissions().mode() & 0o777, 0o700);

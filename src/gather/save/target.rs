@@ -84,10 +84,7 @@ impl Target {
                 if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
                     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
                 }
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+                self.forget(name)?;
                 create(&path)?
             }
             Self::Archive(path, _) => tempfile::tempfile_in(folder_of(path))?,
@@ -99,6 +96,15 @@ impl Target {
             Encoder::Plain(file)
         };
         Ok(Writing { name: name.to_owned(), to })
+    }
+
+    /// Takes out of a folder what is there of this name. In an archive it stays; what comes later counts.
+    pub(super) fn forget(&self, name: &str) -> io::Result<()> {
+        let Self::Folder(root) = self else { return Ok(()) };
+        match fs::remove_file(root.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Ends a file.
