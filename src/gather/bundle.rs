@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::ahead::read_ahead;
 use super::cluster::{Event, Inventory, Listed, Origin, Page};
 use super::scrub;
 use super::symptoms::Further;
@@ -27,8 +28,6 @@ const MOST_LIST: u64 = 512 << 20;
 const MOST_OUTPUT: u64 = 2 << 30;
 /// The most that is read of one thing that only symptoms are read from, in bytes.
 const MOST_FURTHER: u64 = 16 << 20;
-/// How much is read at once, in bytes.
-const CHUNK: usize = 256 << 10;
 /// Probe pods that are looked for.
 const MOST_PROBES: usize = 9;
 
@@ -329,22 +328,15 @@ fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Reads to the end, chunk by chunk, so that memory does not grow with the size.
-fn pour(mut from: impl Read, out: Sink<'_>) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    let mut total = 0_u64;
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(n) => {
-                total += n as u64;
-                if total > MOST_OUTPUT {
-                    return Err(io::Error::other(format!("it is larger than {} MiB", MOST_OUTPUT >> 20)));
-                }
-                out(&buffer[..n]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// Reads to the end, so that memory does not grow with the size.
+fn pour(from: impl Read + Send, out: Sink<'_>) -> io::Result<()> {
+    let mut total = 0;
+    read_ahead(from, |chunk| {
+        total += chunk.len() as u64;
+        if total > MOST_OUTPUT {
+            return Err(io::Error::other(format!("it is larger than {} MiB", MOST_OUTPUT >> 20)));
         }
-    }
+        out(chunk);
+        Ok(())
+    })
 }

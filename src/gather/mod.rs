@@ -4,6 +4,7 @@
 //! that comes back is raw: bytes, how they ended, what was asked, when, and how long it took. What the bytes mean is
 //! decided further down the walk, in [`crate::cilium`] and [`crate::checks`].
 
+pub mod ahead;
 pub mod archive;
 pub mod bundle;
 pub mod cluster;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use staledp::cilium::conntrack::picture::{Group, Lens, Pass, Picture};
 use staledp::cilium::conntrack::roles::{Range, Role, Roles};
+use staledp::gather::ahead::read_ahead;
 
 /// The size of the dump, in bytes.
 const SIZE: usize = 150_000_000;
@@ -38,8 +39,11 @@ fn main() {
     let dump = write_bundle(&bundle, size);
     let lens = lens();
 
-    let pass = best(rounds, || {
+    let one_core = best(rounds, || {
         black_box(one_pass(&dump, &lens));
+    });
+    let pass = best(rounds, || {
+        black_box(pass_beside_reading(&dump, &lens));
     });
     let picture = one_pass(&dump, &lens);
     assert!(picture.group(Group::NodeLocalDns).live() > 0 && picture.unparsed == 0, "the dump is read");
@@ -49,13 +53,18 @@ fn main() {
     let megabytes = fs::metadata(&dump).expect("the dump").len() as f64 / 1e6;
     let mut table = String::new();
     let mut row = |what: &str, figure: String, goal: &str| {
-        let _ = writeln!(table, "{what:<58} {figure:>14}   {goal}");
+        let _ = writeln!(table, "{what:<60} {figure:>14}   {goal}");
     };
     row("a dump in the format of 1.19", format!("{megabytes:.0} MB"), "");
-    row("one pass, every line typed, file read included", rate(megabytes, pass), "goal: 1 GB/s or more");
+    row(
+        "one pass on one core, every line typed, file read included",
+        rate(megabytes, one_core),
+        "goal: 1 GB/s or more",
+    );
+    row("the same beside the reading, as `diagnose --from` does it", rate(megabytes, pass), "");
     row("the runbook's three greps over the same file", rate(megabytes, greps), "baseline");
     let ratio = greps.as_secs_f64() / pass.as_secs_f64();
-    row("the pass is so many times as fast", format!("{ratio:.1} x"), "goal: 5 or more");
+    row("the pass beside the reading is so many times as fast", format!("{ratio:.1} x"), "goal: 5 or more");
     row("the real binary, `diagnose --from`, from start to end", format!("{:.0} ms", whole.as_secs_f64() * 1e3), "");
     row("its peak memory", format!("{:.1} MiB", memory as f64 / 1024.0), "goal: 32 MiB or less");
     print!("{table}");
@@ -84,6 +93,16 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
             n => pass.feed(&buffer[..n]),
         }
     }
+}
+
+fn pass_beside_reading(dump: &Path, lens: &Lens) -> Picture {
+    let mut pass = Pass::new(lens);
+    let feed = |chunk: &[u8]| {
+        pass.feed(chunk);
+        Ok(())
+    };
+    read_ahead(fs::File::open(dump).expect("the dump opens"), feed).expect("the dump is read");
+    pass.finish(true)
 }
 
 fn shell(script: &str, dump: &Path) {
