@@ -191,7 +191,7 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "GROUP", requires = "as_user")]
     pub as_group: Vec<String>,
 
-    /// How long a single request may take
+    /// How long a single request may take; of that, a kubelet has 8s at most to begin a command
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
     pub request_timeout: Duration,
 }

@@ -95,7 +95,7 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
 async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::gather::cluster::Inventory) -> Option<bool> {
     let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
     for pod in cx.live.probe_pods(node, inventory) {
-        match looked_up(&cx.live.look_up(&pod, &name).await) {
+        match looked_up(&cx.live.look_up(node, &pod, &name).await) {
             Outcome::Ok => return Some(true),
             Outcome::Failed | Outcome::Timeout => return Some(false),
             Outcome::Unsupported => {}

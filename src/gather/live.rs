@@ -6,7 +6,11 @@ mod packed;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
+
+use futures::future::{Either, select};
+use tokio::time::timeout;
 
 use super::cluster::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Service};
 use super::kube::{Cluster, LOG_LINES};
@@ -18,7 +22,7 @@ use super::{
 use crate::cli::SshAddress;
 use crate::exit;
 use crate::settings::{ClusterSettings, Questions, SshSettings};
-use bounded::{Bounded, Held, Limit, Outcome, Task};
+use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
 use dialect::Dialect;
 
 /// The container of the agent; its pods hold others too.
@@ -31,6 +35,9 @@ const DNS_LABEL: &str = "k8s-app=kube-dns";
 const MOST_DNS_SERVICES: usize = 8;
 /// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
 const PROBE: Duration = Duration::from_secs(8);
+/// How long an answer over SSH is waited for before the agent's container is asked beside it: longer than a ping without
+/// replies takes.
+const SSH_ALONE: Duration = Duration::from_secs(5);
 /// How long a small answer of the agent may take.
 const SMALL: Duration = Duration::from_secs(20);
 /// The port that stands for "the outside answers" where there is no ping: open on every public resolver.
@@ -58,6 +65,8 @@ struct Known {
     nodes: HashMap<String, Node>,
     containers: HashMap<PodRef, String>,
     dialects: HashMap<PodRef, Dialect>,
+    /// Nodes whose kubelet let a handshake's whole time go by, since the lists were read.
+    unanswered: HashMap<String, Failure>,
 }
 
 /// Connects to the cluster and asks it one cheap question; `timeout` is what one node may take.
@@ -94,13 +103,14 @@ impl Live {
         &self.cluster
     }
 
-    /// Looks a name up from a pod that [`Source::probe_pods`] chose.
-    pub async fn look_up(&self, pod: &PodRef, name: &str) -> Raw {
+    /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose.
+    pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str) -> Raw {
         let container = self.known.borrow().containers.get(pod).cloned();
         let mut stdout = Vec::new();
         let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT)]);
         let mut out = Held::new(&mut keep);
-        let answer = self.climb(pod, container.as_deref(), probes::lookup(name), &mut out).await;
+        let place = Place { node: Some(node), pod, container: container.as_deref() };
+        let answer = self.climb(place, probes::lookup(name), &mut out).await;
         out.release();
         Raw { answer, stdout }
     }
@@ -168,35 +178,49 @@ impl Live {
         }
     }
 
-    /// The host's question: over SSH, else from the agent's container, which shares the host's network.
+    /// The host's question: over SSH, else from the agent's container, which shares the host's network. Where the login
+    /// takes long both are asked: a node that is dead is dead to both, and is waited for once.
     async fn host_ping(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
-        let by_ssh = match &self.ssh {
-            None => None,
-            Some(reach) => match self.ping_by_ssh(reach, question.node).await {
-                Ok(ended) => {
-                    out.take(&ended.stdout);
-                    let argv = ssh::ping_argv(self.questions.ping_target);
-                    return Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) };
-                }
-                Err(failure) => Some(failure),
-            },
-        };
-        let Some(agent) = question.agent else {
-            return match by_ssh {
+        let Some(reach) = &self.ssh else {
+            return match question.agent {
+                Some(agent) => self.ping_by_agent(question.node, agent, out).await,
                 None => {
                     Answer::not_gathered("without SSH, and without a Cilium agent on the node, nobody can be asked")
                 }
-                Some(failure) => {
-                    let argv = ssh::ping_argv(self.questions.ping_target);
-                    Answer { via: Some(Via::Ssh), ..answered(argv, End::Failed(named("ssh", &failure))) }
-                }
             };
         };
-        let answer = self.ping_by_agent(agent, out).await;
-        match by_ssh {
-            None => answer,
-            Some(ssh) => after_ssh(&ssh, answer),
+        let mut ssh = pin!(self.ping_by_ssh(reach, question.node));
+        let (by_ssh, by_agent) = match (timeout(SSH_ALONE, &mut ssh).await, question.agent) {
+            (Ok(ssh @ Ok(_)), _) => (ssh, None),
+            (Ok(Err(failure)), Some(agent)) => {
+                (Err(failure), Some(self.ping_by_agent(question.node, agent, out).await))
+            }
+            (Ok(Err(failure)), None) => (Err(failure), None),
+            (Err(_), None) => (ssh.await, None),
+            (Err(_), Some(agent)) => match select(ssh, pin!(self.ping_by_agent(question.node, agent, out))).await {
+                Either::Left((Ok(ended), _)) => (Ok(ended), None),
+                Either::Left((Err(failure), by_agent)) => (Err(failure), Some(by_agent.await)),
+                Either::Right((by_agent, ssh)) => (ssh.await, Some(by_agent)),
+            },
+        };
+        match (by_ssh, by_agent) {
+            (Ok(ended), None) => self.pinged(ended, out),
+            // The host's own word counts more, unless too much of the other went out already.
+            (Ok(ended), Some(_)) if out.forget() => self.pinged(ended, out),
+            (Ok(_), Some(by_agent)) => by_agent,
+            (Err(failure), Some(by_agent)) => after_ssh(&failure, by_agent),
+            (Err(failure), None) => {
+                let argv = ssh::ping_argv(self.questions.ping_target);
+                Answer { via: Some(Via::Ssh), ..answered(argv, End::Failed(named("ssh", &failure))) }
+            }
         }
+    }
+
+    /// The answer of a ping over SSH.
+    fn pinged(&self, ended: ssh::Ended, out: &mut Held<'_>) -> Answer {
+        out.take(&ended.stdout);
+        let argv = ssh::ping_argv(self.questions.ping_target);
+        Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) }
     }
 
     async fn ping_by_ssh(&self, reach: &Reach, node: &str) -> Result<ssh::Ended, Failure> {
@@ -219,10 +243,11 @@ impl Live {
     }
 
     /// By `ping`, which the agent's image may lack, then by a connection. Both tell by their words what they did.
-    async fn ping_by_agent(&self, agent: &PodRef, out: &mut Held<'_>) -> Answer {
+    async fn ping_by_agent(&self, node: &str, agent: &PodRef, out: &mut Held<'_>) -> Answer {
         let target = self.questions.ping_target;
         let ladder = vec![ssh::ping_argv(target), probes::connect_by_bash(&target.to_string(), HTTPS)];
-        let answer = self.climb(agent, Some(AGENT), ladder, out).await;
+        let place = Place { node: Some(node), pod: agent, container: Some(AGENT) };
+        let answer = self.climb(place, ladder, out).await;
         Answer { via: Some(Via::AgentContainer), ..answer }
     }
 
@@ -232,18 +257,13 @@ impl Live {
         };
         let container = self.known.borrow().containers.get(probe.pod).cloned();
         let ladder = probes::ladder(question.evidence, &self.questions);
-        let answer = self.climb(probe.pod, container.as_deref(), ladder, out).await;
+        let place = Place { node: Some(question.node), pod: probe.pod, container: container.as_deref() };
+        let answer = self.climb(place, ladder, out).await;
         Answer { pod: Some(probe.pod.clone()), ..answer }
     }
 
     /// Tries commands until one is there to answer; its answer counts, whatever it is.
-    async fn climb(
-        &self,
-        pod: &PodRef,
-        container: Option<&str>,
-        ladder: Vec<Vec<String>>,
-        out: &mut Held<'_>,
-    ) -> Answer {
+    async fn climb(&self, place: Place<'_>, ladder: Vec<Vec<String>>, out: &mut Held<'_>) -> Answer {
         let mut missing: Vec<String> = Vec::new();
         let mut last = Vec::new();
         for argv in ladder {
@@ -251,8 +271,7 @@ impl Live {
                 continue;
             }
             let limit = Limit::probe(PROBE.min(self.timeout));
-            let outcome =
-                self.bounded.run(&self.cluster, Task { pod, container, argv: &argv, limit, large: false }, out).await;
+            let outcome = self.run(Task { place, argv: &argv, limit, large: false }, out).await;
             let refused =
                 matches!(outcome.end, End::Exited(code) if code != 0) && probes::is_usage_error(&outcome.stderr);
             if !(outcome.lacks_program || refused) || !out.forget() {
@@ -263,9 +282,29 @@ impl Live {
             }
             last = argv;
         }
-        let container = container.map(|name| format!("container {name} of ")).unwrap_or_default();
-        let message = format!("{container}pod {pod} has no tool to ask with: no {}", missing.join(", no "));
+        let container = place.container.map(|name| format!("container {name} of ")).unwrap_or_default();
+        let message = format!("{container}pod {} has no tool to ask with: no {}", place.pod, missing.join(", no "));
         answered(last, End::Failed(Failure::new(FailureKind::NoShell, message)))
+    }
+
+    /// Runs a command, unless the node's kubelet was silent before. One that is dead or frozen is waited for once; one that
+    /// is only busy loses its verdict for now, and never gets a wrong one: the reason says what happened.
+    async fn run(&self, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
+        if let Some(failure) = task.place.node.and_then(|node| self.unanswered(node)) {
+            return Outcome::failed(failure);
+        }
+        let outcome = self.bounded.run(&self.cluster, task, out).await;
+        if let (true, Some(node), End::Failed(failure)) = (outcome.unanswered, task.place.node, &outcome.end) {
+            self.known.borrow_mut().unanswered.insert(node.to_owned(), failure.clone());
+        }
+        outcome
+    }
+
+    /// Why nothing further is asked of a node's kubelet.
+    fn unanswered(&self, node: &str) -> Option<Failure> {
+        let failure = self.known.borrow().unanswered.get(node).cloned()?;
+        let message = format!("not asked: {failure}; where it is only busy, run again");
+        Some(Failure::new(failure.kind, message))
     }
 
     /// One of the agent's own commands, in the dialect that this agent speaks.
@@ -274,13 +313,15 @@ impl Live {
             return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
         };
         let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
+        // A neighbour is asked once, and its kubelet is not this node's.
+        let node = (question.evidence != Evidence::NeighbourCtList).then_some(question.node);
+        let place = Place { node, pod: agent, container: Some(AGENT) };
         let most = if large { self.timeout } else { SMALL.min(self.timeout) };
         loop {
             let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();
             let argv = dialect.argv(question.evidence);
             let limit = Limit::dump(most);
-            let task = Task { pod: agent, container: Some(AGENT), argv: &argv, limit, large };
-            let outcome = self.bounded.run(&self.cluster, task, out).await;
+            let outcome = self.run(Task { place, argv: &argv, limit, large }, out).await;
             let next = dialect.after(question.evidence, &outcome);
             match next {
                 Some(next) if out.forget() => {
@@ -298,6 +339,10 @@ impl Live {
         let tail = format!("--tail={LOG_LINES}");
         let argv = ["kubectl", "logs", "-n", &agent.namespace, "-c", AGENT, &tail, &agent.name];
         let argv = argv.iter().map(|&word| word.to_owned()).collect();
+        // Logs come from the kubelet, too.
+        if let Some(failure) = self.unanswered(question.node) {
+            return answered(argv, End::Failed(failure));
+        }
         answered(argv, self.cluster.log(agent, AGENT, &mut |chunk| out.take(chunk)).await)
     }
 }
@@ -311,9 +356,13 @@ impl Source for Live {
             self.dns(),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.warnings(namespace).await),
         );
-        if let Ok(nodes) = &nodes {
-            let by_name = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone()));
-            self.known.borrow_mut().nodes = by_name.collect();
+        {
+            let mut known = self.known.borrow_mut();
+            // Whoever reads the lists anew looks anew: after a restart, say.
+            known.unanswered.clear();
+            if let Ok(nodes) = &nodes {
+                known.nodes = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone())).collect();
+            }
         }
         let origin = Origin { context: self.context().map(str::to_owned), captured_at };
         Inventory { origin, nodes, pods, services, endpoint_slices, events }

@@ -10,7 +10,7 @@ use crate::support::api::{ApiServer, Kubeconfig, Logged};
 use crate::support::http::Answer;
 use crate::support::run::{Outcome, Run, staledp};
 use crate::support::scenes::{Health, Scene};
-use crate::support::world::{ExecReply, Fault, FaultKind, Pods, World};
+use crate::support::world::{ExecReply, Fault, FaultKind, Kubelet, Pods, World};
 use crate::support::writes::Allowed;
 
 const POD: &str = "/api/v1/namespaces/kube-system/pods/cilium-swmbt";
@@ -445,6 +445,32 @@ fn a_restart_that_does_not_help_is_not_verified_and_not_repeated() {
     assert!(next.starts_with("not another restart"), "{next}");
     in_good_order(&api, 1);
     assert_eq!(events(&api)[0]["type"], "Warning");
+}
+
+#[test]
+fn a_kubelet_that_is_silent_at_first_after_the_restart_is_asked_again() {
+    let api = ApiServer::start(stale());
+    let kubeconfig = api.kubeconfig();
+    let running = fix(&kubeconfig, &["--yes"]).start();
+    api.wait_until(PATIENCE, |log| log.iter().any(|request| request.method == "DELETE"));
+    api.change(|world| _ = world.kubelet("prusik", Kubelet::Frozen));
+    let after = |log: &[Logged]| {
+        let since = log.iter().skip_while(|request| request.method != "DELETE");
+        since.filter_map(|request| request.exec.as_ref()).filter(|call| call.node == "prusik").count()
+    };
+    api.wait_until(PATIENCE, |log| after(log) > 0);
+    // It is logged before the kubelet has it.
+    std::thread::sleep(Duration::from_secs(2));
+    // Meanwhile the dead flows are gone, the dump included.
+    let fine = Scene::new(&[("prusik", Health::Fine)]).world().execs;
+    api.change(|world| {
+        world.kubelets.clear();
+        world.execs.extend(fine);
+    });
+    let outcome = running.wait().exits(0);
+    ends(&outcome, "verified");
+    assert!(outcome.stderr.contains("the kubelet did not answer within 8s"), "{}", outcome.stderr);
+    in_good_order(&api, 1);
 }
 
 #[test]

@@ -34,6 +34,11 @@ fn world(health: Health) -> World {
     Scene::new(&NODES.map(|name| (name, health))).world()
 }
 
+/// The node's dump never comes, which costs its whole time.
+fn hang(world: &mut World, node: &str) {
+    world.on_exec(Pods::agent(node), &DUMP, ExecReply::silent());
+}
+
 fn kinds(report: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let nodes = report["nodes"].as_array().expect("nodes").iter();
@@ -137,6 +142,20 @@ fn a_verdict_is_the_same_beside_a_dead_node() {
 }
 
 #[test]
+fn one_dead_node_of_three_costs_less_than_fifteen_seconds() {
+    let mut world = Scene::stale().world();
+    world.kubelet("brno", Kubelet::Frozen);
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let path = kubeconfig.path();
+    let outcome = staledp(["diagnose", "--kubeconfig", &path, "--no-ssh", "--all-nodes", "-o", "json"]).run().exits(1);
+    let kinds = every_node_has_a_row(&outcome);
+    assert_eq!((&*kinds["prusik"], &*kinds["vienna"], &*kinds["brno"]), ("stale", "healthy", "inconclusive"));
+    assert!(outcome.elapsed < Duration::from_secs(15), "with default settings: {:?}", outcome.elapsed);
+    assert_eq!(api.execs_on("brno").len(), 1);
+}
+
+#[test]
 fn odd_nodes_have_rows() {
     let mut world = world(Health::Fine);
     for node in &mut world.nodes {
@@ -217,7 +236,7 @@ fn a_throttled_handshake_is_repeated_as_told_and_said_once() {
 fn an_interrupt_tells_what_is_known() {
     for format in ["json", "jsonl"] {
         let mut world = world(Health::Fine);
-        world.kubelet("prusik", Kubelet::Frozen);
+        hang(&mut world, "prusik");
         let api = ApiServer::start(world);
         let kubeconfig = api.kubeconfig();
         let running = all(&kubeconfig, &["-o", format, "--timeout", "50s", "--concurrency", "1"]).start();
@@ -254,7 +273,8 @@ fn whole(text: &str) -> Value {
 #[test]
 fn the_run_has_a_deadline_of_its_own() {
     let mut world = world(Health::Fine);
-    world.kubelet("prusik", Kubelet::Frozen).kubelet("brno", Kubelet::Frozen);
+    hang(&mut world, "prusik");
+    hang(&mut world, "brno");
     let api = ApiServer::start(world);
     let outcome = all(&api.kubeconfig(), &["--timeout", "45s", "--deadline", "6s"]).run().exits(4);
     every_node_has_a_row(&outcome);
@@ -265,7 +285,7 @@ fn the_run_has_a_deadline_of_its_own() {
 #[test]
 fn json_lines_come_as_nodes_are_known() {
     let mut world = world(Health::Fine);
-    world.kubelet("prusik", Kubelet::Frozen);
+    hang(&mut world, "prusik");
     let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();
     let (mut child, _home) = all(&kubeconfig, &["-o", "jsonl", "--timeout", "40s"]).by_hand();
@@ -286,7 +306,7 @@ fn json_lines_come_as_nodes_are_known() {
 #[test]
 fn a_pipe_that_nobody_reads_ends_the_run() {
     let mut world = world(Health::Fine);
-    world.kubelet("prusik", Kubelet::Frozen);
+    hang(&mut world, "prusik");
     // vienna comes after brno, when nobody reads any more.
     let late = ExecReply::prints("").delayed(Duration::from_secs(4));
     world.on_exec(Pods::agent("vienna"), &["ping"], late);

@@ -25,6 +25,9 @@ const STDOUT_BUFFER: usize = 1 << 20;
 const STDERR_KEPT: usize = 64 << 10;
 /// How much of that is kept from its end: the last words tell how it went.
 const STDERR_END: usize = 4 << 10;
+/// How long a kubelet may take to answer a handshake. It does so before the command begins: within a second even where
+/// many begin at once, and never where it is frozen. The API server by itself waits half a minute for a node that is off.
+const HANDSHAKE: Duration = Duration::from_secs(8);
 
 /// A command to run in a container.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,16 @@ pub struct Ended {
     pub stderr: String,
     /// Whether the container was there, but not the program.
     pub lacks_program: bool,
+    /// Whether the kubelet let the handshake's whole time go by. It may be dead, frozen or busy; nothing ran.
+    pub unanswered: bool,
+}
+
+/// Why a command did not begin.
+enum NotStarted {
+    /// The kubelet let the handshake's whole time go by.
+    Unanswered(Failure),
+    /// It was refused, or the connection failed.
+    Failed(Failure),
 }
 
 impl Cluster {
@@ -60,20 +73,25 @@ impl Cluster {
     pub async fn exec(&self, what: &Exec<'_>, out: Sink<'_>) -> Ended {
         let deadline = Instant::now() + what.limit;
         let mut pump = Pump { out, read: 0, most: what.most, stderr: Vec::new(), lacks_program: false };
+        let mut unanswered = false;
         let end = match self.start(what, deadline).await {
-            Err(failure) => End::Failed(failure),
+            Err(NotStarted::Failed(failure)) => End::Failed(failure),
+            Err(NotStarted::Unanswered(failure)) => {
+                unanswered = true;
+                End::Failed(failure)
+            }
             Ok(process) => match timeout_at(deadline, pump.run(process)).await {
                 Ok(end) => end,
                 Err(_) => End::Failed(late(&format!("`{}` did not end", what.argv.join(" ")), what.limit)),
             },
         };
         let stderr = String::from_utf8_lossy(&pump.stderr).into_owned();
-        Ended { end, stderr, lacks_program: pump.lacks_program }
+        Ended { end, stderr, lacks_program: pump.lacks_program, unanswered }
     }
 
     /// The handshake. It has a deadline of its own, because a frozen kubelet never answers it.
-    async fn start(&self, what: &Exec<'_>, deadline: Instant) -> Result<AttachedProcess, Failure> {
-        let limit = what.limit.min(self.request_timeout);
+    async fn start(&self, what: &Exec<'_>, deadline: Instant) -> Result<AttachedProcess, NotStarted> {
+        let limit = what.limit.min(self.request_timeout).min(HANDSHAKE);
         let pods = Api::<Pod>::namespaced(self.client.clone(), &what.pod.namespace);
         let params = AttachParams {
             container: what.container.map(str::to_owned),
@@ -84,9 +102,13 @@ impl Cluster {
         let mut tries = 1;
         loop {
             let started = pods.exec(&what.pod.name, what.argv.iter().map(String::as_str), &params);
-            let error = match timeout_at(deadline.min(Instant::now() + limit), started).await {
+            let until = Instant::now() + limit;
+            let error = match timeout_at(deadline.min(until), started).await {
                 Err(_) => {
-                    return Err(late(&format!("no exec into pod {}: the kubelet did not answer", what.pod), limit));
+                    let failure = late(&format!("no exec into pod {}: the kubelet did not answer", what.pod), limit);
+                    // What tries before took of the time says nothing about the kubelet.
+                    let whole = tries == 1 || until <= deadline;
+                    return Err(if whole { NotStarted::Unanswered(failure) } else { NotStarted::Failed(failure) });
                 }
                 Ok(Err(error)) => error,
                 Ok(Ok(process)) => return Ok(process),
@@ -95,7 +117,7 @@ impl Cluster {
             let wait = self.busy.wait(tries);
             let later = matches!(&error, Error::Api(status) if status.code == 429);
             if !later || tries >= TRIES || Instant::now() + wait >= deadline {
-                return Err(not_started(&error, what.pod));
+                return Err(NotStarted::Failed(not_started(&error, what.pod)));
             }
             tries += 1;
             sleep(wait).await;

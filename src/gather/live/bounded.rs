@@ -31,13 +31,22 @@ pub(super) struct Outcome {
     pub(super) stderr: String,
     /// Whether the container was there, but not the program.
     pub(super) lacks_program: bool,
+    /// Whether the kubelet never answered, so that nothing ran.
+    pub(super) unanswered: bool,
+}
+
+impl Outcome {
+    /// Nothing came of it.
+    pub(super) const fn failed(failure: Failure) -> Self {
+        Self { end: End::Failed(failure), stderr: String::new(), lacks_program: false, unanswered: false }
+    }
 }
 
 impl From<Ended> for Outcome {
     fn from(ended: Ended) -> Self {
         // Older runtimes report a missing program as a shell would.
         let lacks_program = ended.lacks_program || matches!(ended.end, End::Exited(126 | 127));
-        Self { end: ended.end, stderr: ended.stderr, lacks_program }
+        Self { end: ended.end, stderr: ended.stderr, lacks_program, unanswered: ended.unanswered }
     }
 }
 
@@ -68,13 +77,22 @@ impl Limit {
     }
 }
 
-/// What to run, and where.
+/// Where to run something.
 #[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct Place<'a> {
+    /// The node that is looked at, where the pod is on it.
+    pub(super) node: Option<&'a str>,
     /// The pod.
     pub(super) pod: &'a PodRef,
     /// The container; none: the pod's only one.
     pub(super) container: Option<&'a str>,
+}
+
+/// What to run, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    /// Where.
+    pub(super) place: Place<'a>,
     /// The plain command.
     pub(super) argv: &'a [String],
     /// How long it may take.
@@ -99,7 +117,7 @@ impl Bounded {
 
     /// Runs a command in a container.
     pub(super) async fn run(&self, cluster: &Cluster, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
-        let Task { pod, container, argv, limit, large } = task;
+        let Task { place: Place { pod, container, .. }, argv, limit, large } = task;
         let exec = Exec { pod, container, argv, limit: limit.time + GRACE, most: LARGEST_OUTPUT };
         if large
             && self.compress
@@ -187,11 +205,8 @@ fn judge(outcome: &Outcome, took: Duration, limit: Duration, silent: bool) -> Ju
 fn late(outcome: Outcome, argv: &[String], limit: Limit) -> Outcome {
     let message = format!("`{}` did not end within {}", argv.join(" "), humantime::format_duration(limit.time));
     if limit.probe {
-        return Outcome {
-            end: End::Exited(ENDED_BY_TIMEOUT),
-            stderr: format!("{}{message}\n", outcome.stderr),
-            lacks_program: false,
-        };
+        let stderr = format!("{}{message}\n", outcome.stderr);
+        return Outcome { end: End::Exited(ENDED_BY_TIMEOUT), stderr, ..outcome };
     }
     Outcome { end: End::Failed(Failure::new(FailureKind::Timeout, message)), ..outcome }
 }
@@ -247,7 +262,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(8);
 
     fn judged(end: End, lacks_program: bool, took_ms: u64, silent: bool) -> Judgement {
-        let outcome = Outcome { end, stderr: String::new(), lacks_program };
+        let outcome = Outcome { end, stderr: String::new(), lacks_program, unanswered: false };
         judge(&outcome, Duration::from_millis(took_ms), LIMIT, silent)
     }
 

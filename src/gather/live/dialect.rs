@@ -65,7 +65,7 @@ mod tests {
     use crate::gather::{Failure, FailureKind};
 
     fn outcome(end: End, stderr: &str, lacks_program: bool) -> Outcome {
-        Outcome { end, stderr: stderr.to_owned(), lacks_program }
+        Outcome { end, stderr: stderr.to_owned(), lacks_program, unanswered: false }
     }
 
     #[test]

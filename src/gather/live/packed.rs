@@ -50,17 +50,13 @@ pub(super) async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut Held<'_>) 
         return Err(Closed("the exit status of the command did not come".to_owned()));
     };
     let lacks_program = matches!(code, 126 | 127);
-    Ok(Outcome { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program })
+    Ok(Outcome { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program, unanswered: false })
 }
 
 /// What is reported where the plain way can't be taken any more, because output was passed on already.
 pub(super) fn broken(Closed(why): Closed, outcome_of: &[String]) -> Outcome {
     let message = format!("the compressed output of `{}` is not whole: {why}", outcome_of.join(" "));
-    Outcome {
-        end: End::Failed(Failure::new(FailureKind::Truncated, message)),
-        stderr: String::new(),
-        lacks_program: false,
-    }
+    Outcome::failed(Failure::new(FailureKind::Truncated, message))
 }
 
 fn wrap(argv: &[String]) -> Vec<String> {
