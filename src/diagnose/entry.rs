@@ -13,7 +13,7 @@ use crate::knowledge::{self, upstream::Restart};
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Code, Confidence, Kind, RiskLevel, Verdict};
-use crate::rules::{Judgement, remedy};
+use crate::rules::{Judgement, remedy, signs};
 use crate::settings::Questions;
 
 /// The node's entry in the report.
@@ -26,7 +26,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         (level, format!("{}: {}", issue.id(), issue.symptom))
     });
     let risks = risks.collect();
-    let known_issues = knowledge::signs::matching(case, &verdict)
+    let known_issues = signs::matching(case, &verdict)
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
         .collect();

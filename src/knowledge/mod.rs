@@ -3,7 +3,6 @@
 pub mod checks;
 pub mod codes;
 pub mod explain;
-pub mod signs;
 pub mod upstream;
 
 pub use codes::advice;

@@ -1,13 +1,15 @@
 //! Findings into a verdict.
 //!
 //! [`witnesses`] says how each independent group of flows does, [`lookalikes`] hears the other side, [`stale`] says what
-//! it takes to call a node stale, [`fleet`] compares nodes, and [`remedy`] names what to do. Here they are put in order.
+//! it takes to call a node stale, [`fleet`] compares nodes, [`remedy`] names what to do, and [`signs`] which upstream
+//! issues it may be. Here they are put in order.
 //! Nothing in this module knows a network, a clock or a terminal.
 
 pub mod case;
 pub mod fleet;
 pub mod lookalikes;
 pub mod remedy;
+pub mod signs;
 pub mod stale;
 pub mod verdict;
 pub mod witnesses;

@@ -1,11 +1,11 @@
 //! Which upstream issues fit what was seen: the version says that an issue may be there, the evidence that it is.
 
-use super::upstream::{ISSUES, Issue};
+use super::case::Case;
+use super::lookalikes::{in_trouble, span};
+use super::verdict::{Code, Kind, Verdict};
+use super::witnesses::{Life, group_life};
 use crate::cilium::conntrack::picture::Group;
-use crate::rules::case::Case;
-use crate::rules::lookalikes::{in_trouble, span};
-use crate::rules::verdict::{Code, Kind, Verdict};
-use crate::rules::witnesses::{Life, group_life};
+use crate::knowledge::upstream::{ISSUES, Issue};
 
 /// A host that lost its network within this many seconds of its agent's start may have lost it by that.
 const SOON_AFTER_START_S: i64 = 3600;
