@@ -3,9 +3,10 @@
 mod symptoms;
 
 use std::ffi::OsStr;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,11 +19,11 @@ use crate::diagnose::diagnose;
 use crate::diff;
 use crate::exit::{self, Error};
 use crate::gather::Source;
-use crate::gather::archive::{self, Archived};
-use crate::gather::bundle::Bundle;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
+use crate::gather::reading::Meter;
 use crate::gather::save::{Run, Saving};
+use crate::gather::saved::{self, Saved};
 use crate::merge;
 use crate::offline;
 use crate::progress::Progress;
@@ -164,12 +165,7 @@ fn run_diff(before: &Path, after: &Path, screen: &Screen) -> Result<ExitCode, Er
 
 /// A report as it stands in a file, or the judgement of a bundle or archive with the usual settings.
 fn report_of(path: &Path, screen: &Screen) -> Result<Report, Error> {
-    let mut head = Vec::new();
-    if let Ok(file) = std::fs::File::open(path) {
-        // A folder can be opened, but not read.
-        let _ = file.take(512).read_to_end(&mut head);
-    }
-    if !path.is_dir() && !archive::is_archive(&head) {
+    if !path.is_dir() && !saved::is_archive(path).unwrap_or(false) {
         return read::read(path).map_err(Error::CannotRun);
     }
     let words = [OsStr::new("staledp"), OsStr::new("diagnose"), OsStr::new("--from"), path.as_os_str()];
@@ -362,25 +358,24 @@ fn warn(line: &str) {
 async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> {
     match &settings.origin {
         Origin::Path(path) => {
-            if path.is_file()
-                && let Some(archive) = Archived::open(path).map_err(Error::CannotRun)?
-            {
-                let inventory = archive.inventory().await;
-                let there: Vec<String> = archive.nodes(&inventory).into_iter().collect();
-                let nodes = choose(settings, &inventory, &there, true)?;
-                let about = SourceInfo { kind: archive.kind(), context: None, path: Some(path.display().to_string()) };
-                return work.on(&archive, &inventory, &nodes, settings, about).await;
+            let path_shown = Some(path.display().to_string());
+            match saved::open(path, &Arc::new(Meter::default())).map_err(Error::CannotRun)? {
+                Saved::Archive(archive) => {
+                    let inventory = archive.inventory().await;
+                    let there: Vec<String> = archive.nodes(&inventory).into_iter().collect();
+                    let nodes = choose(settings, &inventory, &there, true)?;
+                    let about = SourceInfo { kind: archive.kind(), context: None, path: path_shown };
+                    work.on(&archive, &inventory, &nodes, settings, about).await
+                }
+                Saved::Bundle(bundle) => {
+                    let inventory = bundle.inventory().await;
+                    let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();
+                    let nodes = choose(settings, &inventory, &there, true)?;
+                    let context = bundle.context().map(str::to_owned);
+                    let about = SourceInfo { kind: SourceKind::Bundle, context, path: path_shown };
+                    work.on(&bundle, &inventory, &nodes, settings, about).await
+                }
             }
-            let bundle = Bundle::open(path).map_err(Error::CannotRun)?;
-            let inventory = bundle.inventory().await;
-            let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();
-            let nodes = choose(settings, &inventory, &there, true)?;
-            let about = SourceInfo {
-                kind: SourceKind::Bundle,
-                context: bundle.context().map(str::to_owned),
-                path: Some(path.display().to_string()),
-            };
-            work.on(&bundle, &inventory, &nodes, settings, about).await
         }
         Origin::Cluster(cluster) => look_live(cluster, settings, work).await,
     }

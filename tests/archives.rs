@@ -1,37 +1,16 @@
-//! Archives of `cilium sysdump` and `cilium-bugtool`, made here in the layout of each era from the fixtures, and judged by
-//! the real binary: the same as the fixture's bundle without what no archive can hold.
+//! Archives of `cilium sysdump` and `cilium-bugtool`, made in the layout of each era from the fixtures, and bundles in one
+//! file, judged by the real binary: the same as the fixture's bundle, without what no archive can hold.
 
-#![expect(clippy::format_push_string, reason = "the YAML of a test is small, and reads better so")]
-#![expect(clippy::cast_possible_truncation, reason = "the archives of the tests are small")]
+#[path = "support/archives.rs"]
+mod made;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flate2::write::{DeflateEncoder, GzEncoder};
-use flate2::{Compression, Crc};
 use serde_json::{Value, json};
 
-/// The names of an era.
-#[derive(Clone, Copy, Debug)]
-struct Era {
-    tool: &'static str,
-    dump: &'static str,
-    fence: bool,
-    top: bool,
-    nested: bool,
-}
-
-const ERAS: [Era; 5] = [
-    Era { tool: "cilium", dump: "bpf-ct-list-global", fence: false, top: true, nested: false },
-    Era { tool: "cilium-dbg", dump: "bpf-ct-list-global", fence: false, top: false, nested: false },
-    Era { tool: "cilium-dbg", dump: "bpf-ct-list-global---time-diff", fence: true, top: true, nested: false },
-    Era { tool: "cilium-dbg", dump: "bpf-ct-list---time-diff", fence: false, top: false, nested: false },
-    Era { tool: "cilium-dbg", dump: "bpf-ct-list-global", fence: false, top: true, nested: true },
-];
-
-const TIME: &str = "20260606-120000";
+use made::{ERAS, cmd, gzip, sysdump, tar, zip};
 
 fn fixtures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
@@ -42,227 +21,6 @@ fn fixtures() -> Vec<PathBuf> {
         .collect();
     all.sort();
     all
-}
-
-fn json_of(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-fn output_of(folder: &Path, name: &str) -> Option<Vec<u8>> {
-    if let Ok(bytes) = fs::read(folder.join(format!("{name}.out"))) {
-        return Some(bytes);
-    }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(folder.join(format!("{name}.out.gz"))).ok()?;
-    flate2::read::MultiGzDecoder::new(file).read_to_end(&mut bytes).expect("gzip");
-    Some(bytes)
-}
-
-/// The files of a `cmd` folder for what a bundle holds of a node.
-fn cmd(folder: &Path, era: Era) -> Vec<(String, Vec<u8>)> {
-    let named = [
-        ("ct-list", format!("{}-{}", era.tool, era.dump)),
-        ("service-list", format!("{}-service-list", era.tool)),
-        ("lb-list", format!("{}-bpf-lb-list", era.tool)),
-        ("agent-status", format!("{}-status---verbose", era.tool)),
-        ("drop-metrics", format!("{}-bpf-metrics-list", era.tool)),
-        ("nat-list", format!("{}-bpf-nat-list", era.tool)),
-        ("attached-programs", "bpftool-net-show".to_owned()),
-    ];
-    let mut out = Vec::new();
-    for (evidence, file) in named {
-        let (Some(mut text), Some(about)) =
-            (output_of(folder, evidence), json_of(&folder.join(format!("{evidence}.json"))))
-        else {
-            continue;
-        };
-        let command = file.replace('-', " ");
-        text.extend_from_slice(about["stderr"].as_str().unwrap_or_default().as_bytes());
-        if era.fence {
-            text = [format!("# {command}\n\n```\n").as_bytes(), &text, b"\n```\n"].concat();
-        }
-        let error = about["exit_code"].as_i64().map_or_else(
-            || Some("signal: killed".to_owned()),
-            |code| (code != 0).then(|| format!("exit status {code}")),
-        );
-        if let Some(error) = error {
-            text.extend_from_slice(format!("> Error while running '{command}':  {error}\n\n").as_bytes());
-        }
-        out.push((format!("cmd/{file}.md"), text));
-        out.push((format!("cmd/{file}-o-json.md"), b"{\"not\": \"to be read\"}".to_vec()));
-    }
-    out.push(("conf/cmd/readme.md".to_owned(), b"nothing".to_vec()));
-    out
-}
-
-/// YAML as kubectl and the sysdump write it: block style, items at the margin.
-fn yaml(value: &Value, depth: usize, out: &mut String) {
-    let pad = "  ".repeat(depth);
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (key, value) in fields {
-                let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/' | b'_'));
-                let key = if plain { key.clone() } else { serde_json::to_string(key).expect("a key") };
-                match value {
-                    Value::Object(f) if !f.is_empty() => {
-                        out.push_str(&format!("{pad}{key}:\n"));
-                        yaml(value, depth + 1, out);
-                    }
-                    Value::Array(items) if !items.is_empty() => {
-                        out.push_str(&format!("{pad}{key}:\n"));
-                        yaml(value, depth, out);
-                    }
-                    _ => out.push_str(&format!("{pad}{key}: {value}\n")),
-                }
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                let mut text = String::new();
-                yaml(item, depth + 1, &mut text);
-                let text = text.trim_start();
-                out.push_str(&format!("{pad}- {text}"));
-                if !text.ends_with('\n') {
-                    out.push('\n');
-                }
-            }
-        }
-        other => out.push_str(&format!("{pad}{other}\n")),
-    }
-}
-
-fn list(kind: &str, mut items: Value, drop: &str) -> Vec<u8> {
-    for item in items.as_array_mut().expect("items") {
-        item["metadata"]["annotations"] = json!({"note": "items:\n- not: an item\nkind: none\n", "drop": drop});
-    }
-    let mut text = "apiVersion: v1\nitems:\n".to_owned();
-    yaml(&items, 0, &mut text);
-    text.push_str(&format!("kind: {kind}\nmetadata:\n  resourceVersion: \"1\"\n"));
-    text.into_bytes()
-}
-
-/// Slices as the older kind of object.
-fn endpoints(slices: &Value) -> Value {
-    let of = |slice: &Value| {
-        let side = |ready: bool| -> Vec<Value> {
-            let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-            endpoints
-                .filter(|e| e["conditions"]["ready"].as_bool().unwrap_or(true) == ready)
-                .map(|e| json!({"ip": e["addresses"][0], "nodeName": e["nodeName"], "targetRef": e["targetRef"]}))
-                .collect()
-        };
-        let name = &slice["metadata"]["labels"]["kubernetes.io/service-name"];
-        let metadata = json!({"name": name, "namespace": slice["metadata"]["namespace"]});
-        json!({"metadata": metadata,
-               "subsets": [{"addresses": side(true), "notReadyAddresses": side(false), "ports": slice["ports"]}]})
-    };
-    slices.as_array().expect("slices").iter().map(of).collect()
-}
-
-/// The members of a sysdump of what a bundle holds.
-fn sysdump(bundle: &Path, era: Era) -> Vec<(String, Vec<u8>)> {
-    let top = if era.top { format!("cilium-sysdump-{TIME}/") } else { String::new() };
-    let mut out = Vec::new();
-    let lists = [("nodes", "Node"), ("pods", "Pod"), ("services", "Service"), ("events", "Event")];
-    for (name, kind) in lists {
-        if let Some(value) = json_of(&bundle.join(format!("kube/{name}.json"))) {
-            let mut items = value["items"].clone();
-            // Real nodes have it; bundles have no need of it.
-            for item in items.as_array_mut().into_iter().flatten().filter(|_| name == "nodes") {
-                let now = json_of(&bundle.join("bundle.json")).expect("about")["captured_at"].clone();
-                item["status"]["conditions"][0]["lastHeartbeatTime"] = now;
-            }
-            let text = list(&format!("{kind}List"), items, "me");
-            out.push((format!("{top}k8s-{name}-{TIME}.yaml"), text));
-            out.push((format!("{top}k8s-{name}-{TIME}.txt"), b"NAME\n".to_vec()));
-        }
-    }
-    if let Some(value) = json_of(&bundle.join("kube/endpointslices.json")) {
-        let text = list("EndpointsList", endpoints(&value["items"]), "me");
-        out.push((format!("{top}k8s-endpoints-{TIME}.yaml"), text));
-    }
-    let pods = json_of(&bundle.join("kube/pods.json")).expect("pods");
-    for entry in fs::read_dir(bundle.join("nodes")).expect("nodes") {
-        let folder = entry.expect("an entry").path();
-        let node = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        let agent =
-            pods["items"].as_array().expect("items").iter().find(|pod| {
-                pod["metadata"]["labels"]["k8s-app"] == "cilium" && pod["spec"]["nodeName"] == node.as_str()
-            });
-        let Some(pod) = agent.and_then(|agent| agent["metadata"]["name"].as_str()) else { continue };
-        let files = cmd(&folder, era);
-        if era.nested {
-            let tar = gzip(&tar(&files, &format!("cilium-bugtool-{TIME}.000+0000-UTC-1")));
-            out.push((format!("{top}cilium-bugtool-{pod}-{TIME}.tar.gz"), tar));
-        } else {
-            let place = format!("{top}cilium-bugtool-{pod}-{TIME}");
-            out.extend(files.into_iter().map(|(name, text)| (format!("{place}/{name}"), text)));
-        }
-        if let Some(log) = output_of(&folder, "agent-log") {
-            out.push((format!("{top}logs-{pod}-cilium-agent-{TIME}.log"), log));
-            out.push((format!("{top}logs-{pod}-config-{TIME}.log"), b"another container".to_vec()));
-        }
-    }
-    out
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("a Vec takes all");
-    encoder.finish().expect("a Vec takes all")
-}
-
-fn tar(files: &[(String, Vec<u8>)], top: &str) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, text) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, format!("{top}/{name}"), text.as_slice()).expect("a Vec takes all");
-    }
-    builder.into_inner().expect("a Vec takes all")
-}
-
-/// A zip; `lie` may change each member's record in the directory.
-fn zip(members: &[(String, Vec<u8>)], lie: impl Fn(usize, &mut Vec<u8>)) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for (index, (name, text)) in members.iter().enumerate() {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(text).expect("a Vec takes all");
-        let packed = encoder.finish().expect("a Vec takes all");
-        let mut crc = Crc::new();
-        crc.update(text);
-        let at = out.len() as u32;
-        let mut shared = Vec::new();
-        for word in [20_u16, 0, 8, 0, 0] {
-            shared.extend_from_slice(&word.to_le_bytes());
-        }
-        for word in [crc.sum(), packed.len() as u32, text.len() as u32] {
-            shared.extend_from_slice(&word.to_le_bytes());
-        }
-        shared.extend_from_slice(&(name.len() as u16).to_le_bytes());
-        shared.extend_from_slice(&[0, 0]);
-        out.extend_from_slice(b"PK\x03\x04");
-        out.extend_from_slice(&shared);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&packed);
-        let mut record = b"PK\x01\x02\x14\0".to_vec();
-        record.extend_from_slice(&shared);
-        record.extend_from_slice(&[0; 10]);
-        record.extend_from_slice(&at.to_le_bytes());
-        record.extend_from_slice(name.as_bytes());
-        lie(index, &mut record);
-        directory.extend(record);
-    }
-    let (at, size, count) = (out.len() as u32, directory.len() as u32, members.len() as u16);
-    out.extend(directory);
-    out.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-    out.extend_from_slice(&count.to_le_bytes());
-    out.extend_from_slice(&count.to_le_bytes());
-    out.extend_from_slice(&size.to_le_bytes());
-    out.extend_from_slice(&at.to_le_bytes());
-    out.extend_from_slice(&[0, 0]);
-    out
 }
 
 fn diagnose(path: &Path) -> (Option<i32>, Value, String) {
@@ -380,6 +138,133 @@ fn a_bugtool_archive_is_judged_by_what_it_can_tell() {
             }
         }
     }
+}
+
+/// A report without when it was made and where it was read from.
+fn lasting(mut report: Value) -> Value {
+    report["generated_at"] = Value::Null;
+    report["source"]["path"] = Value::Null;
+    report
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("bundle")
+}
+
+/// Packs a folder with the system's tar, its files by name; with `-v` as `.`, so that every name begins with `./`.
+fn pack(args: &[&str], folder: &Path, to: &Path) {
+    let mut tar = Command::new("tar");
+    tar.args(args).arg("-f").arg(to).arg("-C").arg(folder).arg("--");
+    if args.contains(&"-v") {
+        tar.arg(".");
+    } else {
+        tar.args(fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name()));
+    }
+    assert!(tar.output().expect("tar runs").status.success(), "{args:?}");
+}
+
+#[test]
+fn a_bundle_in_one_file_is_judged_as_its_folder() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("no-name-says-what-it-is");
+    let long = format!("--transform=s,^,{}/,", "a-folder-of-a-long-name".repeat(10));
+    let ways: [&[&str]; 6] = [
+        &["-cz"],
+        &["-c"],
+        &["-cz", "-v"],
+        &["-cz", "--transform=s,^,kept/,"],
+        &["-c", "--format=gnu", &long],
+        &["-cz", "--format=pax", &long],
+    ];
+    for (number, bundle) in fixtures().iter().enumerate() {
+        let (right, folder, _) = diagnose(bundle);
+        let all = bundle.ends_with("2026-06-06-prusik/bundle");
+        for (_, way) in ways.iter().enumerate().filter(|(way, _)| all || number % ways.len() == *way) {
+            pack(way, bundle, &path);
+            let (code, report, stderr) = diagnose(&path);
+            assert_eq!(lasting(report), lasting(folder.clone()), "{way:?} {} {stderr}", bundle.display());
+            assert_eq!(code, right);
+        }
+    }
+}
+
+/// The files of a bundle folder, by their names in it.
+fn files_of(bundle: &Path) -> Vec<(String, Vec<u8>)> {
+    let (mut out, mut folders) = (Vec::new(), vec![bundle.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(bundle).expect("below it").display().to_string();
+                out.push((name, fs::read(&path).expect("a file")));
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn of_what_lies_twice_in_a_bundle_the_last_counts() {
+    let bundle = fixture("2026-06-06-prusik");
+    let (_, right, _) = diagnose(&bundle);
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("kept.tar.gz");
+    let files = files_of(&bundle);
+    let older = |name: &str, text: &str| (format!("nodes/prusik/{name}"), text.as_bytes().to_vec());
+    let wrong = [
+        older("service-list.out", "ID   Frontend   Service Type   Backend\n"),
+        older("service-list.json", r#"{"exit_code": 0}"#),
+        older("ct-list.out", "of a first look that had it plain\n"),
+        older("ct-list.json", r#"{"exit_code": 1}"#),
+    ];
+    let mut before = wrong.to_vec();
+    before.extend(files.clone());
+    fs::write(&path, gzip(&tar(&before, "kept"))).expect("a file");
+    let (_, report, stderr) = diagnose(&path);
+    assert_eq!(lasting(report), lasting(right), "{stderr}");
+
+    let failed = r#"{"exit_code": null, "error": {"kind": "timeout", "message": "the second look did not end"}}"#;
+    let mut after = files;
+    after.push(older("service-list.json", failed));
+    fs::write(&path, gzip(&tar(&after, "kept"))).expect("a file");
+    let (_, report, _) = diagnose(&path);
+    let node = report["nodes"].as_array().expect("nodes").iter().find(|node| node["node"] == "prusik").expect("prusik");
+    assert_eq!(node["checks"][4]["reason"], "the second look did not end");
+}
+
+#[test]
+fn a_bundle_that_was_not_copied_whole_says_so_and_keeps_what_it_has() {
+    let bundle = fixture("stale-datapath");
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("kept.tar");
+    let (mut first, rest): (Vec<_>, Vec<_>) =
+        files_of(&bundle).into_iter().partition(|(name, _)| !name.contains("service-list"));
+    first.sort();
+    let whole = tar(&[first.clone(), rest].concat(), "kept");
+    let left = tar(&first, "kept").len();
+    // Behind the last whole file, where an end mark would be, and in the midst of the next one.
+    for length in [left - 1024, left - 500] {
+        for bytes in [whole[..length].to_vec(), gzip(&whole)[..gzip(&whole).len() / 2].to_vec()] {
+            fs::write(&path, &bytes).expect("a file");
+            let (code, report, stderr) = diagnose(&path);
+            if bytes.len() == length {
+                let backends = &report["nodes"][0]["checks"][4];
+                assert_eq!(backends["status"], "unknown", "{code:?} {stderr}");
+                let reason = backends["reason"].as_str().expect("a reason");
+                assert!(reason.contains("the archive breaks off"), "{reason}");
+            } else {
+                assert!(!stderr.contains("panicked") && code != Some(0), "{code:?} {stderr}");
+            }
+        }
+    }
+    // A byte that changed: nothing that came out of this can be believed.
+    let mut damaged = gzip(&whole);
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    let words = harmless("damaged", &damaged);
+    assert!(words.contains("corrupt"), "{words}");
 }
 
 /// Every hostile archive ends with exit code 5 or with a report that does not call anything stale or healthy.

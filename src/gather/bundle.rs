@@ -1,21 +1,25 @@
-//! A saved bundle as a source: a plain folder, `staledp.bundle/v1`.
+//! A saved bundle as a source: a plain folder, `staledp.bundle/v1`, or the same in one tar.
 //!
 //! Nothing in it is trusted: sizes are bounded, names never leave the folder, and what is missing is "not gathered".
 
+mod files;
+
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ahead::read_ahead;
+use super::archive::Tarball;
 use super::cluster::{Event, Inventory, Listed, Origin, Page};
 use super::scrub;
 use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source, Via};
 use crate::report::Tool;
+use files::Files;
+
+pub(super) use files::{is_of_bundle, root_of_bundle};
 
 /// The schema that is read and written.
 pub const SCHEMA: &str = "staledp.bundle/v1";
@@ -24,17 +28,14 @@ pub const SCHEMA: &str = "staledp.bundle/v1";
 const MOST_DESCRIPTION: u64 = 1 << 20;
 /// The most that is read of one Kubernetes list, in bytes; 5,000 pods take some 20 MiB.
 const MOST_LIST: u64 = 512 << 20;
-/// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
-const MOST_OUTPUT: u64 = 2 << 30;
 /// The most that is read of one thing that only symptoms are read from, in bytes.
 const MOST_FURTHER: u64 = 16 << 20;
 /// Probe pods that are looked for.
 const MOST_PROBES: usize = 9;
 
-/// A bundle folder.
-#[derive(Debug)]
+/// A bundle.
 pub struct Bundle {
-    root: PathBuf,
+    files: Files,
     about: About,
 }
 
@@ -82,7 +83,7 @@ pub(super) struct Description {
 }
 
 impl Bundle {
-    /// Opens a bundle.
+    /// Opens the bundle in a folder.
     ///
     /// # Errors
     ///
@@ -92,13 +93,25 @@ impl Bundle {
         match std::fs::metadata(root) {
             Err(error) => return Err(format!("cannot read the bundle {shown}: {error}")),
             Ok(meta) if !meta.is_dir() => {
-                return Err(format!(
-                    "{shown} is no bundle: a bundle is a folder with a bundle.json in it; unpack the archive first"
-                ));
+                return Err(format!("{shown} is no bundle: it is neither a folder nor a file"));
             }
             Ok(_) => {}
         }
-        let text = match read_file(&root.join("bundle.json"), MOST_DESCRIPTION) {
+        Self::of(Files::Folder(root.to_owned()), root)
+    }
+
+    /// Opens the bundle at this root of a tar that was walked to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(super) fn in_tar(tar: Tarball, root: &str, path: &Path) -> Result<Self, String> {
+        Self::of(Files::in_tar(tar, root), path)
+    }
+
+    fn of(files: Files, path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let text = match files.read("bundle.json", MOST_DESCRIPTION) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(format!("{shown} is no bundle: it has no bundle.json; give the folder that holds one"));
@@ -113,10 +126,10 @@ impl Bundle {
                 about.schema
             ));
         }
-        if !root.join("nodes").is_dir() && !root.join("kube").is_dir() {
+        if !files.has_folder("nodes") && !files.has_folder("kube") {
             return Err(format!("{shown} holds no evidence: it has neither a nodes folder nor a kube folder"));
         }
-        Ok(Self { root: root.to_owned(), about })
+        Ok(Self { files, about })
     }
 
     /// The context that it was saved from.
@@ -128,12 +141,7 @@ impl Bundle {
     /// The nodes that it holds evidence of; where it holds none of any node, all that it lists.
     #[must_use]
     pub fn nodes(&self, inventory: &Inventory) -> BTreeSet<String> {
-        let folders = std::fs::read_dir(self.root.join("nodes")).into_iter().flatten().flatten();
-        let mut names: BTreeSet<String> = folders
-            .filter(|entry| entry.path().is_dir())
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| is_plain_name(name))
-            .collect();
+        let mut names: BTreeSet<String> = self.files.nodes().into_keys().collect();
         if names.is_empty()
             && let Ok(nodes) = &inventory.nodes
         {
@@ -148,15 +156,13 @@ impl Bundle {
 
     fn list_of<T: DeserializeOwned>(&self, folder: &str, name: &str) -> Listed<T> {
         let failure = |kind, why: String| Failure::new(kind, format!("{folder}/{name}.json {why}"));
-        let text =
-            read_file(&self.root.join(folder).join(format!("{name}.json")), MOST_LIST).map_err(|error| match error
-                .kind()
-            {
-                io::ErrorKind::NotFound => self
-                    .why_no(name)
-                    .unwrap_or_else(|| failure(FailureKind::NotFound, "is not in the bundle".to_owned())),
-                _ => failure(FailureKind::Other, format!("cannot be read: {error}")),
-            })?;
+        let text = self.files.read(&format!("{folder}/{name}.json"), MOST_LIST);
+        let text = text.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                self.why_no(name).unwrap_or_else(|| failure(FailureKind::NotFound, "is not in the bundle".to_owned()))
+            }
+            _ => failure(FailureKind::Other, format!("cannot be read: {error}")),
+        })?;
         let page: Page<T> = serde_json::from_slice(&text)
             .map_err(|error| failure(FailureKind::Other, format!("is no Kubernetes list: {error}")))?;
         Ok(page.items)
@@ -164,21 +170,21 @@ impl Bundle {
 
     /// Why a list could not be had when the bundle was saved, where that is known.
     fn why_no(&self, name: &str) -> Option<Failure> {
-        let text = read_file(&self.root.join("kube").join(format!("{name}.error.json")), MOST_DESCRIPTION).ok()?;
+        let text = self.files.read(&format!("kube/{name}.error.json"), MOST_DESCRIPTION).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// The folder of a node and the stem of an evidence's files; none where the name could leave the bundle.
-    fn stem(&self, node: &str, evidence: Evidence, slot: usize) -> Option<PathBuf> {
+    /// The path of an evidence's files without their ending; none where the name could leave the bundle.
+    fn stem(node: &str, evidence: Evidence, slot: usize) -> Option<String> {
         let name = match slot {
             0 | 1 => evidence.name().to_owned(),
             n => format!("{}.{n}", evidence.name()),
         };
-        is_plain_name(node).then(|| self.root.join("nodes").join(node).join(name))
+        is_plain_name(node).then(|| format!("nodes/{node}/{name}"))
     }
 
-    fn describe(stem: &Path) -> Option<Result<Description, String>> {
-        let text = match read_file(&with_suffix(stem, "json"), MOST_DESCRIPTION) {
+    fn describe(&self, stem: &str) -> Option<Result<Description, String>> {
+        let text = match self.files.read(&format!("{stem}.json"), MOST_DESCRIPTION) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => return Some(Err(error.to_string())),
@@ -201,7 +207,7 @@ impl Source for Bundle {
 
     fn probe_pods(&self, node: &str, _inventory: &Inventory) -> Vec<PodRef> {
         let slot_pod = |slot| {
-            let of = |evidence| Self::describe(&self.stem(node, evidence, slot)?)?.ok();
+            let of = |evidence| self.describe(&Self::stem(node, evidence, slot)?)?.ok();
             let any = [Evidence::PodEgress, Evidence::PodEgressAddress, Evidence::PodDns].into_iter().find_map(of)?;
             // A probe that names no pod is still a probe.
             let unknown = PodRef { namespace: String::new(), name: "unknown".to_owned() };
@@ -227,12 +233,12 @@ impl Source for Bundle {
 
     async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
         let none = || Failure::new(FailureKind::NotFound, format!("the bundle holds no {what}"));
-        let path = self.root.join(what.file().ok_or_else(none)?);
-        match read_file(&path, MOST_FURTHER) {
+        let path = what.file().ok_or_else(none)?;
+        match self.files.read(&path, MOST_FURTHER) {
             Ok(bytes) => Ok(scrub::scrub(&String::from_utf8_lossy(&bytes)).into_bytes()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Why it could not be had then is as good as the thing itself.
-                let told = read_file(&with_suffix(&path, "error"), MOST_DESCRIPTION).map_err(|_| none())?;
+                let told = self.files.read(&format!("{path}.error"), MOST_DESCRIPTION).map_err(|_| none())?;
                 Err(serde_json::from_slice(&told).unwrap_or_else(|_| none()))
             }
             Err(error) => Err(Failure::new(FailureKind::Other, format!("the saved {what} cannot be read: {error}"))),
@@ -241,20 +247,17 @@ impl Source for Bundle {
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
         let slot = question.probe.map_or(0, |probe| probe.slot);
-        let Some(stem) = self.stem(question.node, question.evidence, slot) else {
+        let Some(stem) = Self::stem(question.node, question.evidence, slot) else {
             return Answer::not_gathered("the node's name is no file name");
         };
-        let description = Self::describe(&stem);
-        let output = with_suffix(&stem, "out");
-        let packed = with_suffix(&stem, "out.gz");
-        let read = if output.is_file() {
-            File::open(&output).and_then(|file| pour(file, out))
-        } else if packed.is_file() {
-            File::open(&packed).and_then(|file| pour(flate2::read::MultiGzDecoder::new(file), out))
-        } else if description.is_none() {
-            return Answer::not_gathered(format!("the bundle holds no {} of this node", question.evidence));
-        } else {
-            Ok(())
+        let description = self.describe(&stem);
+        let outputs = [format!("{stem}.out"), format!("{stem}.out.gz")];
+        let poured = match outputs.iter().find(|output| self.files.has(output)) {
+            Some(output) => self.files.pour(output, out).await,
+            None if description.is_none() => {
+                return Answer::not_gathered(format!("the bundle holds no {} of this node", question.evidence));
+            }
+            None => Ok(()),
         };
         let mut answer = match description {
             Some(Ok(description)) => answer_of(description),
@@ -272,7 +275,7 @@ impl Source for Bundle {
                 answer
             }
         };
-        if let Err(error) = read {
+        if let Err(error) = poured {
             let message = format!("the saved output breaks off: {error}");
             answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
         }
@@ -298,14 +301,6 @@ fn answer_of(description: Description) -> Answer {
     }
 }
 
-/// `stem` with this ending; the stem may hold dots of its own.
-fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
-    let mut name = stem.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// A name that is one plain part of a path.
 pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
@@ -313,30 +308,4 @@ pub(super) fn is_plain_name(name: &str) -> bool {
         && name != "."
         && name != ".."
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-}
-
-fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    let mut text = Vec::new();
-    file.take(most + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > most {
-        return Err(io::Error::other(format!("it is larger than {} MiB", most >> 20)));
-    }
-    Ok(text)
-}
-
-/// Reads to the end, so that memory does not grow with the size.
-fn pour(from: impl Read + Send, out: Sink<'_>) -> io::Result<()> {
-    let mut total = 0;
-    read_ahead(from, |chunk| {
-        total += chunk.len() as u64;
-        if total > MOST_OUTPUT {
-            return Err(io::Error::other(format!("it is larger than {} MiB", MOST_OUTPUT >> 20)));
-        }
-        out(chunk);
-        Ok(())
-    })
 }

@@ -4,14 +4,15 @@
 //! that comes back is raw: bytes, how they ended, what was asked, when, and how long it took. What the bytes mean is
 //! decided further down the walk, in [`crate::cilium`] and [`crate::checks`].
 
-pub mod ahead;
 pub mod archive;
 pub mod bundle;
 pub mod cluster;
 pub mod kube;
 pub mod live;
 pub mod probes;
+pub mod reading;
 pub mod save;
+pub mod saved;
 pub mod scrub;
 pub mod selector;
 pub mod ssh;

@@ -1,15 +1,17 @@
 //! `staledp symptoms`, from settings to an exit code.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::print;
 use crate::cli::Format;
 use crate::cli::symptoms::SymptomsArgs;
 use crate::exit::Error;
 use crate::gather::Source;
-use crate::gather::bundle::Bundle;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
+use crate::gather::reading::Meter;
+use crate::gather::saved::{self, Saved};
 use crate::report::symptoms::{SymptomsReport, render, report};
 use crate::report::{SourceInfo, SourceKind, json, table};
 use crate::rules::remedy::quoted;
@@ -53,7 +55,14 @@ pub(super) fn run(args: SymptomsArgs, screen: &Screen) -> Result<ExitCode, Error
 async fn look(settings: &SymptomSettings) -> Result<SymptomsReport, Error> {
     match &settings.origin {
         Origin::Path(path) => {
-            let bundle = Bundle::open(path).map_err(Error::CannotRun)?;
+            let bundle = match saved::open(path, &Arc::new(Meter::default())).map_err(Error::CannotRun)? {
+                Saved::Bundle(bundle) => bundle,
+                Saved::Archive(_) => {
+                    let shown = path.display();
+                    let why = format!("{shown} is no bundle: of an archive, `diagnose --from` tells the symptoms");
+                    return Err(Error::CannotRun(why));
+                }
+            };
             let about = SourceInfo {
                 kind: SourceKind::Bundle,
                 context: bundle.context().map(str::to_owned),

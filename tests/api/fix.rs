@@ -212,10 +212,8 @@ fn the_evidence_is_kept_and_judges_the_same() {
         let outcome = outcome.exits(0);
         assert!(outcome.stderr.contains(&bundle), "the path is printed:\n{}", outcome.stderr);
         assert_eq!(path.is_file(), name != "kept", "a folder, or one file");
-        if path.is_dir() {
-            let again = staledp(["diagnose", "--from", &bundle, "-o", "json"]).run().exits(1).report();
-            assert_eq!(again.code("prusik"), "stale-datapath");
-        }
+        let again = staledp(["diagnose", "--from", &bundle, "-o", "json"]).run().exits(1).report();
+        assert_eq!(again.code("prusik"), "stale-datapath");
     }
     let mut left: Vec<_> =
         std::fs::read_dir(folder.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();

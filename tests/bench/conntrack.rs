@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use staledp::cilium::conntrack::picture::{Group, Lens, Pass, Picture};
 use staledp::cilium::conntrack::roles::{Range, Role, Roles};
-use staledp::gather::ahead::read_ahead;
+use staledp::gather::reading::beside;
 
 /// The size of the dump, in bytes.
 const SIZE: usize = 150_000_000;
@@ -97,11 +97,9 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
 
 fn pass_beside_reading(dump: &Path, lens: &Lens) -> Picture {
     let mut pass = Pass::new(lens);
-    let feed = |chunk: &[u8]| {
-        pass.feed(chunk);
-        Ok(())
-    };
-    read_ahead(fs::File::open(dump).expect("the dump opens"), feed).expect("the dump is read");
+    let file = fs::File::open(dump).expect("the dump opens");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(beside(|outlet| outlet.pour(file), &mut |chunk| pass.feed(chunk))).expect("the dump is read");
     pass.finish(true)
 }
 

@@ -7,9 +7,12 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Crc;
-use flate2::read::DeflateDecoder;
+use flate2::bufread::DeflateDecoder;
+
+use crate::gather::reading::{Meter, Metered};
 
 /// The longest comment at the end, and so the farthest that the end record may lie from the end.
 const MOST_COMMENT: u64 = 65_535;
@@ -20,23 +23,26 @@ const RECORD: usize = 46;
 const HEADER: usize = 30;
 /// More members than any sysdump has.
 const MOST_MEMBERS: u64 = 2_000_000;
-/// More members than are ever wanted.
+/// More members than are ever wanted, and the most that their names may take, in bytes.
 const MOST_WANTED: usize = 100_000;
+const MOST_NAMES: usize = 16 << 20;
+/// How much of the file is read at once, in bytes.
+const BUFFER: usize = 64 << 10;
 
 /// A zip file.
-#[derive(Debug)]
-pub(super) struct Zip {
+pub(crate) struct Zip {
     path: PathBuf,
     members: Vec<Member>,
+    meter: Arc<Meter>,
 }
 
 /// A member that is wanted.
-#[derive(Clone, Debug)]
 pub(super) struct Member {
     /// Its name, as it stands there.
     pub(super) name: String,
     at: u64,
-    packed: u64,
+    /// How many bytes of the file it takes.
+    pub(super) packed: u64,
     size: u64,
     crc: u32,
     stored: bool,
@@ -44,7 +50,7 @@ pub(super) struct Member {
 
 impl Zip {
     /// Reads the directory, and remembers the members whose names are wanted.
-    pub(super) fn open(path: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, meter: Arc<Meter>, wanted: impl Fn(&str) -> bool) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         let (count, size, at) = directory(&mut file, length)?;
@@ -55,13 +61,15 @@ impl Zip {
             return Err(wrong("its directory lies outside of it"));
         }
         file.seek(SeekFrom::Start(at))?;
-        let mut reader = BufReader::with_capacity(64 << 10, file).take(size);
-        let mut members = Vec::new();
+        let mut reader = BufReader::with_capacity(BUFFER, file).take(size);
+        let mut members: Vec<Member> = Vec::new();
+        let mut names = 0;
         for _ in 0..count {
             if let Some(member) = record(&mut reader, &wanted)? {
+                names += member.name.len();
                 members.push(member);
             }
-            if members.len() > MOST_WANTED {
+            if members.len() > MOST_WANTED || names > MOST_NAMES {
                 return Err(wrong("it has more members of the wanted names than any cluster has"));
             }
         }
@@ -76,7 +84,7 @@ impl Zip {
         if let Some(pair) = members.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(wrong(format!("it has two members of the name {}", pair[0].name)));
         }
-        Ok(Self { path: path.to_owned(), members })
+        Ok(Self { path: path.to_owned(), members, meter })
     }
 
     /// The members that are wanted, by name.
@@ -85,7 +93,7 @@ impl Zip {
     }
 
     /// A member's content. Reading ends with an error where it is not what the directory says.
-    pub(super) fn read(&self, member: &Member) -> io::Result<Box<dyn Read>> {
+    pub(super) fn read(&self, member: &Member) -> io::Result<Box<dyn Read + Send>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(member.at))?;
         let mut header = [0; HEADER];
@@ -95,16 +103,17 @@ impl Zip {
         }
         let skip = i64::from(u16_at(&header, 26)) + i64::from(u16_at(&header, 28));
         file.seek(SeekFrom::Current(skip))?;
-        let packed = file.take(member.packed);
-        let plain: Box<dyn Read> =
-            if member.stored { Box::new(packed) } else { Box::new(DeflateDecoder::new(BufReader::new(packed))) };
+        let packed = Metered { file, meter: Arc::clone(&self.meter) }.take(member.packed);
+        let packed = BufReader::with_capacity(BUFFER, packed);
+        let plain: Box<dyn Read + Send> =
+            if member.stored { Box::new(packed) } else { Box::new(DeflateDecoder::new(packed)) };
         Ok(Box::new(Checked { plain, left: member.size, sum: Crc::new(), crc: member.crc }))
     }
 }
 
 /// A content that must have the size and the sum that the directory says.
 struct Checked {
-    plain: Box<dyn Read>,
+    plain: Box<dyn Read + Send>,
     left: u64,
     sum: Crc,
     crc: u32,

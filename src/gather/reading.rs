@@ -1,0 +1,238 @@
+//! Reading what was saved: on a thread of its own, so that unpacking and parsing go on beside each other, and that whoever
+//! waits for it can stop waiting.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as plain};
+use std::thread;
+
+use tokio::sync::mpsc;
+
+use super::Sink;
+
+/// How much is read at once, in bytes.
+const CHUNK: usize = 256 << 10;
+/// How many such pieces may wait for whoever parses them.
+const AHEAD: usize = 2;
+/// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
+const MOST_OUTPUT: u64 = 2 << 30;
+
+/// How much of an archive was read, in bytes of the file as it lies there.
+#[derive(Default)]
+pub struct Meter {
+    done: AtomicU64,
+    total: AtomicU64,
+    tell: Option<Box<Tell>>,
+}
+
+type Tell = dyn Fn(u64, u64) + Send + Sync;
+
+impl Meter {
+    /// Tells `tell` how much was read, and of how much, whenever it is more.
+    #[must_use]
+    pub fn new(tell: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        Self { tell: Some(Box::new(tell)), ..Self::default() }
+    }
+
+    /// How much was read so far. What was read twice counts twice.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// So much more is to be read.
+    pub(super) fn expect(&self, more: u64) {
+        self.total.fetch_add(more, Ordering::Relaxed);
+        self.add(0);
+    }
+
+    fn add(&self, more: u64) {
+        let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
+        if let Some(tell) = &self.tell {
+            tell(done, self.total.load(Ordering::Relaxed).max(done));
+        }
+    }
+}
+
+/// A file that is metered.
+pub(super) struct Metered {
+    pub(super) file: File,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.meter.add(n as u64);
+        Ok(n)
+    }
+}
+
+/// Where an output is poured.
+pub enum Outlet<'a> {
+    /// To another thread.
+    Beside {
+        /// What was read, chunk by chunk.
+        to: mpsc::Sender<Vec<u8>>,
+        /// Buffers that can be filled again.
+        back: plain::Receiver<Vec<u8>>,
+    },
+    /// To whoever waits here for it.
+    Here(RefCell<Sink<'a>>),
+}
+
+impl Outlet<'_> {
+    /// Pours all of it, chunk by chunk, so that memory does not grow with the size.
+    ///
+    /// # Errors
+    ///
+    /// What the reader says, behind all that it gave before; or that nobody waits for it any more.
+    pub fn pour(&self, mut from: impl Read) -> io::Result<()> {
+        let mut total = 0_u64;
+        let mut spare = Vec::new();
+        loop {
+            let mut buffer = match self {
+                Self::Beside { back, .. } => back.try_recv().unwrap_or_default(),
+                Self::Here(_) => spare,
+            };
+            buffer.clear();
+            buffer.reserve_exact(CHUNK);
+            let read = (&mut from).take(CHUNK as u64).read_to_end(&mut buffer);
+            let is_last = buffer.len() < CHUNK;
+            total += buffer.len() as u64;
+            if total > MOST_OUTPUT {
+                return Err(io::Error::other(format!("it is larger than {} MiB", MOST_OUTPUT >> 20)));
+            }
+            spare = self.hand_over(buffer)?;
+            if is_last {
+                return read.map(|_| ());
+            }
+            read?;
+        }
+    }
+
+    /// Gives the buffer back where it is free again.
+    fn hand_over(&self, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            _ if buffer.is_empty() => {}
+            Self::Beside { to, .. } => {
+                to.blocking_send(buffer).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+                return Ok(Vec::new());
+            }
+            Self::Here(out) => out.borrow_mut()(&buffer),
+        }
+        Ok(buffer)
+    }
+}
+
+/// Runs `read` on a thread of its own; what it pours into its outlet goes to `out`. Dropped, it ends with the next chunk.
+///
+/// # Errors
+///
+/// What `read` says.
+pub async fn beside<T: Send + 'static>(
+    read: impl FnOnce(&Outlet<'_>) -> io::Result<T> + Send + 'static,
+    out: Sink<'_>,
+) -> io::Result<T> {
+    let (to, mut chunks) = mpsc::channel(AHEAD);
+    let (again, back) = plain::channel();
+    let thread = thread::Builder::new().name("reader".to_owned());
+    let thread = thread.spawn(move || read(&Outlet::Beside { to, back }))?;
+    while let Some(buffer) = chunks.recv().await {
+        out(&buffer);
+        // It may have read all it wanted.
+        let _ = again.send(buffer);
+    }
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("it could not be read")))
+}
+
+/// The same without a thread, for what is small.
+pub(super) fn here<T>(read: impl FnOnce(&Outlet<'_>) -> io::Result<T>, out: Sink<'_>) -> io::Result<T> {
+    read(&Outlet::Here(RefCell::new(out)))
+}
+
+/// What several threads read from; one that failed has left it as it was.
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(work)
+    }
+
+    /// Gives its bytes in uneven pieces, and then an error, if it has one.
+    struct Pieces {
+        bytes: Vec<u8>,
+        at: usize,
+        error: Option<io::Error>,
+    }
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let left = &self.bytes[self.at..];
+            let many = (left.len() % 1009 + 1).min(left.len()).min(buffer.len());
+            if many == 0
+                && let Some(error) = self.error.take()
+            {
+                return Err(error);
+            }
+            buffer[..many].copy_from_slice(&left[..many]);
+            self.at += many;
+            Ok(many)
+        }
+    }
+
+    /// What arrives of so many bytes, with a thread and without.
+    fn read(many: usize, error: Option<&'static str>) {
+        let bytes: Vec<u8> = (0..=250_u8).cycle().take(many).collect();
+        for is_beside in [true, false] {
+            let pieces = Pieces { bytes: bytes.clone(), at: 0, error: error.map(io::Error::other) };
+            let mut seen = Vec::new();
+            let mut keep = |chunk: &[u8]| {
+                assert!(chunk.len() <= CHUNK && !chunk.is_empty());
+                seen.extend_from_slice(chunk);
+            };
+            let pour = |outlet: &Outlet<'_>| outlet.pour(pieces);
+            let end = if is_beside { run(beside(pour, &mut keep)) } else { here(pour, &mut keep) };
+            assert_eq!(end.err().map(|error| error.to_string()).as_deref(), error, "{many} bytes");
+            assert!(seen == bytes, "{many} bytes");
+        }
+    }
+
+    #[test]
+    fn every_byte_arrives_once_and_in_order_and_an_error_behind_them() {
+        for many in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 9 * CHUNK + 7] {
+            read(many, None);
+            read(many, Some("torn"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_no_panic() {
+        let end = run(beside(|_| -> io::Result<()> { panic!("on purpose") }, &mut |_| {}));
+        assert_eq!(end.unwrap_err().to_string(), "it could not be read");
+    }
+
+    #[test]
+    fn whoever_does_not_wait_any_more_ends_it() {
+        let (ended, end) = plain::channel();
+        let mut work = Box::pin(beside(
+            move |outlet| {
+                let _ = ended.send(outlet.pour(io::repeat(b'x')).map_err(|error| error.kind()));
+                Ok(())
+            },
+            // Never called: nothing is polled.
+            Box::leak(Box::new(|_: &[u8]| {})),
+        ));
+        let waker = std::task::Waker::noop();
+        assert!(work.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+        drop(work);
+        assert_eq!(end.recv().expect("the thread ends"), Err(io::ErrorKind::BrokenPipe));
+    }
+}

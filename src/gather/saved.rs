@@ -1,0 +1,81 @@
+//! Whatever was saved and lies at a path: a bundle, as a folder or in one file, or what other tools gathered. Told apart by
+//! its content.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::archive::{Archived, Reach, Tarball, is_gzip, is_of_bugtool, is_tar};
+use super::bundle::{Bundle, is_of_bundle, root_of_bundle};
+use super::reading::Meter;
+
+/// How much of a file is looked at to tell what it is, in bytes.
+const HEAD: u64 = 512;
+
+/// What lies there.
+pub enum Saved {
+    /// A bundle.
+    Bundle(Bundle),
+    /// A sysdump or a bugtool archive.
+    Archive(Archived),
+}
+
+/// Whether a file is an archive of any kind, by its first bytes; an error where it can't be read.
+///
+/// # Errors
+///
+/// Where it can't be read.
+pub fn is_archive(path: &Path) -> io::Result<bool> {
+    Ok(!matches!(kind(path)?, Kind::Other))
+}
+
+enum Kind {
+    Zip,
+    Tar,
+    Other,
+}
+
+fn kind(path: &Path) -> io::Result<Kind> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(match &head[..] {
+        head if head.starts_with(b"PK") => Kind::Zip,
+        head if is_gzip(head) || is_tar(head) => Kind::Tar,
+        _ => Kind::Other,
+    })
+}
+
+/// Opens it.
+///
+/// # Errors
+///
+/// Says what is missing or damaged.
+pub fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
+    let shown = path.display();
+    let cannot = |error: io::Error| format!("cannot read the archive {shown}: {error}");
+    if !path.is_file() {
+        return Bundle::open(path).map(Saved::Bundle);
+    }
+    match kind(path).map_err(cannot)? {
+        Kind::Zip => Archived::sysdump(path, Arc::clone(meter)).map(Saved::Archive),
+        Kind::Tar => {
+            meter.expect(std::fs::metadata(path).map_err(cannot)?.len());
+            let is_wanted = |name: &str| is_of_bugtool(name) || is_of_bundle(name);
+            let mut tar = Tarball::open(Reach::File(path.to_owned(), Arc::clone(meter)), is_wanted).map_err(cannot)?;
+            tar.walk();
+            if let Some(root) = root_of_bundle(tar.names()) {
+                return Bundle::in_tar(tar, &root, path).map(Saved::Bundle);
+            }
+            let broken = tar.broken();
+            let no = "is a tar, but holds neither a bundle nor the cmd folder of cilium-bugtool";
+            Archived::bugtool(tar).map(Saved::Archive).ok_or_else(|| match broken {
+                Some(broken) => format!("cannot read the archive {shown}: {broken}"),
+                None => format!("{shown} {no}"),
+            })
+        }
+        Kind::Other => Err(format!(
+            "{shown} is neither a bundle nor an archive: a bundle is a folder or a tar with a bundle.json in it"
+        )),
+    }
+}
