@@ -12,6 +12,7 @@ use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArg
 use crate::gather::PodRef;
 use crate::net::Prefix;
 use crate::report::Shard;
+use crate::report::text::DEFAULT_WIDTH;
 use crate::symptoms::look::Wish;
 pub use fix::FixSettings;
 
@@ -49,7 +50,7 @@ impl Screen {
                 When::Never => false,
                 When::Auto => terminal && !no_color && !dumb,
             },
-            width: terminal.then(|| terminal_size::terminal_size().map(|(w, _)| w.0)).flatten(),
+            width: terminal.then(|| terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0)),
             progress: std::io::stderr().is_terminal() && !args.no_progress && !args.quiet && args.verbose == 0 && !dumb,
             verbose: args.verbose,
             quiet: args.quiet,

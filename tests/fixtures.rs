@@ -9,6 +9,7 @@ mod scenario;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -79,7 +80,8 @@ fn every_fixture_comes_out_as_approved() {
     for case in cases {
         // From inside the folder: a path of this machine would fold the lines elsewhere.
         let json = run::program(&case, &["diagnose", "--from", "bundle", "-o", "json"]);
-        let table = run::program(&case, &["diagnose", "--from", "bundle", "--color", "never"]);
+        // A pipe gets no colours without being told.
+        let table = run::program(&case, &["diagnose", "--from", "bundle"]);
         let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if json.status.code() != table.status.code() {
             failures.push(format!("{name}: exit {:?} for json, {:?} for table", json.status, table.status));
@@ -95,6 +97,30 @@ fn every_fixture_comes_out_as_approved() {
         failures.extend(settle(&case.join("expected.txt"), &normal_text(&text)).err());
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The one that the README shows is shown as a terminal shows it, 80 columns wide.
+#[test]
+fn every_fixture_that_the_readme_shows_comes_out_so() {
+    let shown = "diagnose --from fixtures/2026-06-06-prusik/bundle";
+    let program = format!("stty cols 80; {} {shown} --color never --no-progress", env!("CARGO_BIN_EXE_staledp"));
+    let mut run = Command::new("script");
+    run.args(["-qefc", &program, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let run = run.stdin(Stdio::null()).output();
+    let Ok(output) = run else {
+        eprintln!("skipped: there is no script(1) to make a terminal with");
+        return;
+    };
+    let got = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    assert!(got.lines().any(|line| line.starts_with("prusik  ✗ STALE")), "{got}");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&file).expect("the readme");
+    assert!(readme.contains(shown), "the readme says how to see it");
+    let (before, rest) = readme.split_once("```text\n").expect("a sample");
+    let (sample, after) = rest.split_once("```").expect("the sample's end");
+    if normal_text(sample) != normal_text(&got) {
+        settle(&file, &format!("{before}```text\n{got}```{after}")).unwrap_or_else(|why| panic!("{why}"));
+    }
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl FixReport {
     /// The report for a person.
     #[must_use]
     pub fn table(&self, width: Option<u16>) -> String {
-        let columns = usize::from(width.unwrap_or(text::DEFAULT_WIDTH).max(text::MIN_WIDTH)).min(text::PROSE_WIDTH);
+        let columns = text::prose(text::columns(width));
         let mut out = String::new();
         for node in &self.fix {
             if !out.is_empty() {
@@ -182,6 +182,10 @@ fn beside(out: &mut String, node: &NodeFix, columns: usize) {
     let (Some(before), Some(after)) = (&node.before, &node.after) else { return };
     let half = columns.saturating_sub(22) / 2;
     let mut row = |name: &str, left: &str, right: &str| {
+        if columns == text::UNBOUNDED {
+            let _ = writeln!(out, "{name:18}  {} → {}", safe(left), safe(right));
+            return;
+        }
         let (left, right) = (text::wrap(&safe(left), half), text::wrap(&safe(right), half));
         for i in 0..left.len().max(right.len()).max(1) {
             let cell = |lines: &[String]| lines.get(i).cloned().unwrap_or_default();

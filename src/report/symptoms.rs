@@ -81,8 +81,7 @@ pub fn report(found: Symptoms, about: SourceInfo, next: Option<String>, generate
 /// The report as text, with a newline at its end.
 #[must_use]
 pub fn render(report: &SymptomsReport, style: &Style) -> String {
-    let columns = usize::from(style.width.unwrap_or(text::DEFAULT_WIDTH).max(text::MIN_WIDTH));
-    let prose = columns.min(text::PROSE_WIDTH);
+    let prose = text::prose(text::columns(style.width));
     let bold = |text: &str| if style.color { format!("{BOLD}{text}{BOLD:#}") } else { text.to_owned() };
     let mut parts = Vec::new();
     if report.source.kind != SourceKind::Cluster {
@@ -167,18 +166,20 @@ pub fn list(symptoms: &[Symptom], shown: usize, prose: usize) -> String {
         }
         let who =
             if who.is_empty() { symptom.kind.name().to_owned() } else { format!("{}: {who}", symptom.kind.name()) };
-        out += &hang("  ", &who, prose);
-        out += &hang("    ", &safe(&symptom.says), prose);
-        if let Some(sample) = &symptom.sample {
-            out += &hang("    > ", &safe(sample), prose);
-        }
         let word = match symptom.explained {
             Some(true) => "explained by the verdict",
             Some(false) => "not explained by the verdict",
             None => "open",
         };
-        if let Some(why) = &symptom.why {
-            out += &hang("    ", &format!("{word}: {}", safe(why)), prose);
+        let sample = symptom.sample.as_ref().map(|sample| ("> ", safe(sample).into_owned()));
+        let why = symptom.why.as_ref().map(|why| ("", format!("{word}: {}", safe(why))));
+        let more = std::iter::once(("", safe(&symptom.says).into_owned())).chain(sample).chain(why);
+        if prose == text::UNBOUNDED {
+            let more: Vec<String> = more.map(|(mark, says)| format!("{mark}{says}")).collect();
+            out += &hang("  ", &format!("{who}: {}", more.join(" · ")), prose);
+        } else {
+            out += &hang("  ", &who, prose);
+            more.for_each(|(mark, says)| out += &hang(&format!("    {mark}"), &says, prose));
         }
     }
     if shown < symptoms.len() {

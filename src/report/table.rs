@@ -1,5 +1,6 @@
 //! The report for a person at night: verdict first, evidence next, the one command last.
 //!
+//! On a screen lines are wrapped to its width; a pipe or a file gets each finding on a line of its own.
 //! Lines are laid out here, not by the table's crate: it would break names in the middle, ask the terminal for its
 //! width, and read `NO_COLOR` behind our back. It gets cells that are wrapped already and draws them.
 
@@ -18,7 +19,7 @@ use crate::rules::verdict::{Confidence, Kind, Remediation, RiskLevel, Verdict};
 pub struct Style {
     /// Whether escapes for colours may stand in the text.
     pub color: bool,
-    /// The width of the screen in columns; none: [`text::DEFAULT_WIDTH`].
+    /// The width of the screen in columns; none: there is no screen, and each finding has one line, however long.
     pub width: Option<u16>,
     /// Fold nothing: every healthy node with its details, every pod.
     pub wide: bool,
@@ -32,6 +33,9 @@ const MANY_PODS: usize = 8;
 
 /// From this width on, figures and their meaning stand side by side.
 const SIDE_BY_SIDE: usize = 110;
+
+/// The longest line across, in columns.
+const RULE: usize = text::PROSE_WIDTH;
 
 /// Below this width, checks are listed instead of laid out as a table.
 const NARROW: usize = 64;
@@ -107,14 +111,8 @@ struct Page {
 
 impl Page {
     fn new(style: Style) -> Self {
-        let columns = usize::from(style.width.unwrap_or(text::DEFAULT_WIDTH).max(text::MIN_WIDTH));
-        Self {
-            out: String::new(),
-            color: style.color,
-            wide: style.wide,
-            columns,
-            prose: columns.min(text::PROSE_WIDTH),
-        }
+        let columns = text::columns(style.width);
+        Self { out: String::new(), color: style.color, wide: style.wide, columns, prose: text::prose(columns) }
     }
 
     /// Harmless text in a colour, where colours are wanted.
@@ -133,7 +131,7 @@ impl Page {
 
     /// A line across, between nodes.
     fn rule(&mut self) {
-        let line = self.ink(DIM, &"─".repeat(self.prose));
+        let line = self.ink(DIM, &"─".repeat(self.prose.min(RULE)));
         self.line(&line);
     }
 
@@ -150,7 +148,7 @@ impl Page {
     /// beside it, the text goes below it.
     fn item(&mut self, first: &str, ink: Ink, text: &str) {
         let indent = text::width(first);
-        if indent > self.prose * 2 / 5 && indent + text::width(text) > self.prose {
+        if indent > self.prose / 5 * 2 && indent + text::width(text) > self.prose {
             let depth = first.len() - first.trim_start().len() + 2;
             let line = self.ink(ink, first.trim_end());
             self.line(&line);
@@ -299,10 +297,14 @@ impl Page {
         if !node.known_issues.is_empty() {
             self.heading("Known upstream issues");
             for issue in &node.known_issues {
-                let id = format!("  {}", safe(&issue.id));
-                let id = self.ink(CYAN, &id);
-                self.line(&id);
-                self.item("    ", DIM, &format!("{}: {}", safe(&issue.title), safe(&issue.why)));
+                let (id, says) = (safe(&issue.id), format!("{}: {}", safe(&issue.title), safe(&issue.why)));
+                if self.columns == text::UNBOUNDED {
+                    self.item(&format!("  {id}: "), CYAN, &says);
+                } else {
+                    let id = self.ink(CYAN, &format!("  {id}"));
+                    self.line(&id);
+                    self.item("    ", DIM, &says);
+                }
             }
         }
         self.what_to_do(node);
@@ -366,10 +368,11 @@ impl Page {
         }
         // The longest id and the longest word, and two columns between cells.
         let (id, status) = (18, 9);
-        let room = self.columns.min(180) - id - status - 4;
+        let unbounded = self.columns == text::UNBOUNDED;
+        let room = if unbounded { text::UNBOUNDED } else { self.columns.min(180) - id - status - 4 };
         let mut rows = Vec::new();
         let mut inks = Vec::new();
-        let side_by_side = self.columns >= SIDE_BY_SIDE;
+        let side_by_side = self.columns >= SIDE_BY_SIDE && !unbounded;
         let (left, right) = if side_by_side { (room / 2 - 1, room - room / 2 - 1) } else { (room, room) };
         rows.push(if side_by_side {
             vec!["CHECK".to_owned(), "STATUS".to_owned(), "FIGURES".to_owned(), "MEANING".to_owned()]
@@ -384,7 +387,10 @@ impl Page {
                 .collect();
             let meaning = wrap(&meaning(check), right);
             let mut row = vec![check.id.name().to_owned(), word.to_owned()];
-            let cells = if side_by_side { vec![figures, meaning] } else { vec![[meaning, figures].concat()] };
+            let mut cells = if side_by_side { vec![figures, meaning] } else { vec![[meaning, figures].concat()] };
+            if unbounded {
+                cells = vec![vec![cells.concat().join(" ")]];
+            }
             let height = cells.iter().map(Vec::len).max().unwrap_or_default().max(1);
             inks.push((ink, text::width(word), height));
             row.extend(cells.iter().map(|lines| lines.join("\n")));
@@ -668,13 +674,39 @@ mod tests {
 
     #[test]
     fn lines_fit_the_screen_but_for_commands() {
-        for style in widths_in_use() {
-            let columns = usize::from(style.width.unwrap_or(80).max(40));
+        for style in widths_in_use().filter(|style| style.width.is_some()) {
+            let columns = usize::from(style.width.unwrap_or_default().max(40));
             for line in
                 render(&four(), &style).lines().filter(|l| !l.starts_with("kubectl") && !l.starts_with("staledp"))
             {
                 assert!(text::width(line) <= columns, "{style:?}: {line}");
             }
+        }
+    }
+
+    #[test]
+    fn without_a_screen_each_finding_has_one_line() {
+        let report = four();
+        let shown = render(&report, &PLAIN);
+        let line_of = |parts: &[&str]| {
+            let found = shown.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count();
+            assert!(found > 0, "no line holds all of {parts:?}:\n{shown}");
+        };
+        for node in report.nodes.iter().filter(|node| node.verdict.kind != Kind::Healthy) {
+            line_of(&[&node.verdict.summary]);
+            for check in &node.checks {
+                let figures = figures::of(check);
+                let mut parts = vec![check.id.name(), word(check.status).0, check.summary.as_str()];
+                parts.extend(figures.iter().map(String::as_str));
+                line_of(&parts);
+            }
+            node.verdict.because.iter().for_each(|reason| line_of(&[&reason.check, &reason.says]));
+            node.verdict.ruled_out.iter().for_each(|out| line_of(&[out.code.name(), &out.says]));
+            node.known_issues.iter().for_each(|issue| line_of(&[&issue.id, &issue.title, &issue.why]));
+            node.affected.iter().take(MANY_PODS).for_each(|pod| line_of(&[&pod.pod, &pod.says]));
+            node.notes.iter().for_each(|says| line_of(&[says]));
+            let remedy = node.remediation.iter().flat_map(|remedy| &remedy.risk.because);
+            remedy.for_each(|says| line_of(&[says]));
         }
     }
 

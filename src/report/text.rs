@@ -10,13 +10,16 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// The width that is assumed where standard output is no terminal, in columns: what mails, tickets and chats keep whole.
+/// The width that is assumed of a terminal that does not tell its own, in columns.
 pub const DEFAULT_WIDTH: u16 = 80;
+
+/// The width of what is no screen: nothing is wrapped there, so that a line can be found, cut and counted whole.
+pub const UNBOUNDED: usize = usize::MAX >> 8;
 
 /// The narrowest width that is laid out for, in columns. Narrower screens get lines of this width.
 pub const MIN_WIDTH: u16 = 40;
 
-/// The widest a line of prose gets, in columns: longer lines are hard to read back.
+/// The widest a line of prose gets on a screen, in columns: longer lines are hard to read back.
 pub const PROSE_WIDTH: usize = 110;
 
 /// The most characters that are shown of one string.
@@ -68,6 +71,18 @@ pub fn safe(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The columns of a screen, as far as they are laid out for; [`UNBOUNDED`] where there is no screen.
+#[must_use]
+pub fn columns(screen: Option<u16>) -> usize {
+    screen.map_or(UNBOUNDED, |width| usize::from(width.max(MIN_WIDTH)))
+}
+
+/// The columns of prose on a page of so many.
+#[must_use]
+pub fn prose(columns: usize) -> usize {
+    if columns == UNBOUNDED { UNBOUNDED } else { columns.min(PROSE_WIDTH) }
 }
 
 /// The columns that a harmless text takes.
