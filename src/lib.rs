@@ -37,6 +37,7 @@ pub mod merge;
 pub mod net;
 pub mod offline;
 mod pattern;
+pub mod process;
 pub mod progress;
 pub mod report;
 pub mod rights;

@@ -6,6 +6,7 @@
 pub mod agent_log;
 pub mod conntrack;
 pub mod drops;
+pub mod endpoints;
 pub mod lb;
 pub mod lines;
 pub mod nat;

@@ -9,65 +9,35 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::gather::Failure;
 use crate::gather::kube::objects::Lease;
 use crate::gather::kube::write::{Put, Writer};
+use crate::process;
 
 /// How long the lock holds without being renewed, in seconds.
 pub(super) const LIFE_S: i64 = 15 * 60;
 /// It is renewed when it is this old.
 const RENEW: Duration = Duration::from_secs(240);
-/// How often taking or releasing it is tried.
+/// How often taking or renewing it is tried.
 const TRIES: u32 = 4;
+/// How long releasing it is tried: an API server that is away may come back.
+const RELEASE: Duration = Duration::from_secs(15);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(700);
 /// The annotation by which a process of this machine is found again.
 const PROCESS: &str = "staledp/process";
+/// The annotation that says as whom the holder asks the API server.
+pub(super) const USER: &str = "staledp/user";
 
-/// Who holds it: this process.
+/// Who holds it.
 #[derive(Clone, Debug)]
 pub(super) struct Holder {
     /// `alice@laptop/4711`.
     pub(super) identity: String,
-    process: Option<String>,
-}
-
-impl Holder {
-    /// This process, for this person.
-    pub(super) fn this(user: &str) -> Self {
-        let host = read("/proc/sys/kernel/hostname").unwrap_or_else(|| "this machine".to_owned());
-        let pid = std::process::id();
-        Self { identity: format!("{user}@{host}/{pid}"), process: process(pid) }
-    }
-}
-
-/// A process so that no other can be taken for it: the boot, the space of process ids, the id, and its start.
-fn process(pid: u32) -> Option<String> {
-    let fields = read(&format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold anything; the start is the 20th field behind it.
-    let start = fields.rsplit(')').next()?.split_whitespace().nth(19)?.to_owned();
-    Some(format!("{}/{pid}/{start}", machine()?))
-}
-
-/// This boot of this machine, and this space of process ids: containers of one machine have several.
-fn machine() -> Option<String> {
-    let boot = read("/proc/sys/kernel/random/boot_id")?;
-    let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{boot}/{}", space.display()))
-}
-
-/// Whether the holder is known to be gone. Nothing is known of processes of other machines.
-fn is_gone(process_of_lock: &str) -> bool {
-    let Some(machine) = machine() else { return false };
-    let Some(rest) = process_of_lock.strip_prefix(&format!("{machine}/")) else { return false };
-    let pid = rest.split('/').next().and_then(|pid| pid.parse().ok());
-    pid.is_some_and(|pid| process(pid).as_deref() != Some(process_of_lock))
-}
-
-fn read(path: &str) -> Option<String> {
-    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    /// This process, where it can be told from all others.
+    pub(super) process: Option<String>,
 }
 
 /// The lock as it is found.
@@ -100,8 +70,9 @@ pub(super) async fn look(writer: &Writer<'_>, namespace: &str, own: &Holder) -> 
     let renewed = renewed.and_then(|time| time.parse::<Timestamp>().ok());
     let ends =
         renewed.and_then(|time| Timestamp::from_second(time.as_second() + lease.spec.lease_duration_seconds).ok());
+    let user = lease.metadata.annotations.get(USER).map(|user| format!(" ({user})")).unwrap_or_default();
     let who = format!(
-        "{} holds it for node {} since {}",
+        "{}{user} holds it for node {} since {}",
         lease.spec.holder_identity,
         about("staledp/node"),
         lease.spec.acquire_time.as_deref().unwrap_or("an unknown time"),
@@ -110,7 +81,7 @@ pub(super) async fn look(writer: &Writer<'_>, namespace: &str, own: &Holder) -> 
         let says = format!("{who}, and let it expire");
         return Ok(Seen::Abandoned { lease, says });
     }
-    if lease.metadata.annotations.get(PROCESS).is_some_and(|process| is_gone(process)) {
+    if lease.metadata.annotations.get(PROCESS).is_some_and(|process| process::is_gone(process)) {
         let says = format!("{who}, and no longer runs on this machine");
         return Ok(Seen::Abandoned { lease, says });
     }
@@ -147,7 +118,7 @@ impl<'a> Lock<'a> {
         let mut trouble = String::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
             }
             let found = match look(writer, namespace, holder).await {
                 Ok(Seen::Held { says }) => return Err(NotTaken::Held(says)),
@@ -175,27 +146,35 @@ impl<'a> Lock<'a> {
         Err(NotTaken::Failed(trouble))
     }
 
-    /// Renews it where it grew old, or in any case.
+    /// Renews it where it grew old, or in any case. An answer that got lost is looked up: it may have been a yes.
     ///
     /// # Errors
     ///
     /// Why it is not certain that it is still held.
     pub(super) async fn renew(&self, anyway: bool) -> Result<(), String> {
-        let (lease, since) = self.held.borrow().clone();
+        let (mut lease, since) = self.held.borrow().clone();
         if !anyway && since.elapsed() < RENEW {
             return Ok(());
         }
-        let mut renewed = lease;
-        renewed.spec.renew_time = Some(six_decimals(self.writer.now()));
-        match self.writer.put_lease(&self.namespace, &renewed).await {
-            Put::Done(lease) => {
-                *self.held.borrow_mut() = (*lease, Instant::now());
-                Ok(())
+        let mut trouble = String::new();
+        for _ in 0..TRIES {
+            lease.spec.renew_time = Some(six_decimals(self.writer.now()));
+            match self.writer.put_lease(&self.namespace, &lease).await {
+                Put::Done(lease) => {
+                    *self.held.borrow_mut() = (*lease, Instant::now());
+                    return Ok(());
+                }
+                Put::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+                Put::Refused(failure) => return Err(failure.message),
+                Put::Lost(lost) => trouble = lost.0,
             }
-            Put::Overtaken => Err("somebody else took the lock".to_owned()),
-            Put::Refused(failure) => Err(failure.message),
-            Put::Lost(lost) => Err(lost.0),
+            match self.writer.lease(&self.namespace).await {
+                Ok(Some(found)) if found.spec.holder_identity == self.holder.identity => lease = found,
+                Ok(_) => return Err("somebody else took the lock".to_owned()),
+                Err(failure) => return Err(format!("{trouble}; {failure}")),
+            }
         }
+        Err(trouble)
     }
 }
 
@@ -233,44 +212,32 @@ fn six_decimals(time: Timestamp) -> String {
 ///
 /// Why it may still be held.
 pub(super) async fn release(writer: &Writer<'_>, namespace: &str, holder: &Holder) -> Result<bool, String> {
-    let mut trouble = String::new();
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        let mut lease = match writer.lease(namespace).await {
-            Ok(Some(lease)) if lease.spec.holder_identity == holder.identity => lease,
-            Ok(_) => return Ok(false),
-            Err(failure) => {
-                trouble = failure.message;
-                continue;
+    let mut trouble = "no answer".to_owned();
+    let released = timeout(RELEASE, async {
+        loop {
+            match writer.lease(namespace).await {
+                Ok(Some(mut lease)) if lease.spec.holder_identity == holder.identity => {
+                    lease.spec.holder_identity = String::new();
+                    lease.metadata.annotations.clear();
+                    match writer.put_lease(namespace, &lease).await {
+                        Put::Done(_) => return Ok(true),
+                        Put::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+                        Put::Refused(failure) => return Err(failure.message),
+                        Put::Lost(lost) => trouble = lost.0,
+                    }
+                }
+                Ok(_) => return Ok(false),
+                Err(failure) => trouble = failure.message,
             }
-        };
-        lease.spec.holder_identity = String::new();
-        lease.metadata.annotations.clear();
-        match writer.put_lease(namespace, &lease).await {
-            Put::Done(_) => return Ok(true),
-            Put::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
-            Put::Refused(failure) => return Err(failure.message),
-            Put::Lost(lost) => trouble = lost.0,
+            sleep(PAUSE).await;
         }
-    }
-    Err(trouble)
+    });
+    released.await.unwrap_or(Err(trouble))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_is_known_by_more_than_its_number() {
-        let own = process(std::process::id()).expect("this process is listed");
-        assert!(!is_gone(&own));
-        let other_start = format!("{own}1");
-        assert!(is_gone(&other_start), "the number was given out again");
-        assert!(!is_gone(&format!("another-boot/{own}")), "nothing is known of other machines");
-        assert!(!is_gone(""));
-    }
 
     #[test]
     fn times_have_six_decimals() {

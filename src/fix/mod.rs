@@ -32,19 +32,19 @@ use crate::gather::Source as _;
 use crate::gather::cluster::Inventory;
 use crate::gather::kube::write::Writer;
 use crate::gather::live::{self, Live};
-use crate::gather::save::{Run, Saving};
+use crate::gather::save::{Run, Saving, name};
 use crate::progress::Progress;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::verdict::RiskLevel;
 use crate::settings::{FixSettings, Screen};
 use lock::{Holder, Lock, NotTaken, Seen};
 use plan::Plan;
-pub use report::{FixReport, NodeFix, Outcome};
+pub use report::{FixReport, NodeFix, Outcome, Restart};
 use show::Steps;
 use stop::Stop;
 
 /// How long letting go may take: the trace and the lock.
-const LAST_WORDS: Duration = Duration::from_secs(20);
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// That the caller is `fix`. Nobody else can make one, and without it no request is sent that could change anything.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ pub async fn run(settings: &FixSettings, screen: &Screen) -> Result<FixReport, E
         () = stop.first() => return Err(Error::Interrupted),
     };
     let writer = Writer::new(live.cluster(), Permit(()));
-    let holder = Holder::this(&settings.user);
+    let holder = Holder { identity: settings.who.clone(), process: settings.process.clone() };
     let (steps, progress) = (Steps::new(screen), Progress::new(screen));
     let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress: &progress };
     let done = Box::pin(all(&cx, &stop)).await;
@@ -110,7 +110,7 @@ pub async fn run(settings: &FixSettings, screen: &Screen) -> Result<FixReport, E
 
 async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
     let mut fixes: Vec<NodeFix> = cx.settings.nodes.iter().map(|node| NodeFix::new(node)).collect();
-    let mut first = true;
+    let (mut first, mut interrupted) = (true, false);
     for fix in &mut fixes {
         let node = fix.node.clone();
         let walk = RefCell::new(Walk { fix: NodeFix::new(&node), locked: None, sent: false });
@@ -133,13 +133,17 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
             walk.fix.released.get_or_insert(false);
         }
         first = false;
+        interrupted = stop.has_come();
+        if interrupted && walk.fix.outcome != Outcome::Interrupted {
+            walk.fix.says.push_str(" (interrupted when only the trace and the lock were left)");
+        }
         *fix = walk.fix;
         cx.steps.line(&format!("{node}: {}", fix.says));
-        if !matches!(fix.outcome, Outcome::Verified | Outcome::DryRun) {
+        if interrupted || !matches!(fix.outcome, Outcome::Verified | Outcome::DryRun) {
             break;
         }
     }
-    Ok(FixReport { report: final_report(cx, &fixes), fix: fixes })
+    Ok(FixReport { report: final_report(cx, &fixes), fix: fixes, interrupted })
 }
 
 /// The nodes as they were seen last.
@@ -263,22 +267,28 @@ async fn act(
     let risk = preflight::level(&items);
     let stops: Vec<String> =
         items.iter().filter(|item| item.stops).map(|item| format!("{}: {}", item.rule, item.says)).collect();
+    let high = items.iter().filter(|item| item.risk == RiskLevel::High).map(|item| item.rule);
+    let high = high.collect::<Vec<_>>().join(", ");
     walk.borrow_mut().fix.preflight = items;
     if !stops.is_empty() {
         return Err(End::refused(format!("stopped by the preflight: {}", stops.join("; "))));
     }
     if risk == RiskLevel::High && !settings.accept_risk {
-        return Err(End::refused("the risk is high; --accept-risk goes on all the same".to_owned()));
+        return Err(End::refused(format!("the risk is high: {high}; --accept-risk goes on all the same")));
     }
 
     cx.steps.begin(3, "Keep the evidence", "what convicted the node, before the restart destroys it");
-    let kept = kept.and_then(Saving::finish).and_then(|_| {
-        std::fs::rename(&partial.0, &folder).map_err(|error| format!("cannot name it {}: {error}", folder.display()))
-    });
-    if let Err(why) = kept {
-        return Err(End::refused(format!("the evidence can't be kept: {why}; choose another place with --save")));
+    match kept.and_then(Saving::finish).and_then(|_| name(&partial.0, &folder)) {
+        Err(why) => {
+            return Err(End::refused(format!("the evidence can't be kept: {why}; choose another place with --save")));
+        }
+        Ok(older) => {
+            cx.steps.line(&folder.display().to_string());
+            if let Some(older) = older {
+                cx.steps.line(&format!("what was there before is {} now", older.display()));
+            }
+        }
     }
-    cx.steps.line(&folder.display().to_string());
     walk.borrow_mut().fix.evidence = Some(folder);
 
     if settings.dry_run {
@@ -301,9 +311,13 @@ async fn act(
     {
         let walk = &mut walk.borrow_mut();
         walk.sent = true;
-        walk.fix.restart = Some("not-known");
+        walk.fix.restart = Some(Restart::NotKnown);
     }
     match restart::restart(cx, &plan, consent).await {
+        Ok(Restart::NotKnown) => {
+            let says = format!("whether {} was deleted is not known: the API server gave no answer", plan.doomed.pod);
+            return Err(End::not_verified(says, vec![format!("staledp diagnose --node {node}")]));
+        }
         Ok(how) => walk.borrow_mut().fix.restart = Some(how),
         Err(end) => {
             let walk = &mut walk.borrow_mut();
@@ -318,7 +332,7 @@ async fn act(
 async fn take<'a>(cx: &Cx<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock<'a>, End> {
     cx.steps.begin(4, "Lock", &format!("the Lease {} in {}", crate::rights::LEASE, plan.doomed.namespace));
     walk.borrow_mut().locked = Some(plan.clone());
-    match Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, plan.record()).await {
+    match Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, plan.record(cx.live.cluster().user())).await {
         Ok(lock) => {
             cx.steps.line(&format!("held by {}", lock.holder()));
             Ok(lock)
@@ -469,10 +483,13 @@ fn settle(walk: &mut Walk, end: Result<(), End>) {
             (fix.says, fix.next) = if walk.sent {
                 let pod = walk.locked.as_ref().map_or("the pod", |plan| &plan.doomed.pod);
                 let says = match fix.restart {
-                    Some("not-known") => {
+                    Some(Restart::NotKnown) => {
                         format!("interrupted while {pod} was being deleted: whether it was is not known")
                     }
-                    _ => format!("interrupted after {pod} was restarted, and before that was verified"),
+                    Some(_) => format!("interrupted after {pod} was restarted, and before that was verified"),
+                    None => {
+                        format!("interrupted before the restart of {pod}, which an earlier run began, was verified")
+                    }
                 };
                 (says, vec![format!("staledp diagnose --node {}", fix.node)])
             } else {
@@ -507,13 +524,7 @@ async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
         }
     }
     if walk.sent {
-        let outcome = match walk.fix.outcome {
-            Outcome::Verified => "verified",
-            Outcome::Interrupted => "interrupted",
-            _ => "not verified",
-        };
-        let ok = walk.fix.outcome == Outcome::Verified;
-        let event = trace::event(cx.writer, plan, &cx.holder.identity, outcome, &walk.fix.says, ok);
+        let event = trace::event(cx, plan, &walk.fix);
         let posted = cx.writer.post_event(namespace, &event).await;
         walk.fix.event = Some(posted.is_ok());
         match posted {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::lock;
 use crate::checks::surroundings::{Agent, RunningAgent, Surroundings};
 use crate::gather::cluster::{Inventory, Pod};
 use crate::gather::kube::write::Doomed;
@@ -87,9 +88,10 @@ pub(super) fn plan(
 }
 
 impl Plan {
-    /// What the lock says of this repair, for whoever finds it.
-    pub(super) fn record(&self) -> BTreeMap<String, String> {
+    /// What the lock says of this repair, for whoever finds it; `user` is who asks the API server.
+    pub(super) fn record(&self, user: &str) -> BTreeMap<String, String> {
         let entries = [
+            (lock::USER, user),
             ("staledp/node", self.node.as_str()),
             ("staledp/pod", &self.doomed.pod),
             ("staledp/pod-uid", &self.doomed.uid),

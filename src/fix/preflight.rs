@@ -15,12 +15,14 @@ use super::trace::CONTROLLER;
 use crate::checks::surroundings::{Surroundings, seconds_between};
 use crate::checks::{CheckId, Status};
 use crate::gather::Failure;
-use crate::gather::cluster::{Inventory, Pod};
+use crate::gather::cluster::{Event, Inventory, Pod};
 use crate::gather::kube::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use crate::knowledge::upstream;
 use crate::report::Report;
+use crate::report::text::count;
 use crate::rights::{DIAGNOSE, FIX, Grant, Scope};
 use crate::rules::verdict::{Kind, RiskLevel};
+use crate::symptoms::probes::moments;
 
 /// The least time between two restarts of one agent, in seconds.
 const COOLDOWN_S: i64 = 600;
@@ -386,26 +388,44 @@ fn only_replica(plan: &Plan, inventory: &Inventory) -> Item {
     }
 }
 
+/// An agent that started a moment ago gets its time, unless the risk is accepted. Where this program restarted it just
+/// now, that did not help, and another restart is no remedy: nothing goes on then.
 async fn cooldown(cx: &Cx<'_>, plan: &Plan) -> Item {
     const RULE: &str = "cooldown";
     let now = cx.writer.now().to_string();
     let Some(age) = plan.agent.started_at.as_deref().and_then(|started| seconds_between(started, &now)) else {
         return unknown_stops(RULE, "nothing says when the agent started");
     };
-    let here = |event: &&crate::gather::cluster::Event| event.involved_object.name == plan.node;
-    let before = match cx.writer.traces(&plan.doomed.namespace, CONTROLLER).await {
-        Ok(events) => events.iter().filter(here).count(),
-        Err(_) => 0,
+    let here = |event: &&Event| event.involved_object.name == plan.node;
+    let before: Vec<Option<i64>> = match cx.writer.traces(&plan.doomed.namespace, CONTROLLER).await {
+        Ok(events) => {
+            let age = |event: &Event| moments(event).1.and_then(|at| seconds_between(at, &now));
+            events.iter().filter(here).map(age).collect()
+        }
+        Err(failure) if age < COOLDOWN_S => {
+            let says =
+                format!("the agent started {age} s ago, and whether staledp restarted it can't be read: {failure}");
+            return unknown_stops(RULE, says);
+        }
+        Err(failure) => return unknown(RULE, format!("earlier restarts by staledp can't be read: {failure}")),
     };
-    if age < COOLDOWN_S {
-        let left = COOLDOWN_S - age;
-        return stop(
-            RULE,
-            format!("the agent started {age} s ago; it gets {COOLDOWN_S} s to settle: wait {left} s more"),
+    let (left, code) = (COOLDOWN_S - age, plan.code.name());
+    if age < COOLDOWN_S && before.iter().flatten().any(|ago| *ago < COOLDOWN_S) {
+        let says = format!(
+            "staledp restarted this agent {age} s ago, and the node is {code} all the same: another restart is no remedy. \
+             `staledp explain {code}` says what else there is; after {left} s more it may be tried again"
         );
+        return stop(RULE, says);
     }
-    if before > 0 {
-        let says = format!("the API still shows {before} earlier restarts of this node by staledp: it does not last");
+    if age < COOLDOWN_S {
+        let says = format!(
+            "the agent started {age} s ago, and gets {COOLDOWN_S} s to settle: wait {left} s more, or give --accept-risk"
+        );
+        return risk(RULE, RiskLevel::High, says);
+    }
+    if !before.is_empty() {
+        let restarts = count(before.len(), "earlier restart", "earlier restarts");
+        let says = format!("the API still shows {restarts} of this node by staledp: it does not last");
         return risk(RULE, RiskLevel::Medium, says);
     }
     pass(RULE, format!("the agent has been running for {}", crate::rules::lookalikes::span(age)))

@@ -31,6 +31,18 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What became of the deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// This run's request did it.
+    Deleted,
+    /// Somebody else was faster.
+    GoneAlready,
+    /// Nobody can say.
+    NotKnown,
+}
+
 /// What was done about one node.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeFix {
@@ -52,8 +64,8 @@ pub struct NodeFix {
     pub evidence: Option<PathBuf>,
     /// The request, as it was or would be sent.
     pub request: Option<Value>,
-    /// What became of it: `deleted`, `gone-already`, `not-known`; none where none was sent.
-    pub restart: Option<&'static str>,
+    /// What became of it; none where none was sent.
+    pub restart: Option<Restart>,
     /// Whether an interrupted run was gone on with.
     pub resumed: bool,
     /// The new pod.
@@ -99,6 +111,8 @@ pub struct FixReport {
     pub report: Report,
     /// What was done, node by node.
     pub fix: Vec<NodeFix>,
+    /// Whether it was interrupted, be it when only the last words were left.
+    pub interrupted: bool,
 }
 
 impl FixReport {
@@ -107,7 +121,7 @@ impl FixReport {
     pub fn code(&self) -> u8 {
         let any = |outcome| self.fix.iter().any(|node| node.outcome == outcome);
         let restarted = self.fix.iter().any(|node| node.restart.is_some() || node.resumed);
-        if any(Outcome::Interrupted) {
+        if self.interrupted {
             exit::INTERRUPTED
         } else if any(Outcome::NotVerified) {
             exit::NOT_VERIFIED
@@ -157,7 +171,12 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         put("  evidence  ", &path.display().to_string());
     }
     if let (Some(restart), Some(new)) = (node.restart, &node.new_pod) {
-        put("  restart   ", &format!("{restart}; the new pod is {new}"));
+        let word = match restart {
+            Restart::Deleted => "deleted",
+            Restart::GoneAlready => "deleted by somebody else",
+            Restart::NotKnown => "perhaps deleted",
+        };
+        put("  restart   ", &format!("{word}; the new pod is {new}"));
     }
     for (what, done) in [("event", node.event), ("lock", node.released)] {
         if done == Some(false) {

@@ -31,6 +31,11 @@ impl Stop {
         Ok(Self(receiver))
     }
 
+    /// Whether the first signal has come.
+    pub(super) fn has_come(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Comes with the first signal.
     pub(super) async fn first(&self) {
         let mut receiver = self.0.clone();

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::Cx;
 use super::plan::Plan;
-use crate::gather::kube::write::Writer;
+use super::report::{NodeFix, Outcome, Restart};
 
 /// Under which name this program reports.
 pub(super) const CONTROLLER: &str = "staledp";
@@ -14,22 +15,33 @@ const LONGEST_INSTANCE: usize = 128;
 
 /// The Event of one restart. In events.k8s.io/v1 an Event about a node may lie in any namespace, so one is enough for
 /// the node and the pod.
-pub(super) fn event(writer: &Writer<'_>, plan: &Plan, holder: &str, outcome: &str, says: &str, ok: bool) -> Value {
+pub(super) fn event(cx: &Cx<'_>, plan: &Plan, fix: &NodeFix) -> Value {
+    let holder = &cx.holder.identity;
+    let pod = &plan.doomed.pod;
+    let did = match (fix.resumed, fix.restart) {
+        (true, _) => format!("went on with an interrupted restart of {pod}"),
+        (_, Some(Restart::GoneAlready)) => format!("found {pod} deleted by somebody else when it was to be restarted"),
+        (_, Some(Restart::NotKnown)) => {
+            format!("asked for the deletion of {pod}, and does not know whether it was done")
+        }
+        (_, Some(Restart::Deleted) | None) => format!("restarted {pod}"),
+    };
+    let outcome = match fix.outcome {
+        Outcome::Verified => "verified",
+        Outcome::Interrupted => "interrupted",
+        _ => "not verified",
+    };
     let forced = if plan.forced { " (forced)" } else { "" };
-    let note = format!(
-        "{holder} restarted {} on {} for {}{forced}: {outcome}. {says}",
-        plan.doomed.pod,
-        plan.node,
-        plan.code.name(),
-    );
+    let (user, code) = (cx.live.cluster().user(), plan.code.name());
+    let note = format!("{holder} ({user}) {did} on {} for {code}{forced}: {outcome}. {}", plan.node, fix.says);
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"generateName": "staledp-", "namespace": plan.doomed.namespace},
-        "eventTime": format!("{:.6}", writer.now()),
+        "eventTime": format!("{:.6}", cx.writer.now()),
         "action": "Restart",
         "reason": "CiliumPodRestarted",
-        "type": if ok { "Normal" } else { "Warning" },
+        "type": if fix.outcome == Outcome::Verified { "Normal" } else { "Warning" },
         "reportingController": CONTROLLER,
         "reportingInstance": cut(holder, LONGEST_INSTANCE),
         "regarding": {"apiVersion": "v1", "kind": "Node", "name": plan.node, "uid": plan.node_uid},

@@ -1,18 +1,25 @@
 //! Step 7: waiting for the replacement, and saying what it does.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Cx;
 use super::lock::Lock;
 use super::plan::Plan;
-use crate::gather::kube::objects::{AgentContainerStatus, AgentPod};
+use crate::checks::surroundings::AGENT_CONTAINER;
+use crate::cilium::endpoints;
+use crate::gather::cluster::Event;
+use crate::gather::kube::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
+use crate::gather::{End, PodRef};
+use crate::report::text::count;
+use crate::symptoms::probes::moments;
 
 /// Between two looks.
 const GLANCE: Duration = Duration::from_secs(1);
-/// The node's own state is looked at once in so many looks.
-const NODE_EVERY: u32 = 5;
+/// The node's own state, and those who know more of the pod, are asked once in so many looks.
+const MORE_EVERY: u32 = 5;
 
 /// Waits for another UID of the same DaemonSet on the same node, ready.
 ///
@@ -20,14 +27,24 @@ const NODE_EVERY: u32 = 5;
 ///
 /// What it was doing when the time was over.
 pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<AgentPod, String> {
-    let deadline = Instant::now() + cx.settings.wait;
+    let told = RefCell::new(String::new());
+    let ready = timeout_at(Instant::now() + cx.settings.wait, until_ready(cx, plan, lock, &told)).await;
+    ready.map_err(|_| {
+        format!("no ready replacement within {}: {}", humantime::format_duration(cx.settings.wait), told.borrow())
+    })
+}
+
+async fn until_ready(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>, told: &RefCell<String>) -> AgentPod {
     let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| &owner.uid);
-    let mut told = String::new();
     let mut node_is = None;
-    for look in 0_u32.. {
+    let mut more: Option<(Knows, Option<String>)> = None;
+    let mut looks = 0_u32;
+    loop {
         // Losing the lock now endangers nothing: there is no second deletion.
         let _ = lock.renew(false).await;
-        if look % NODE_EVERY == 0 {
+        let due = looks.is_multiple_of(MORE_EVERY);
+        looks = looks.wrapping_add(1);
+        if due {
             node_is = node_trouble(cx, &plan.node).await;
         }
         let mut now = match cx.writer.agents(&plan.doomed.namespace, &plan.node).await {
@@ -41,9 +58,17 @@ pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<Ag
                 match new {
                     Some(pod) if pod.ready() => {
                         cx.steps.line(&format!("{} is ready", pod.metadata.name));
-                        return Ok(pod.clone());
+                        return pod.clone();
                     }
-                    Some(pod) => format!("{}: {}", pod.metadata.name, doing(pod)),
+                    Some(pod) => {
+                        let (says, knows) = doing(pod);
+                        if due || more.as_ref().is_none_or(|(before, _)| *before != knows) {
+                            more = Some((knows, ask(cx, &plan.node, pod, knows).await));
+                        }
+                        let more = more.as_ref().and_then(|(_, more)| more.as_ref());
+                        let more = more.map(|more| format!(": {more}")).unwrap_or_default();
+                        format!("{}: {says}{more}", pod.metadata.name)
+                    }
                     None => without_new(&pods, plan),
                 }
             }
@@ -51,16 +76,12 @@ pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<Ag
         if let Some(trouble) = &node_is {
             now = format!("{now}; {trouble}");
         }
-        if now != told {
+        if now != *told.borrow() {
             cx.steps.line(&now);
-            told = now;
+            *told.borrow_mut() = now;
         }
-        if Instant::now() + GLANCE > deadline {
-            break;
-        }
-        tokio::time::sleep(GLANCE).await;
+        sleep(GLANCE).await;
     }
-    Err(format!("no ready replacement within {}: {told}", humantime::format_duration(cx.settings.wait)))
 }
 
 /// The old pod alone, or none at all.
@@ -85,23 +106,110 @@ async fn node_trouble(cx: &Cx<'_>, node: &str) -> Option<String> {
     })
 }
 
-/// What a pod that is not ready does now.
-fn doing(pod: &AgentPod) -> String {
-    let waits = |status: &AgentContainerStatus| status.state.waiting.as_ref().map(|waiting| waiting.reason.clone());
-    let stuck = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
-    let stuck = stuck.filter_map(|status| Some((status.name.clone(), waits(status)?)));
-    let pulling = |reason: &str| reason.contains("Pull") || reason.contains("Image");
-    let mut stuck =
-        stuck.filter(|(_, reason)| pulling(reason) || reason.contains("BackOff") || reason.contains("Error"));
-    if let Some((name, reason)) = stuck.next() {
-        return format!("{}: {reason} ({name})", if pulling(&reason) { "pulling" } else { "container fails" });
-    }
-    let inits = &pod.status.init_container_statuses;
+/// Who knows more of what a pod does than its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knows {
+    Nobody,
+    /// Its events: whether an image is being pulled, or why nothing goes on.
+    Events,
+    /// The agent itself: whether it is regenerating endpoints.
+    Agent,
+}
+
+/// What a pod that is not ready does now, by its status.
+fn doing(pod: &AgentPod) -> (String, Knows) {
+    let (inits, all) = (&pod.status.init_container_statuses, &pod.status.container_statuses);
     if let Some(at) = inits.iter().position(|status| !status.ready) {
-        return format!("init container {} ({} of {})", inits[at].name, at + 1, inits.len());
+        let (does, knows) = does(&inits[at]);
+        let which = format!("init container {} ({} of {})", inits[at].name, at + 1, inits.len());
+        return (format!("{which} {does}{}", before(&inits[at])), knows);
     }
-    if pod.status.container_statuses.iter().any(|status| status.state.running.is_some()) {
-        return "the agent runs and is not ready yet (regenerating endpoints)".to_owned();
+    // What does not run holds the rest up, whichever it is.
+    let unready = || all.iter().filter(|status| !status.ready);
+    let Some(status) = unready().find(|status| status.state.running.is_none()).or_else(|| unready().next()) else {
+        let says = if all.is_empty() { "starting" } else { "its containers are ready, and the pod is not yet" };
+        return (says.to_owned(), if all.is_empty() { Knows::Events } else { Knows::Nobody });
+    };
+    let ((does, knows), before) = (does(status), before(status));
+    if status.name != AGENT_CONTAINER {
+        return (format!("container {} {does}{before}", status.name), knows);
     }
-    "starting".to_owned()
+    if status.state.running.is_some() {
+        return (format!("the agent {does} and is not ready yet{before}"), Knows::Agent);
+    }
+    (format!("the agent {does}{before}"), knows)
+}
+
+/// What a container does, in words that follow its name.
+fn does(status: &AgentContainerStatus) -> (String, Knows) {
+    let Some(waiting) = &status.state.waiting else {
+        return (ended(&status.state).unwrap_or_else(|| "runs".to_owned()), Knows::Nobody);
+    };
+    let reason = waiting.reason.as_str();
+    let why = if waiting.message.is_empty() { reason.to_owned() } else { format!("{reason}: {}", waiting.message) };
+    match reason {
+        "" | "ContainerCreating" | "PodInitializing" => ("is starting".to_owned(), Knows::Events),
+        "CrashLoopBackOff" => (format!("crash-loops ({reason})"), Knows::Nobody),
+        _ if reason.contains("Image") => (format!("waits for its image: {why}"), Knows::Nobody),
+        _ => (format!("can't start: {why}"), Knows::Nobody),
+    }
+}
+
+/// How often a container was started before, and what became of that.
+fn before(status: &AgentContainerStatus) -> String {
+    let restarts = match usize::try_from(status.restart_count) {
+        Ok(0) | Err(_) => return String::new(),
+        Ok(restarts) => count(restarts, "restart", "restarts"),
+    };
+    let last = ended(&status.last_state).map(|how| format!("; its last run {how}")).unwrap_or_default();
+    format!(", after {restarts}{last}")
+}
+
+/// How a run of a container ended.
+fn ended(state: &AgentContainerState) -> Option<String> {
+    let ended = state.terminated.as_ref()?;
+    Some(format!("ended with exit code {} ({})", ended.exit_code, ended.reason))
+}
+
+/// Asks whoever knows more; none where there is no more to know.
+async fn ask(cx: &Cx<'_>, node: &str, pod: &AgentPod, knows: Knows) -> Option<String> {
+    let meta = &pod.metadata;
+    match knows {
+        Knows::Nobody => None,
+        Knows::Events => of_events(&cx.writer.events_of(&meta.namespace, &meta.uid).await.ok()?),
+        Knows::Agent => {
+            let agent = PodRef { namespace: meta.namespace.clone(), name: meta.name.clone() };
+            let raw = cx.live.endpoint_list(node, &agent).await;
+            let list = (raw.answer.end == End::Exited(0)).then(|| String::from_utf8_lossy(&raw.stdout).into_owned());
+            Some(of_endpoints(list.as_deref().and_then(endpoints::parse).as_ref()))
+        }
+    }
+}
+
+/// The image that is being pulled; else the newest warning.
+fn of_events(events: &[Event]) -> Option<String> {
+    let at = |event: &Event| moments(event).1.unwrap_or_default().to_owned();
+    let is_over = |image: &str, since: &str| {
+        let over = |event: &&Event| matches!(event.reason.as_str(), "Pulled" | "Failed" | "BackOff");
+        events.iter().filter(over).any(|event| event.message.contains(image) && *at(event) >= *since)
+    };
+    let pulled = events.iter().filter(|event| event.reason == "Pulling").find_map(|event| {
+        let image = event.message.split('"').nth(1)?;
+        (!is_over(image, &at(event))).then(|| format!("pulling {image}"))
+    });
+    pulled.or_else(|| {
+        let newest = events.iter().filter(|event| event.r#type == "Warning").max_by_key(|event| at(event))?;
+        Some(format!("{}: {}", newest.reason, newest.message))
+    })
+}
+
+/// What the agent says of its endpoints.
+fn of_endpoints(found: Option<&endpoints::Endpoints>) -> String {
+    let Some(found) = found else { return "it says nothing of its endpoints yet".to_owned() };
+    let states: Vec<String> = found.not_ready().map(|(state, count)| format!("{count} {state}")).collect();
+    if states.is_empty() {
+        return format!("all its {} endpoints are ready", found.all());
+    }
+    let unready: u32 = found.not_ready().map(|(_, count)| count).sum();
+    format!("regenerating endpoints: {unready} of {} are not ready yet ({})", found.all(), states.join(", "))
 }

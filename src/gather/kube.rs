@@ -45,6 +45,7 @@ const LOGIN: Duration = Duration::from_secs(60);
 pub struct Cluster {
     client: Client,
     context: Option<String>,
+    user: String,
     request_timeout: Duration,
     busy: Arc<Busy>,
 }
@@ -56,13 +57,13 @@ impl Cluster {
     ///
     /// [`exit::Error::CannotRun`] where there is no kubeconfig, no such context, or no answer.
     pub async fn connect(settings: &ClusterSettings) -> Result<Self, exit::Error> {
-        let config::Chosen { config, context } = config::choose(settings).await?;
+        let config::Chosen { config, context, user } = config::choose(settings).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
         let busy = Arc::new(Busy::default());
         let client =
             log_in(config, Arc::clone(&busy)).await.map_err(|why| cannot_log_in(&server, plugin.as_deref(), &why))?;
-        let cluster = Self { client, context, request_timeout: settings.request_timeout, busy };
+        let cluster = Self { client, context, user, request_timeout: settings.request_timeout, busy };
         cluster.greet(&server, plugin.as_deref()).await?;
         Ok(cluster)
     }
@@ -71,6 +72,12 @@ impl Cluster {
     #[must_use]
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
+    }
+
+    /// As whom the cluster is asked, as far as this side knows: `kubeconfig user ops`.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// How often the API server said that it is too busy (429).

@@ -106,11 +106,22 @@ impl Live {
     /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose.
     pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str) -> Raw {
         let container = self.known.borrow().containers.get(pod).cloned();
+        self.ask_for_text(Place { node: Some(node), pod, container: container.as_deref() }, probes::lookup(name)).await
+    }
+
+    /// What the agent of this node says of its endpoints, whatever they are doing: `cilium-dbg endpoint list`.
+    pub async fn endpoint_list(&self, node: &str, agent: &PodRef) -> Raw {
+        let by = |program: &str| [program, "endpoint", "list"].map(str::to_owned).to_vec();
+        let place = Place { node: Some(node), pod: agent, container: Some(AGENT) };
+        self.ask_for_text(place, vec![by("cilium-dbg"), by("cilium")]).await
+    }
+
+    /// The first [`SMALL_OUTPUT`] bytes of what the first command that is there says.
+    async fn ask_for_text(&self, place: Place<'_>, ladder: Vec<Vec<String>>) -> Raw {
         let mut stdout = Vec::new();
-        let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT)]);
+        let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT - stdout.len())]);
         let mut out = Held::new(&mut keep);
-        let place = Place { node: Some(node), pod, container: container.as_deref() };
-        let answer = self.climb(place, probes::lookup(name), &mut out).await;
+        let answer = self.climb(place, ladder, &mut out).await;
         out.release();
         Raw { answer, stdout }
     }

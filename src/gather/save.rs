@@ -21,6 +21,7 @@ use super::kube::keep_only_needed_arguments;
 use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
 use crate::report::Tool;
+pub use target::name;
 use target::{Target, Writing};
 
 /// By how much two clocks of one node may differ.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{ClusterSettings, Nodes, Origin, Questions, Settings, cluster_settings};
 use crate::cli::{Compare, FixArgs};
+use crate::process;
 use crate::rules::verdict::Code;
 
 /// Everything `fix` needs to know.
@@ -40,8 +41,10 @@ pub struct FixSettings {
     pub watch: Option<Duration>,
     /// Where to keep the evidence; none: a new folder here.
     pub save: Option<PathBuf>,
-    /// The name of the person, as the system has it.
-    pub user: String,
+    /// Who repairs, as others are told: `alice@laptop/4711`.
+    pub who: String,
+    /// This process, where it can be told from all others; see [`crate::process`].
+    pub process: Option<String>,
 }
 
 impl FixSettings {
@@ -56,6 +59,7 @@ impl FixSettings {
             }
         }
         let user = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|name| !name.is_empty()));
+        let user = user.unwrap_or_else(|| "somebody".to_owned());
         Self {
             look: Settings {
                 symptoms: crate::symptoms::look::Wish::default(),
@@ -84,7 +88,8 @@ impl FixSettings {
             verify: args.verify,
             watch: args.watch,
             save: args.save,
-            user: user.unwrap_or_else(|| "somebody".to_owned()),
+            who: format!("{user}@{}/{}", process::host(), std::process::id()),
+            process: process::this(),
         }
     }
 }

@@ -141,7 +141,7 @@ impl Tally {
 }
 
 /// When an event was first and last; counted ones and those of a single moment differ in their fields.
-pub(super) fn moments(event: &Event) -> (Option<&str>, Option<&str>) {
+pub(crate) fn moments(event: &Event) -> (Option<&str>, Option<&str>) {
     let single = event.event_time.as_deref();
     let made = event.metadata.creation_timestamp.as_deref();
     (event.first_timestamp.as_deref().or(single).or(made), event.last_timestamp.as_deref().or(single).or(made))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{ApiServer, Kubeconfig, Logged};
 use crate::support::http::Answer;
-use crate::support::run::{Outcome, Run, staledp};
+use crate::support::run::{Outcome, Run, staledp, unfolded};
 use crate::support::scenes::{Health, Scene};
 use crate::support::world::{ExecReply, Fault, FaultKind, Kubelet, Pods, World};
 use crate::support::writes::Allowed;
@@ -171,9 +171,7 @@ fn a_stale_node_is_restarted_once_and_shown_to_work() {
 #[test]
 fn what_is_not_stale_is_not_restarted() {
     let mut world = stale();
-    let cure = world.writes.cure.clone();
-    world.execs.extend(cure);
-    world.execs.extend(Scene::healthy().world().execs);
+    cured(&mut world);
     let (api, outcome) = run(world, &["--yes"]);
     ends(&outcome.exits(7), "refused");
     in_good_order(&api, 0);
@@ -215,17 +213,23 @@ fn the_evidence_is_kept_and_judges_the_same() {
         let again = staledp(["diagnose", "--from", &bundle, "-o", "json"]).run().exits(1).report();
         assert_eq!(again.code("prusik"), "stale-datapath");
     }
+    // What was kept before may be the only evidence there is.
+    for name in ["kept", "kept.tar.gz"] {
+        let bundle = folder.path().join(name).display().to_string();
+        let outcome = run(stale(), &["--dry-run", "--save", &bundle]).1.exits(0);
+        assert!(unfolded(&outcome.stderr).contains(&format!("what was there before is {bundle}.1 now")));
+    }
     let mut left: Vec<_> =
         std::fs::read_dir(folder.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
     left.sort();
-    assert_eq!(left, ["kept", "kept.tar.gz"], "nothing else is left behind");
+    assert_eq!(left, ["kept", "kept.1", "kept.tar.gz", "kept.tar.gz.1"], "nothing else is left behind");
 }
 
 /// Rules of the preflight: what is changed in the world, which rule speaks, and the flag that goes on all the same.
 #[test]
 fn every_rule_of_the_preflight_stops_a_restart() {
     type Change = fn(&mut World);
-    let cases: [(&str, Change, Option<&str>); 11] = [
+    let cases: [(&str, Change, Option<&str>); 13] = [
         ("owner", |w| w.pod_mut("kube-system/cilium-swmbt")["metadata"]["ownerReferences"] = json!([]), None),
         ("version", |w| w.revisions.push(revision("other", 2)), None),
         (
@@ -261,12 +265,20 @@ fn every_rule_of_the_preflight_stops_a_restart() {
             },
             None,
         ),
+        ("cooldown", |w| started(w, 400), Some("--accept-risk")),
         (
             "cooldown",
             |w| {
-                let now = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(400)).to_string();
-                w.pod_mut("kube-system/cilium-swmbt")["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] =
-                    now.into();
+                started(w, 400);
+                w.events.push(trace_of_a_restart(400));
+            },
+            None,
+        ),
+        (
+            "cooldown",
+            |w| {
+                started(w, 400);
+                w.fault(Fault::new("/api/v1/namespaces/kube-system/events", FaultKind::Forbidden("alice".into())));
             },
             None,
         ),
@@ -282,7 +294,7 @@ fn every_rule_of_the_preflight_stops_a_restart() {
         ("lock", |w| w.writes.leases.push(held("bob@desk/7", "brno", Duration::ZERO)), None),
         ("rights", |w| w.writes.rights = Some(granted("diagnose")), None),
     ];
-    for (name, change, flag) in cases {
+    at_once(cases, |(name, change, flag)| {
         let mut world = stale();
         change(&mut world);
         let (api, outcome) = run(world.clone(), &["--dry-run"]);
@@ -293,9 +305,39 @@ fn every_rule_of_the_preflight_stops_a_restart() {
         assert_eq!(spoke["stops"], flag.is_none(), "{name}: {spoke:#}");
         assert!(!api.requests().iter().any(is_write), "{name}");
         if let Some(flag) = flag {
+            assert!(unfolded(&outcome.stderr).contains(&format!("{flag} goes on")), "{name}: {}", outcome.stderr);
             run(world, &["--dry-run", flag]).1.exits(0);
         }
-    }
+    });
+}
+
+/// Runs cases beside each other, a few at a time: most of their time is waiting.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T, IntoIter: Send>, each: impl Fn(T) + Sync) {
+    let cases = std::sync::Mutex::new(cases.into_iter());
+    let next = || cases.lock().expect("no case panics while it takes the next").next();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    each(case);
+                }
+            });
+        }
+    });
+}
+
+/// The agent of prusik started so many seconds ago.
+fn started(world: &mut World, ago: u64) {
+    let at = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string();
+    world.pod_mut("kube-system/cilium-swmbt")["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] =
+        at.into();
+}
+
+/// The Event of a restart of prusik's agent by this program, so many seconds ago.
+fn trace_of_a_restart(ago: u64) -> Value {
+    let at = humantime::format_rfc3339_micros(SystemTime::now() - Duration::from_secs(ago)).to_string();
+    json!({"metadata": {"name": "staledp-x", "namespace": "kube-system"}, "reason": "CiliumPodRestarted",
+           "involvedObject": {"kind": "Node", "name": "prusik"}, "reportingComponent": "staledp", "eventTime": at})
 }
 
 #[test]
@@ -358,19 +400,15 @@ fn whatever_the_delete_answers_nothing_is_sent_twice() {
         ("reset and not done", Fault::new(POD, FaultKind::Reset).on("DELETE"), 7, "refused"),
         ("cut and done", Fault::new(POD, FaultKind::DoneThenHangUp).on("DELETE"), 0, "verified"),
     ];
-    std::thread::scope(|scope| {
-        for (name, fault, code, how) in cases {
-            scope.spawn(move || {
-                let mut world = stale();
-                world.fault(fault);
-                let (api, outcome) = run(world, &["--yes"]);
-                eprintln!("{name}");
-                let outcome = outcome.exits(code);
-                ends(&outcome, how);
-                in_good_order(&api, 1);
-                assert_eq!(events(&api).len(), usize::from(code == 0), "{name}");
-            });
-        }
+    at_once(cases, |(name, fault, code, how)| {
+        let mut world = stale();
+        world.fault(fault);
+        let (api, outcome) = run(world, &["--yes"]);
+        eprintln!("{name}");
+        let outcome = outcome.exits(code);
+        ends(&outcome, how);
+        in_good_order(&api, 1);
+        assert_eq!(events(&api).len(), usize::from(code == 0), "{name}");
     });
 }
 
@@ -388,13 +426,41 @@ fn a_pod_that_is_gone_already_is_no_failure() {
         let new = world.pod_mut("kube-system/cilium-swmbt");
         new["metadata"]["uid"] = "another".into();
         new["metadata"]["name"] = "cilium-other".into();
-        let cure = world.writes.cure.clone();
-        world.execs.extend(cure);
-        world.execs.extend(Scene::healthy().world().execs);
+        cured(world);
     });
     let outcome = running.wait().exits(0);
     assert_eq!(outcome.report().0["fix"][0]["restart"], "gone-already");
     in_good_order(&api, 1);
+}
+
+/// As it is when somebody else's restart came between the last look and this run's request.
+#[test]
+fn a_pod_that_somebody_else_replaced_is_not_deleted_again() {
+    let mut world = stale();
+    world.fault(Fault::new(POD, FaultKind::Delay(Duration::from_secs(2))).on("DELETE"));
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let running = fix(&kubeconfig, &["--yes"]).start();
+    api.wait_until(PATIENCE, |log| log.iter().any(|request| request.method == "DELETE"));
+    api.change(|world| {
+        // Another pod of this name: the server itself answers 409.
+        world.pod_mut("kube-system/cilium-swmbt")["metadata"]["uid"] = "another".into();
+        cured(world);
+    });
+    let outcome = running.wait().exits(0);
+    ends(&outcome, "verified");
+    assert_eq!(outcome.report().0["fix"][0]["restart"], "gone-already");
+    assert!(unfolded(&outcome.stderr).contains("somebody else was faster (Operation cannot be fulfilled"));
+    in_good_order(&api, 1);
+    let note = events(&api)[0]["note"].as_str().expect("a note").to_owned();
+    assert!(note.contains("found cilium-swmbt deleted by somebody else"), "{note}");
+}
+
+/// The node does well from now on.
+fn cured(world: &mut World) {
+    let cure = world.writes.cure.clone();
+    world.execs.extend(cure);
+    world.execs.extend(Scene::healthy().world().execs);
 }
 
 #[test]
@@ -417,19 +483,176 @@ fn a_dead_kubelet_is_told_as_such() {
     assert_eq!(events(&api).len(), 1);
 }
 
+/// An API server that goes away, and comes back when the node does well again.
+struct Away {
+    /// Since when it is away.
+    since: fn(&[Logged]) -> bool,
+    /// What becomes of the DELETE.
+    delete: Option<FaultKind>,
+    /// What requests meet meanwhile, and for how many seconds.
+    meanwhile: Vec<(Fault, u64)>,
+    /// How it ends, and what is said of the restart.
+    ends: (i32, &'static str, Value),
+}
+
 #[test]
-fn an_api_server_that_is_away_while_waiting_is_outlasted() {
-    let api = ApiServer::start(stale());
+fn an_api_server_that_is_away_is_outlasted() {
+    let deleted = |log: &[Logged]| has(log, "DELETE", 1);
+    let hangs_up = || Fault::new("*", FaultKind::HangUp);
+    let starting =
+        Fault::status("*", 503, "ServiceUnavailable", "the server is currently unable to handle the request");
+    let cases = [
+        // While the replacement is awaited: gone, then hung, then only just starting.
+        Away {
+            since: |log| has(log, "DELETE", 1) && log.last().is_some_and(|request| request.method != "DELETE"),
+            delete: None,
+            meanwhile: vec![(hangs_up(), 20), (Fault::new("*", FaultKind::Silence), 15), (starting, 10)],
+            ends: (0, "verified", json!("deleted")),
+        },
+        // The answer to the DELETE is the first thing that is lost.
+        Away {
+            since: deleted,
+            delete: Some(FaultKind::DoneThenHangUp),
+            meanwhile: vec![(hangs_up().on("GET"), 25)],
+            ends: (0, "verified", json!("deleted")),
+        },
+        Away {
+            since: deleted,
+            delete: Some(FaultKind::HangUp),
+            meanwhile: vec![(hangs_up().on("GET"), 25)],
+            ends: (7, "refused", Value::Null),
+        },
+        // It does not come back in time.
+        Away {
+            since: deleted,
+            delete: Some(FaultKind::HangUp),
+            meanwhile: vec![(hangs_up().on("GET"), 40)],
+            ends: (6, "not-verified", json!("not-known")),
+        },
+    ];
+    at_once(cases, |Away { since, delete, meanwhile, ends: (code, how, restart) }| {
+        let mut world = stale();
+        world.faults.extend(delete.map(|kind| Fault::new(POD, kind).on("DELETE")));
+        let api = ApiServer::start(world);
+        let kubeconfig = api.kubeconfig();
+        let wait = if code == 6 { "30s" } else { "3m" };
+        let running = fix(&kubeconfig, &["--yes", "--request-timeout", "5s", "--wait", wait]).start();
+        api.wait_until(PATIENCE, since);
+        for (fault, seconds) in meanwhile {
+            api.change(|world| world.faults = vec![fault]);
+            std::thread::sleep(Duration::from_secs(seconds));
+        }
+        let says = if restart == json!("not-known") { "does not know" } else { "restarted" };
+        api.change(|world| {
+            world.faults.clear();
+            cured(world);
+        });
+        let outcome = running.wait().exits(code);
+        ends(&outcome, how);
+        assert_eq!(outcome.report().0["fix"][0]["restart"], restart, "{}", outcome.stderr);
+        in_good_order(&api, 1);
+        let notes: Vec<Value> = events(&api).into_iter().map(|event| event["note"].clone()).collect();
+        assert_eq!(notes.len(), usize::from(code != 7));
+        assert!(notes.iter().all(|note| note.as_str().is_some_and(|note| note.contains(says))), "{notes:?}");
+    });
+}
+
+/// What a pod's container says of itself.
+fn container(name: &str, ready: bool, restarts: u32, state: &Value) -> Value {
+    let last = if restarts > 0 { json!({"terminated": {"exitCode": 1, "reason": "Error"}}) } else { json!({}) };
+    json!({"name": name, "ready": ready, "restartCount": restarts, "image": "quay.io/cilium/cilium:v1.19.4",
+           "state": state, "lastState": last})
+}
+
+#[test]
+fn the_wait_says_what_the_new_pod_does() {
+    const ENDPOINTS: &str = "\
+ENDPOINT   POLICY (ingress)   POLICY (egress)   IDENTITY   LABELS (source:key[=value])   IPv6   IPv4          STATUS
+           ENFORCEMENT        ENFORCEMENT
+126        Disabled           Disabled          8          reserved:ingress                     10.42.1.14    ready
+839        Disabled           Disabled          4          reserved:health                      10.42.1.196   regenerating
+                                                           k8s:app=ready
+2424       Disabled           Disabled          1          reserved:host                                      restoring
+";
+    let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    let runs = json!({"running": {"startedAt": humantime::format_rfc3339_seconds(SystemTime::now()).to_string()}});
+    let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+    let agent = |state: &Value, restarts| container("cilium-agent", false, restarts, state);
+    let inits = |first: Value, second: Value| json!([first, second]);
+    let config = |state: &Value, ready| container("config", ready, 0, state);
+    let cgroup = |state: &Value, restarts| container("mount-cgroup", false, restarts, state);
+    let initializing = waiting("PodInitializing", "");
+    let creating = waiting("ContainerCreating", "");
+    let crash = waiting("CrashLoopBackOff", "back-off 40s restarting failed container");
+    let no_image = waiting("ImagePullBackOff", "Back-off pulling image \"quay.io/cilium/cilium:v1.19.4\"");
+    let no_config = waiting("CreateContainerConfigError", "configmap \"cilium-config\" not found");
+
+    let mut world = stale();
+    world.writes.ready_after = Duration::from_secs(3600);
+    let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();
     let running = fix(&kubeconfig, &["--yes"]).start();
-    api.wait_until(PATIENCE, |log| log.iter().any(|request| request.method == "DELETE"));
+    let is_new = |pod: &Value| pod["metadata"]["uid"] == "uid-cilium-swmbt-1";
+    running.wait_until_it_says(PATIENCE, "[7/9]");
+    let set = |inits: &Value, containers: &Value| {
+        api.change(|world| {
+            let pod = world.pods.iter_mut().find(|pod| is_new(pod)).expect("the new pod");
+            pod["status"]["initContainerStatuses"] = inits.clone();
+            pod["status"]["containerStatuses"] = containers.clone();
+        });
+    };
+    let event = |reason: &str, message: &str, kind: &str| {
+        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let event = json!({"metadata": {"name": reason, "namespace": "kube-system"}, "reason": reason, "type": kind,
+                           "involvedObject": {"kind": "Pod", "uid": "uid-cilium-swmbt-1", "name": "cilium-q87g1"},
+                           "message": message, "count": 1, "firstTimestamp": at, "lastTimestamp": at});
+        api.change(|world| world.events.push(event));
+    };
+    let says = |words: &str| running.wait_until_it_says(PATIENCE, &format!("cilium-q87g1: {words}"));
+
+    set(&json!([]), &json!([]));
+    says("starting");
+    event("FailedMount", "MountVolume.SetUp failed for volume \"etc-cni-netd\"", "Warning");
+    says("starting: FailedMount: MountVolume.SetUp failed for volume \"etc-cni-netd\"");
+    event("Pulling", "Pulling image \"quay.io/cilium/cilium:v1.19.4\"", "Normal");
+    set(&inits(config(&initializing, false), cgroup(&initializing, 0)), &json!([agent(&initializing, 0)]));
+    says("init container config (1 of 2) is starting: pulling quay.io/cilium/cilium:v1.19.4");
+    event("Pulled", "Successfully pulled image \"quay.io/cilium/cilium:v1.19.4\" in 2.1s", "Normal");
+    set(&inits(config(&runs, false), cgroup(&initializing, 0)), &json!([agent(&initializing, 0)]));
+    says("init container config (1 of 2) runs");
+    set(&inits(config(&done, true), cgroup(&crash, 3)), &json!([agent(&initializing, 0)]));
+    let last = "its last run ended with exit code 1 (Error)";
+    says(&format!("init container mount-cgroup (2 of 2) crash-loops (CrashLoopBackOff), after 3 restarts; {last}"));
+    api.change(|world| world.events.clear());
+    set(&json!([]), &json!([agent(&creating, 0)]));
+    says("the agent is starting");
+    set(&json!([]), &json!([agent(&no_image, 0)]));
+    says("the agent waits for its image: ImagePullBackOff: Back-off pulling image");
+    set(&json!([]), &json!([agent(&no_config, 0)]));
+    says("the agent can't start: CreateContainerConfigError: configmap \"cilium-config\" not found");
+    set(&json!([]), &json!([agent(&crash, 2)]));
+    says(&format!("the agent crash-loops (CrashLoopBackOff), after 2 restarts; {last}"));
+    set(&json!([]), &json!([agent(&runs, 2)]));
+    says(&format!(
+        "the agent runs and is not ready yet, after 2 restarts; {last}: it says nothing of its endpoints yet"
+    ));
+    assert!(!running.so_far().contains("regenerating"), "nobody has said so:\n{}", running.so_far());
     api.change(|world| {
-        // Not the DELETE itself, which is logged before it is done.
-        world.fault(Fault::new("*", FaultKind::HangUp).on("GET").times(8));
+        world.on_exec(Pods::Any, &["cilium-dbg", "endpoint", "list"], ExecReply::prints(ENDPOINTS));
     });
-    let outcome = running.wait().exits(0);
+    set(&json!([]), &json!([agent(&runs, 0)]));
+    says(
+        "the agent runs and is not ready yet: regenerating endpoints: 2 of 3 are not ready yet (1 regenerating, 1 \
+         restoring)",
+    );
+    set(&json!([]), &json!([container("cilium-agent", true, 0, &runs)]));
+    api.change(|world| {
+        let pod = world.pods.iter_mut().find(|pod| is_new(pod)).expect("the new pod");
+        pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+        cured(world);
+    });
+    ends(&running.wait().exits(0), "verified");
     in_good_order(&api, 1);
-    ends(&outcome, "verified");
 }
 
 #[test]
@@ -579,38 +802,126 @@ fn a_second_interruption_ends_it_at_once() {
     in_good_order_but_for_the_lock(&api, 1);
 }
 
+/// When a run is interrupted.
+enum When {
+    /// As soon as these requests were made.
+    Asked(fn(&[Logged]) -> bool),
+    /// As soon as it has said this.
+    Said(&'static str),
+}
+
+fn has(log: &[Logged], method: &str, times: usize) -> bool {
+    log.iter().filter(|request| request.method == method && !request.path.ends_with("reviews")).count() >= times
+}
+
+/// Step 5 has a test of its own: it takes a terminal.
 #[test]
 fn an_interruption_at_any_step_leaves_good_order() {
-    type Reached = fn(&[Logged]) -> bool;
-    let steps: [(&str, Reached, usize); 5] = [
-        ("diagnose", |log| log.iter().any(|r| r.exec.is_some()), 0),
-        ("preflight", |log| log.iter().any(|r| r.path.ends_with("selfsubjectaccessreviews")), 0),
-        ("lock", |log| log.iter().any(|r| r.method == "PUT"), 2),
-        ("wait", |log| log.iter().any(|r| r.method == "DELETE"), 1),
+    let asks_for_a_name = |log: &[Logged]| {
+        let name = ["nslookup".to_owned(), "google.com".to_owned()];
+        log.iter().any(|r| r.exec.as_ref().is_some_and(|exec| exec.argv.ends_with(&name)))
+    };
+    let late = |path: &str, method| Fault::new(path, FaultKind::Delay(Duration::from_secs(2))).on(method);
+    let before = "interrupted before the restart: nothing was changed";
+    let after = "interrupted after cilium-swmbt was restarted";
+    let last = "(interrupted when only the trace and the lock were left)";
+    let steps: [(&str, When, Option<Fault>, usize, &str); 10] = [
+        ("1 diagnose", When::Asked(|log| log.iter().any(|r| r.exec.is_some())), None, 0, before),
+        // What comes next takes its time, so that it is this step, and no later one, that is interrupted.
         (
-            "verify",
-            |log| {
-                log.iter().any(|r| {
-                    r.exec.as_ref().is_some_and(|e| e.argv.ends_with(&["nslookup".to_owned(), "google.com".to_owned()]))
-                })
-            },
-            1,
+            "2 preflight",
+            When::Asked(|log| log.iter().any(|r| r.path.ends_with("reviews"))),
+            Some(late(LEASE, "GET")),
+            0,
+            before,
         ),
+        ("3 evidence", When::Said("[3/9]"), Some(late(LEASE, "GET")), 0, before),
+        ("4 lock", When::Asked(|log| has(log, "PUT", 1)), Some(late(LEASE, "PUT")), 0, before),
+        ("5 consent", When::Asked(|log| has(log, "PUT", 2)), Some(late(LEASE, "PUT")), 0, before),
+        (
+            "6 delete",
+            When::Asked(|log| has(log, "DELETE", 1)),
+            Some(late(POD, "DELETE")),
+            1,
+            "whether it was is not known",
+        ),
+        ("7 wait", When::Said("[7/9]"), None, 1, after),
+        ("8 verify", When::Asked(asks_for_a_name), None, 1, after),
+        ("9 lock", When::Asked(|log| has(log, "DELETE", 1) && has(log, "PUT", 3)), Some(late(LEASE, "PUT")), 1, last),
+        ("9 trace", When::Asked(|log| has(log, "POST", 1)), Some(late(EVENTS, "POST")), 1, last),
     ];
-    for (name, reached, deleted) in steps {
-        let api = ApiServer::start(stale());
+    at_once(steps, |(name, when, fault, deleted, says)| {
+        let mut world = stale();
+        world.faults.extend(fault);
+        let api = ApiServer::start(world);
         let kubeconfig = api.kubeconfig();
-        let running = fix(&kubeconfig, &["--yes", "--watch", "60s"]).start();
-        api.wait_until(PATIENCE, reached);
+        let folder = tempfile::tempdir().expect("a folder");
+        let bundle = folder.path().join("kept").display().to_string();
+        let watch: &[&str] = if says == last { &[] } else { &["--watch", "60s"] };
+        let args = [&["--yes", "--save", &bundle], watch].concat();
+        let running = fix(&kubeconfig, &args).start();
+        match when {
+            When::Asked(reached) => api.wait_until(PATIENCE, reached),
+            When::Said(words) => running.wait_until_it_says(PATIENCE, words),
+        }
         running.interrupt();
-        let outcome = running.wait().exits(130);
+        let outcome = running.wait();
         eprintln!("{name}");
-        ends(&outcome, "interrupted");
-        // Between lock and delete it may be either.
-        let deleted = if deleted == 2 { deletes(&api).len().min(1) } else { deleted };
+        let outcome = outcome.exits(130);
+        ends(&outcome, if says == last { "verified" } else { "interrupted" });
+        let report = outcome.report().0;
+        let told = report["fix"][0]["says"].as_str().expect("a last line");
+        assert!(told.contains(says), "{name}: {told}");
+        if name == "6 delete" {
+            // What was asked for is done after all.
+            std::thread::sleep(Duration::from_secs(2));
+        }
         in_good_order(&api, deleted);
         assert_eq!(events(&api).len(), deleted, "{name}");
-    }
+        if report["fix"][0]["evidence"].is_string() {
+            let again = staledp(["diagnose", "--from", &bundle, "-o", "json"]).run().exits(1).report();
+            assert_eq!(again.code("prusik"), "stale-datapath", "{name}");
+        } else {
+            assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "{name}");
+        }
+        assert_eq!(report["fix"][0]["evidence"].is_string(), !name.starts_with(['1', '2']), "{name}");
+    });
+}
+
+#[test]
+fn a_lock_that_cannot_be_released_is_told_with_its_end() {
+    let mut world = stale();
+    world.fault(Fault::new(POD, FaultKind::Delay(Duration::from_secs(1))).on("DELETE"));
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let running = fix(&kubeconfig, &["--yes"]).start();
+    api.wait_until(PATIENCE, |log| has(log, "DELETE", 1));
+    api.change(|world| {
+        world.fault(Fault::new(LEASE, FaultKind::Forbidden("alice".into())).on("PUT"));
+    });
+    let outcome = running.wait().exits(0);
+    assert_eq!(outcome.report().0["fix"][0]["released"], false);
+    assert!(unfolded(&outcome.stderr).contains("it expires by itself after 15 minutes"), "{}", outcome.stderr);
+    in_good_order_but_for_the_lock(&api, 1);
+}
+
+#[test]
+fn a_lock_whose_answers_get_lost_is_taken_and_held_all_the_same() {
+    let mut world = stale();
+    world.fault(Fault::new(LEASE, FaultKind::DoneThenHangUp).on("PUT").times(1));
+    let (api, outcome) = run(world, &["--yes"]);
+    ends(&outcome.exits(0), "verified");
+    in_good_order(&api, 1);
+    // The renewal before the DELETE, too.
+    let api = ApiServer::start(stale());
+    let lost = |api: &ApiServer| {
+        api.change(|world| {
+            world.fault(Fault::new(LEASE, FaultKind::DoneThenHangUp).on("PUT").times(1));
+        });
+    };
+    let Some((ended, said)) = on_a_terminal(&api, "", lost, "y\n") else { return };
+    assert_eq!(ended, 0, "{said}");
+    in_good_order(&api, 1);
 }
 
 /// The rights that `staledp rbac` prints, as an authorizer has them.
@@ -659,7 +970,7 @@ fn the_printed_rights_are_enough() {
 
 #[test]
 fn each_printed_right_is_needed() {
-    for (index, right) in granted("fix").into_iter().enumerate() {
+    at_once(granted("fix").into_iter().enumerate(), |(index, right)| {
         let mut rights = granted("fix");
         rights.remove(index);
         let mut world = stale();
@@ -667,18 +978,20 @@ fn each_printed_right_is_needed() {
         let (api, outcome) = run(world, &["--dry-run"]);
         assert!(matches!(outcome.code, Some(5 | 7)), "{right:?} {:?}", outcome.code);
         assert!(!api.requests().iter().any(is_write), "{right:?}");
-    }
+    });
 }
 
-/// Runs it on a terminal of its own, and types an answer.
-fn on_a_terminal(api: &ApiServer, typed: &str) -> Option<(i32, String)> {
+/// Runs it on a terminal of its own, with a further flag, and types an answer when the question has been there for a
+/// while.
+fn on_a_terminal(api: &ApiServer, flag: &str, meanwhile: fn(&ApiServer), typed: &str) -> Option<(i32, String)> {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
     let kubeconfig = api.kubeconfig();
     let home = tempfile::tempdir().expect("a folder");
     let program = env!("CARGO_BIN_EXE_staledp");
-    let command = format!("{program} fix --kubeconfig {} --no-ssh --node prusik --no-progress", kubeconfig.path());
+    let command =
+        format!("{program} fix --kubeconfig {} --no-ssh --node prusik --no-progress {flag}", kubeconfig.path());
     let child = Command::new("script")
         .args(["-qefc", &command, "/dev/null"])
         .env("HOME", home.path())
@@ -693,6 +1006,7 @@ fn on_a_terminal(api: &ApiServer, typed: &str) -> Option<(i32, String)> {
     api.wait_until(PATIENCE, |log| log.iter().any(|request| request.method == "PUT"));
     // The question comes right after the lock.
     std::thread::sleep(Duration::from_secs(1));
+    meanwhile(api);
     let mut stdin = child.stdin.take().expect("stdin");
     stdin.write_all(typed.as_bytes()).expect("it is typed");
     let output = child.wait_with_output().expect("it ends");
@@ -702,17 +1016,21 @@ fn on_a_terminal(api: &ApiServer, typed: &str) -> Option<(i32, String)> {
 
 #[test]
 fn the_question_is_answered_with_no_unless_somebody_says_yes() {
-    for (typed, code, deleted) in [("\n", 7, 0), ("n\n", 7, 0), ("y\n", 0, 1)] {
+    // Who wants to hear nothing else hears what is asked; the last is Ctrl-C.
+    let cases = [("", "\n", 7, 0), ("", "n\n", 7, 0), ("", "y\n", 0, 1), ("-q", "n\n", 7, 0), ("", "\u{3}", 130, 0)];
+    at_once(cases, |(flag, typed, code, deleted)| {
         let api = ApiServer::start(stale());
-        let Some((ended, said)) = on_a_terminal(&api, typed) else { return };
+        let Some((ended, said)) = on_a_terminal(&api, flag, |_| {}, typed) else { return };
         assert_eq!(ended, code, "{typed:?}\n{said}");
+        assert_eq!(said.contains("interrupted before the restart: nothing was changed"), code == 130, "{said}");
+        assert_eq!(events(&api).len(), deleted, "{typed:?}");
         for word in
             ["context  grigri", "node     prusik", "cilium-swmbt", "kubectl --context=grigri delete pod", "[y/N]"]
         {
             assert!(said.contains(word), "{word}\n{said}");
         }
         in_good_order(&api, deleted);
-    }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ pub(crate) struct Run {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    stdout: Pipe,
+    stderr: Pipe,
     begin: Instant,
     deadline: Duration,
     command: String,
@@ -120,6 +121,20 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
     }
 
+    /// What it has said on standard error so far.
+    pub(crate) fn so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Waits until it has said this on standard error, however its lines are folded; panics when that takes too long.
+    pub(crate) fn wait_until_it_says(&self, patience: Duration, words: &str) {
+        let deadline = Instant::now() + patience;
+        while !unfolded(&self.stderr.so_far()).contains(words) {
+            assert!(Instant::now() < deadline, "it did not say {words:?}, but:\n{}", self.stderr.so_far());
+            std::thread::sleep(GLANCE);
+        }
+    }
+
     /// Waits for its end; kills it and panics when the deadline passes.
     pub(crate) fn wait(mut self) -> Outcome {
         let mut peak_kib = None;
@@ -132,7 +147,7 @@ impl Running {
             if self.begin.elapsed() > self.deadline {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
+                let (stdout, stderr) = (self.stdout.end(), self.stderr.end());
                 panic!(
                     "{} hangs: it did not end within {:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}",
                     self.command, self.deadline,
@@ -141,7 +156,7 @@ impl Running {
             std::thread::sleep(GLANCE);
         };
         let elapsed = self.begin.elapsed();
-        let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
+        let (stdout, stderr) = (self.stdout.end(), self.stderr.end());
         Outcome { code: status.code(), stdout, stderr, elapsed, peak_kib }
     }
 }
@@ -198,18 +213,45 @@ impl Report {
     }
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
-    let mut pipe = pipe?;
-    Some(std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
-    }))
+/// Text on one line, with single spaces.
+pub(crate) fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn text(pipe: Option<JoinHandle<Vec<u8>>>) -> String {
-    let bytes = pipe.map(|thread| thread.join().expect("the pipe was read")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+/// What comes out of a pipe, read as it comes.
+#[derive(Debug, Default)]
+struct Pipe {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Pipe {
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// All of it.
+    fn end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the pipe was read");
+        }
+        self.so_far()
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Pipe {
+    let Some(mut pipe) = pipe else { return Pipe::default() };
+    let bytes = Arc::<Mutex<Vec<u8>>>::default();
+    let reader = std::thread::spawn({
+        let bytes = Arc::clone(&bytes);
+        move || {
+            let mut piece = vec![0; 64 << 10];
+            while let Ok(length @ 1..) = pipe.read(&mut piece) {
+                bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece[..length]);
+            }
+        }
+    });
+    Pipe { bytes, reader: Some(reader) }
 }
 
 fn peak_memory(pid: u32) -> Option<u64> {

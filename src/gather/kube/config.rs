@@ -17,6 +17,8 @@ pub(super) struct Chosen {
     pub(super) config: Config,
     /// The context's name; none inside a cluster.
     pub(super) context: Option<String>,
+    /// As whom it is asked, as far as this side knows: the name of the kubeconfig's user, and whom it acts as.
+    pub(super) user: String,
 }
 
 /// What kubectl would choose, or the reason why nothing can be chosen.
@@ -37,6 +39,9 @@ pub(super) async fn choose(settings: &ClusterSettings) -> Result<Chosen, exit::E
     }
     if !settings.as_groups.is_empty() {
         config.auth_info.impersonate_groups = Some(settings.as_groups.clone());
+    }
+    if let Some(other) = &config.auth_info.impersonate {
+        chosen.user = format!("{} acting as {other}", chosen.user);
     }
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("staledp/", env!("CARGO_PKG_VERSION")))));
     config.connect_timeout = Some(settings.request_timeout);
@@ -78,6 +83,7 @@ async fn from_kubeconfig(kubeconfig: Kubeconfig, wanted: Option<String>) -> Resu
         return Err(cannot(format!("the kubeconfig has no context '{name}'; the contexts there are: {list}")));
     }
     let proxy_named = names_proxy(&kubeconfig, &name);
+    let user = format!("kubeconfig user {}", user_of(&kubeconfig, &name).unwrap_or("of no name"));
     let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
@@ -86,7 +92,13 @@ async fn from_kubeconfig(kubeconfig: Kubeconfig, wanted: Option<String>) -> Resu
     if !proxy_named && config.cluster_url.host().is_some_and(is_loopback) {
         config.proxy_url = None;
     }
-    Ok(Chosen { config, context: Some(name) })
+    Ok(Chosen { config, context: Some(name), user })
+}
+
+/// The kubeconfig's name for the user of a context.
+fn user_of<'a>(kubeconfig: &'a Kubeconfig, context: &str) -> Option<&'a str> {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?;
+    context.context.as_ref()?.user.as_deref()
 }
 
 /// Whether the kubeconfig itself names a proxy for this context.
@@ -110,7 +122,7 @@ fn in_cluster(why: &str) -> Result<Chosen, exit::Error> {
             chain(&error)
         ))
     })?;
-    Ok(Chosen { config, context: None })
+    Ok(Chosen { config, context: None, user: "this pod's service account".to_owned() })
 }
 
 fn cannot(why: String) -> exit::Error {

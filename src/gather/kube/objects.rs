@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gather::cluster::{Condition, ContainerState, Meta, Owner, null_is_default, object};
+use crate::gather::cluster::{Condition, Meta, Owner, Running, Terminated, null_is_default, object};
 
 object! {
     /// A DaemonSet.
@@ -162,7 +162,31 @@ object! {
         /// How often it was started again.
         restart_count: i64,
         /// What it does now.
-        state: ContainerState,
+        state: AgentContainerState,
+        /// What it did before.
+        last_state: AgentContainerState,
+    }
+}
+
+object! {
+    /// One of three states, with the kubelet's words.
+    AgentContainerState {
+        /// It runs.
+        running: Option<Running>,
+        /// It waits.
+        waiting: Option<WaitingFor>,
+        /// It ended.
+        terminated: Option<Terminated>,
+    }
+}
+
+object! {
+    /// A waiting container.
+    WaitingFor {
+        /// `ContainerCreating`, `CrashLoopBackOff`, `ImagePullBackOff`, …
+        reason: String,
+        /// What the kubelet says of it.
+        message: String,
     }
 }
 

@@ -171,6 +171,17 @@ impl<'a> Writer<'a> {
         self.cluster.list::<core::Event, _>(own).await
     }
 
+    /// The events about one pod, in the server's order.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they can't be had; a missing right is named.
+    pub async fn events_of(&self, namespace: &str, uid: &str) -> Listed<Event> {
+        let fields = format!("involvedObject.uid={uid}");
+        let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
+        self.cluster.list::<core::Event, _>(own).await
+    }
+
     /// Whether this user has a right; the question changes nothing.
     ///
     /// # Errors

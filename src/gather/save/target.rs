@@ -37,26 +37,9 @@ impl Target {
     /// Makes the folder or the file. A bundle of that name that is there already is moved aside, not overwritten: it
     /// may be the only evidence of what a restart has repaired. Says under which name it is then.
     pub(super) fn create(path: &Path) -> Result<(Self, Option<PathBuf>), String> {
-        let shown = path.display();
-        let cannot = |error: io::Error| format!("cannot save to {shown}: {error}");
-        let is_archive = is_archive_name(path);
-        let older = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(cannot(error)),
-            Ok(_) if is_archive => Some(move_aside(path).map_err(cannot)?),
-            // The folder itself may be a link: that is the choice of whoever names it.
-            Ok(_) if !path.is_dir() => {
-                return Err(format!("cannot save to {shown}: it is there already, and no folder"));
-            }
-            Ok(_) if is_empty(path).map_err(cannot)? => None,
-            Ok(_) if is_bundle(path) => Some(move_aside(path).map_err(cannot)?),
-            Ok(_) => {
-                return Err(format!(
-                    "cannot save to {shown}: the folder holds other things than a bundle; name one that is new or empty"
-                ));
-            }
-        };
-        if is_archive {
+        let cannot = |error: io::Error| cannot_save(path, &error);
+        let older = make_room(path)?;
+        if is_archive_name(path) {
             let file = create(path).map_err(cannot)?;
             let archive = Self::Archive(path.to_owned(), Box::new(RefCell::new(Builder::new(Members::new(file)))));
             return Ok((archive, older));
@@ -217,6 +200,40 @@ impl Drop for Members {
         // Whoever wants to know of an error ends the archive before.
         let _ = self.cut();
     }
+}
+
+fn cannot_save(path: &Path, error: &io::Error) -> String {
+    format!("cannot save to {}: {error}", path.display())
+}
+
+/// Moves a bundle of this name out of the way; says under which name it is then.
+fn make_room(path: &Path) -> Result<Option<PathBuf>, String> {
+    let cannot = |error: io::Error| cannot_save(path, &error);
+    let shown = path.display();
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(error)),
+        Ok(_) if is_archive_name(path) => move_aside(path).map(Some).map_err(cannot),
+        // The folder itself may be a link: that is the choice of whoever names it.
+        Ok(_) if !path.is_dir() => Err(format!("cannot save to {shown}: it is there already, and no folder")),
+        Ok(_) if is_empty(path).map_err(cannot)? => Ok(None),
+        Ok(_) if is_bundle(path) => move_aside(path).map(Some).map_err(cannot),
+        Ok(_) => Err(format!(
+            "cannot save to {shown}: the folder holds other things than a bundle; name one that is new or empty"
+        )),
+    }
+}
+
+/// Gives a finished bundle its name. One of that name that is there already is moved aside, as it is for one that is
+/// begun; says under which name it is then.
+///
+/// # Errors
+///
+/// Why it can't have that name; it then lies where it was.
+pub fn name(bundle: &Path, name: &Path) -> Result<Option<PathBuf>, String> {
+    let older = make_room(name)?;
+    fs::rename(bundle, name).map_err(|error| cannot_save(name, &error))?;
+    Ok(older)
 }
 
 /// Makes a file that nobody else may read; fails where anything of that name is there, a link included.
