@@ -9,6 +9,7 @@ use crate::diagnose::Observer;
 use crate::gather::cluster::Inventory;
 use crate::gather::{Answer, End, Evidence, PodRef, Probe, Question, Raw, Source};
 use crate::settings::Settings;
+use crate::symptoms::look;
 
 /// What became of a capture.
 #[derive(Debug, Default)]
@@ -37,19 +38,26 @@ pub async fn capture<S: Source>(
         observer.done(node);
         done
     });
-    let mut asked = std::pin::pin!(asked.buffer_unordered(settings.concurrency));
+    // What is told meanwhile passes through the source, too.
+    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), settings.timeout);
+    let told = futures::stream::once(telling).map(|told| Capture {
+        missing: told.not_read.into_iter().map(|unread| format!("{}: {}", unread.what, unread.reason)).collect(),
+        ..Capture::default()
+    });
+    let asked = futures::stream::select(asked.buffer_unordered(settings.concurrency), told);
+    let mut asked = std::pin::pin!(asked);
     let mut interrupted = std::pin::pin!(observer.interrupted());
     let mut whole = Capture::default();
     loop {
-        let node = tokio::select! {
+        let part = tokio::select! {
             biased;
             () = &mut interrupted => {
                 whole.partial = true;
                 break;
             }
-            node = asked.next() => node,
+            part = asked.next() => part,
         };
-        let Some(Capture { answers, missing, .. }) = node else { break };
+        let Some(Capture { answers, missing, .. }) = part else { break };
         whole.answers += answers;
         whole.missing.extend(missing);
     }

@@ -169,6 +169,9 @@ pub struct CaptureArgs {
     /// What is looked at.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which symptoms cost calls of their own.
+    #[command(flatten)]
+    pub symptoms: symptoms::SymptomArgs,
 }
 
 /// Which cluster, as kubectl has it.

@@ -28,6 +28,10 @@ use pace::Pace;
 /// Starts are spread over this time: nodes that begin together ask together ever after.
 const SPREAD_MS: u64 = 100;
 
+/// What is said while nodes are looked at, once.
+const REFUSED_FOR_NOW: &str =
+    "the API server is busy and refuses requests for now (429): waiting as it says, with fewer nodes at once";
+
 /// Who is told what is being done, and may end it: a person who waits.
 pub trait Observer {
     /// So many nodes will be looked at.
@@ -57,14 +61,12 @@ pub async fn diagnose<S: Source>(
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let spread = nodes.len() > 1 && !source.is_saved();
-    let mut told = look::of_lists(inventory);
     let mut interrupted = std::pin::pin!(observer.interrupted());
-    let mut partial = tokio::select! {
-        biased;
-        () = &mut interrupted => true,
-        () = look::asked_for(source, inventory, &settings.symptoms, Some(nodes), &mut told) => false,
-    };
-    let told = &told;
+    // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
+    let limit = settings.deadline.map_or(settings.timeout, |whole| whole.min(settings.timeout));
+    let mut telling = std::pin::pin!(look::look(source, inventory, &settings.symptoms, Some(nodes), limit));
+    let mut told = nodes.is_empty().then(Symptoms::default);
+    let mut partial = false;
     let look = |node: &String| {
         let node = node.clone();
         async move {
@@ -75,15 +77,17 @@ pub async fn diagnose<S: Source>(
             let (case, checks) = looker.look().await;
             let mut entry = node_report(&case, checks, rules::judge(&case));
             entry.neighbour = neighbour::look(&looker, nodes.len() == 1, entry.verdict.code).await;
-            add_symptoms(told, &mut entry);
             entry
         }
     };
 
-    let tell = |mut settled: Vec<NodeReport>| {
+    let finish = |reports: &mut Vec<NodeReport>| {
         if settings.shard.is_none() {
-            make_final(&mut settled);
+            make_final(reports);
         }
+    };
+    let tell = |mut settled: Vec<NodeReport>| {
+        finish(&mut settled);
         for entry in &settled {
             observer.settled(entry);
         }
@@ -95,53 +99,56 @@ pub async fn diagnose<S: Source>(
     let mut running = FuturesUnordered::new();
     let mut waiting = Waiting::default();
     let mut reports: Vec<NodeReport> = Vec::with_capacity(nodes.len());
-    while !partial {
+    // Judged, and waiting for their symptoms.
+    let mut judged: Vec<NodeReport> = Vec::new();
+    loop {
         while running.len() < pace.limit()
             && let Some(node) = to_come.next()
         {
             running.push(look(node));
         }
-        let entry = tokio::select! {
+        if running.is_empty() && told.is_some() {
+            break;
+        }
+        tokio::select! {
             biased;
             () = &mut interrupted => {
                 partial = true;
                 break;
             }
-            entry = running.next() => entry,
-        };
-        let Some(entry) = entry else { break };
-        observer.done(&entry.node);
-        reports.push(entry.clone());
-        tell(waiting.add(entry));
-        if pace.finished(source.refusals()) {
-            let says = "the API server is busy and refuses requests for now (429): waiting as it says, with fewer nodes at once";
-            observer.note(says);
+            found = &mut telling, if told.is_none() => told = Some(found),
+            Some(entry) = running.next() => {
+                observer.done(&entry.node);
+                judged.push(entry);
+                if pace.finished(source.refusals()) {
+                    observer.note(REFUSED_FOR_NOW);
+                }
+            }
+        }
+        if let Some(told) = &told {
+            for mut entry in judged.drain(..) {
+                add_symptoms(told, &mut entry);
+                reports.push(entry.clone());
+                tell(waiting.add(entry));
+            }
         }
     }
     // What was under way is dropped; on the far side every command has a bound of its own.
     let begun = nodes.len() - to_come.len();
     drop(running);
-    let unfinished_nodes: Vec<NodeReport> = {
-        let finished: BTreeSet<&str> = reports.iter().map(|entry| entry.node.as_str()).collect();
-        let left = nodes.iter().enumerate().filter(|(_, node)| !finished.contains(node.as_str()));
-        let entry = |(at, node): (usize, &String)| {
-            let mut entry = unfinished(node, inventory, &settings.questions, at < begun);
-            add_symptoms(told, &mut entry);
-            entry
-        };
-        left.map(entry).collect()
-    };
-    for entry in unfinished_nodes {
+    let told = told.unwrap_or_else(|| look::of_lists(inventory));
+    let finished: BTreeSet<String> = reports.iter().chain(&judged).map(|entry| entry.node.clone()).collect();
+    let left = nodes.iter().enumerate().filter(|(_, node)| !finished.contains(*node));
+    let left = left.map(|(at, node)| unfinished(node, inventory, &settings.questions, at < begun));
+    for mut entry in judged.into_iter().chain(left) {
+        add_symptoms(&told, &mut entry);
         reports.push(entry.clone());
         tell(waiting.add(entry));
     }
     compare(&mut reports);
     let held: BTreeSet<String> = waiting.rest().into_iter().map(|entry| entry.node).collect();
     tell(reports.iter().filter(|entry| held.contains(&entry.node)).cloned().collect());
-    if settings.shard.is_none() {
-        make_final(&mut reports);
-    }
-    let remarks = busy(source.refusals());
+    finish(&mut reports);
     sort(&mut reports);
     Report {
         schema: report::SCHEMA.into(),
@@ -152,7 +159,7 @@ pub async fn diagnose<S: Source>(
         partial,
         partial_reason: partial.then(|| "interrupted".to_owned()),
         shard: settings.shard,
-        notes: remarks,
+        notes: busy(source.refusals()),
         nodes: reports,
     }
 }
@@ -164,7 +171,7 @@ pub(crate) fn sort(reports: &mut [NodeReport]) {
 
 /// What the cluster itself says of this node. No verdict changes by it.
 fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
-    let asked = |unread: &&symptoms::NotRead| !matches!(unread.what.as_str(), "pods" | "nodes" | "events");
+    let asked = |unread: &&symptoms::NotRead| !matches!(unread.what.as_str(), "pods" | "nodes");
     let unread = told.not_read.iter().filter(asked);
     entry.notes.extend(unread.map(|unread| format!("symptoms not read: {}: {}", unread.what, unread.reason)));
     let Some(symptoms) = told.nodes.get(&entry.node) else { return };

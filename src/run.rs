@@ -13,7 +13,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 use crate::capture::{self, Capture};
-use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, FixArgs, Format, RbacArgs, RbacFor, SaveArgs};
 use crate::diagnose::diagnose;
 use crate::diff;
@@ -103,13 +102,8 @@ fn run_diagnose(args: DiagnoseArgs, screen: &Screen) -> Result<ExitCode, Error> 
 }
 
 fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
-    let CaptureArgs { to, cluster, target } = args;
-    let settings = Settings::resolve(DiagnoseArgs {
-        cluster,
-        target,
-        symptoms: SymptomArgs::default(),
-        save: SaveArgs { save: Some(to) },
-    });
+    let CaptureArgs { to, cluster, target, symptoms } = args;
+    let settings = Settings::resolve(DiagnoseArgs { cluster, target, symptoms, save: SaveArgs { save: Some(to) } });
     let partial = to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
     Ok(if partial { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
 }
@@ -237,6 +231,8 @@ fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
 /// What is done with nodes once they are chosen.
 trait Work {
     type Done;
+    /// Whether there has to be one.
+    const NEEDS_NODES: bool = true;
     async fn on<S: Source>(
         &self,
         source: &S,
@@ -273,11 +269,7 @@ impl Work for Judge<'_> {
         if report.partial {
             saving.mark_partial();
         }
-        // The verdict is what was asked for; that it could not be kept is said beside it.
-        match saving.finish() {
-            Ok(path) => say(self.screen, &format!("saved: {}", path.display())),
-            Err(trouble) => warn(&trouble),
-        }
+        end(saving, self.screen);
         Ok(report)
     }
 }
@@ -343,6 +335,14 @@ fn begin<'a, S: Source>(
     Ok(saving)
 }
 
+/// Ends a bundle that was kept beside the main thing: that it could not be kept is said, and no more.
+fn end<S: Source>(saving: Saving<'_, S>, screen: &Screen) {
+    match saving.finish() {
+        Ok(path) => say(screen, &format!("saved: {}", path.display())),
+        Err(trouble) => warn(&trouble),
+    }
+}
+
 /// Says something on standard error that is no error.
 fn say(screen: &Screen, line: &str) {
     if !screen.quiet {
@@ -363,14 +363,14 @@ async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> 
                 Saved::Archive(archive) => {
                     let inventory = archive.inventory().await;
                     let there: Vec<String> = archive.nodes(&inventory).into_iter().collect();
-                    let nodes = choose(settings, &inventory, &there, true)?;
+                    let nodes = choose_of::<W>(settings, &inventory, &there)?;
                     let about = SourceInfo { kind: archive.kind(), context: None, path: path_shown };
                     work.on(&archive, &inventory, &nodes, settings, about).await
                 }
                 Saved::Bundle(bundle) => {
                     let inventory = bundle.inventory().await;
                     let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();
-                    let nodes = choose(settings, &inventory, &there, true)?;
+                    let nodes = choose_of::<W>(settings, &inventory, &there)?;
                     let context = bundle.context().map(str::to_owned);
                     let about = SourceInfo { kind: SourceKind::Bundle, context, path: path_shown };
                     work.on(&bundle, &inventory, &nodes, settings, about).await
@@ -415,6 +415,11 @@ async fn look_at<W: Work>(live: &live::Live, settings: &Settings, begun: Instant
     let deadline = settings.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
     let settings = Settings { deadline, ..settings.clone() };
     work.on(live, &inventory, &nodes, &settings, about).await
+}
+
+/// The nodes that were meant of those that were saved.
+fn choose_of<W: Work>(settings: &Settings, inventory: &Inventory, there: &[String]) -> Result<Vec<String>, Error> {
+    if W::NEEDS_NODES { choose(settings, inventory, there, true) } else { Ok(there.to_vec()) }
 }
 
 /// The nodes that were meant, sorted by name.

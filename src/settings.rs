@@ -19,6 +19,9 @@ pub use fix::FixSettings;
 /// The address NodeLocal DNS has where Kubespray installs it.
 pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
 
+/// How long `symptoms` looks at a cluster.
+const SYMPTOMS: Duration = Duration::from_secs(120);
+
 /// How to show things.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
@@ -182,7 +185,7 @@ impl Settings {
         Self {
             nodes,
             origin,
-            symptoms: wish(symptoms),
+            symptoms: wish(symptoms, save.save.is_some()),
             timeout: target.look.timeout,
             concurrency: usize::from(target.look.concurrency),
             compare: target.look.compare == Compare::Auto,
@@ -191,6 +194,48 @@ impl Settings {
             deadline: target.deadline,
             exclude: target.exclude_node,
             shard: target.shard,
+            since_agent_start: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Resolves what was typed for `symptoms`: the whole cluster, and no question to any node.
+    #[must_use]
+    pub fn of_symptoms(args: SymptomsArgs) -> Self {
+        let SymptomsArgs { cluster, from, symptoms, save } = args;
+        let origin = match from {
+            Some(path) => Origin::Path(path),
+            None => Origin::Cluster(ClusterSettings {
+                context: cluster.context,
+                kubeconfig: cluster.kubeconfig,
+                as_user: cluster.as_user,
+                as_groups: cluster.as_group,
+                request_timeout: cluster.request_timeout,
+                ssh: None,
+                compress: true,
+            }),
+        };
+        Self {
+            nodes: Nodes::All,
+            origin,
+            symptoms: wish(symptoms, save.save.is_some()),
+            timeout: SYMPTOMS,
+            concurrency: 1,
+            compare: false,
+            questions: Questions {
+                cilium_namespace: None,
+                node_local_dns: None,
+                dns_service: None,
+                external: Vec::new(),
+                probe_pods: Vec::new(),
+                probe_url: String::new(),
+                ping_target: IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
+            },
+            save: save.save,
+            deadline: None,
+            exclude: Vec::new(),
+            shard: None,
             since_agent_start: false,
         }
     }
@@ -232,47 +277,6 @@ fn cluster_settings(cluster: ClusterArgs, target: &LookArgs) -> ClusterSettings 
     }
 }
 
-fn wish(args: SymptomArgs) -> Wish {
-    Wish { logs: args.logs, prometheus: args.prometheus, queries: args.query }
-}
-
-/// Everything `symptoms` needs to know.
-#[derive(Clone, Debug)]
-pub struct SymptomSettings {
-    /// Where the evidence comes from.
-    pub origin: Origin,
-    /// What is asked beyond the lists.
-    pub wish: Wish,
-    /// What the connection to the cluster wants to know.
-    pub questions: Questions,
-}
-
-impl SymptomSettings {
-    /// Resolves what was typed.
-    #[must_use]
-    pub fn resolve(args: SymptomsArgs) -> Self {
-        let SymptomsArgs { cluster, from, symptoms } = args;
-        let origin = match from {
-            Some(path) => Origin::Path(path),
-            None => Origin::Cluster(ClusterSettings {
-                context: cluster.context,
-                kubeconfig: cluster.kubeconfig,
-                as_user: cluster.as_user,
-                as_groups: cluster.as_group,
-                request_timeout: cluster.request_timeout,
-                ssh: None,
-                compress: true,
-            }),
-        };
-        let questions = Questions {
-            cilium_namespace: None,
-            node_local_dns: None,
-            dns_service: None,
-            external: Vec::new(),
-            probe_pods: Vec::new(),
-            probe_url: String::new(),
-            ping_target: IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
-        };
-        Self { origin, wish: wish(symptoms), questions }
-    }
+fn wish(args: SymptomArgs, keep: bool) -> Wish {
+    Wish { logs: args.logs, prometheus: args.prometheus, queries: args.query, keep }
 }

@@ -155,7 +155,7 @@ fn told(case: &str, command: &str, node: &str) -> Vec<(String, String, String, O
 fn the_incidents_tell_the_symptoms_of_the_runbook() {
     let prusik = [
         ("probe-failures", "vault-0", "90 failed readiness probes in 23 h", Some(true)),
-        ("dns-errors", "hermes-0", "api.telegram.example was not resolved", Some(true)),
+        ("dns-errors", "hermes-0", "api.telegram.example was not resolved: no answer from 169.254.25.10", Some(true)),
         ("restarts", "jellyfin-0", "the kubelet killed it for a failed probe", Some(true)),
         ("restarts", "bazarr-0", "OOMKilled", Some(false)),
         ("node-local-dns", "node-local-dns-fqrf7", "82 restarts", None),

@@ -192,6 +192,13 @@ fn agent_namespace(pods: &[Pod], questions: &Questions) -> Option<String> {
     }
 }
 
+/// The versions of Cilium that run in a cluster, by their agents' images, each once.
+#[must_use]
+pub fn versions(pods: &[Pod]) -> BTreeSet<String> {
+    let agents = pods.iter().filter(|pod| is_agent(pod) && pod.status.phase == "Running");
+    agents.filter_map(|pod| image_with_version(pod).and_then(version_of_image)).collect()
+}
+
 fn agent(node: &str, inventory: &Inventory, questions: &Questions) -> Agent {
     let pods = match &inventory.pods {
         Ok(pods) => pods,
@@ -211,12 +218,10 @@ fn agent(node: &str, inventory: &Inventory, questions: &Questions) -> Agent {
         return Agent::NotRunning { why: why_not_running(&agents) };
     };
     let container = agent_container(pod);
-    let image = container.map(|c| c.image.as_str()).filter(|i| version_of_image(i).is_some());
-    let image = image.or_else(|| pod.spec.containers.iter().find(|c| c.name == AGENT_CONTAINER).map(|c| &*c.image));
     Agent::Running(RunningAgent {
         pod: pod.reference(),
         uid: pod.metadata.uid.clone(),
-        version: image.and_then(version_of_image),
+        version: image_with_version(pod).and_then(version_of_image),
         started_at: container
             .and_then(|c| c.state.running.as_ref())
             .and_then(|r| r.started_at.clone())
@@ -229,6 +234,12 @@ fn agent(node: &str, inventory: &Inventory, questions: &Questions) -> Agent {
 
 fn agent_container(pod: &Pod) -> Option<&ContainerStatus> {
     pod.container(AGENT_CONTAINER).or_else(|| pod.status.container_statuses.first())
+}
+
+/// The agent's image: the one that runs, where its name says a version, else the one that was wanted.
+fn image_with_version(pod: &Pod) -> Option<&str> {
+    let runs = agent_container(pod).map(|c| c.image.as_str()).filter(|image| version_of_image(image).is_some());
+    runs.or_else(|| pod.spec.containers.iter().find(|c| c.name == AGENT_CONTAINER).map(|c| &*c.image))
 }
 
 /// Whether the agent's container runs; where no container is listed the pod's phase decides.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ClusterArgs;
+use super::{ClusterArgs, SaveArgs};
 use crate::gather::symptoms::Prometheus;
 
 /// `staledp symptoms`.
@@ -14,13 +14,17 @@ pub struct SymptomsArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
-    /// Read from a bundle folder instead of a cluster
+    /// Read from a bundle folder, a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 
     /// Which symptoms cost calls of their own.
     #[command(flatten)]
     pub symptoms: SymptomArgs,
+
+    /// What is kept.
+    #[command(flatten)]
+    pub save: SaveArgs,
 }
 
 /// The symptoms that cost calls of their own.
@@ -32,7 +36,7 @@ pub struct SymptomArgs {
     pub logs: bool,
 
     /// Ask Prometheus for Vector's buffers: at an address, or behind a service through the API server's proxy
-    #[arg(long, value_name = "URL|NS/SERVICE[:PORT]")]
+    #[arg(long, value_name = "URL|NS/SERVICE[:PORT]", conflicts_with = "from")]
     pub prometheus: Option<Prometheus>,
 
     /// A question of your own to Prometheus, in PromQL (repeatable)

@@ -29,7 +29,7 @@ const MOST_DESCRIPTION: u64 = 1 << 20;
 /// The most that is read of one Kubernetes list, in bytes; 5,000 pods take some 20 MiB.
 const MOST_LIST: u64 = 512 << 20;
 /// The most that is read of one thing that only symptoms are read from, in bytes.
-const MOST_FURTHER: u64 = 16 << 20;
+const MOST_FURTHER: u64 = 64 << 20;
 /// Probe pods that are looked for.
 const MOST_PROBES: usize = 9;
 
@@ -151,12 +151,8 @@ impl Bundle {
     }
 
     fn list<T: DeserializeOwned>(&self, name: &str) -> Listed<T> {
-        self.list_of("kube", name)
-    }
-
-    fn list_of<T: DeserializeOwned>(&self, folder: &str, name: &str) -> Listed<T> {
-        let failure = |kind, why: String| Failure::new(kind, format!("{folder}/{name}.json {why}"));
-        let text = self.files.read(&format!("{folder}/{name}.json"), MOST_LIST);
+        let failure = |kind, why: String| Failure::new(kind, format!("kube/{name}.json {why}"));
+        let text = self.files.read(&format!("kube/{name}.json"), MOST_LIST);
         let text = text.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 self.why_no(name).unwrap_or_else(|| failure(FailureKind::NotFound, "is not in the bundle".to_owned()))
@@ -172,6 +168,24 @@ impl Bundle {
     fn why_no(&self, name: &str) -> Option<Failure> {
         let text = self.files.read(&format!("kube/{name}.error.json"), MOST_DESCRIPTION).ok()?;
         serde_json::from_slice(&text).ok()
+    }
+
+    /// A file that only symptoms are read from, or why it could not be had when the bundle was saved: that is as good as
+    /// the thing itself.
+    fn read_further(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        self.files.read(name, MOST_FURTHER).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.why_not(name).unwrap_or_else(|| not_there(name)),
+            _ => Failure::new(FailureKind::Other, format!("{name} cannot be read: {error}")),
+        })
+    }
+
+    /// Why something that only symptoms are read from could not be had, or not all of it. That it was not there then is not
+    /// the same as that nobody asked.
+    fn why_not(&self, name: &str) -> Option<Failure> {
+        let told = self.files.read(&format!("{name}.error"), MOST_DESCRIPTION).ok()?;
+        let failure: Failure = serde_json::from_slice(&told).ok()?;
+        let kind = if failure.kind == FailureKind::NotFound { FailureKind::Other } else { failure.kind };
+        Some(Failure { kind, ..failure })
     }
 
     /// The path of an evidence's files without their ending; none where the name could leave the bundle.
@@ -221,28 +235,27 @@ impl Source for Bundle {
     }
 
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
-        // What was read for symptoms goes further than the list that comes with every diagnosis.
-        let own: Listed<Event> = self.list_of("symptoms", "events");
-        let events = match &own {
-            Err(failure) if failure.kind == FailureKind::NotFound => inventory.events.as_ref(),
-            had => had.as_ref(),
-        };
-        events.map_err(Clone::clone)?.iter().filter(|event| event.reason == reason).for_each(each);
-        Ok(())
+        let name = format!("symptoms/events/{reason}.json");
+        let own = self.read_further(&name);
+        if let Err(Failure { kind: FailureKind::NotFound, .. }) = own {
+            // What was saved before, or by hand: the list that comes with every bundle.
+            let events = inventory.events.as_ref().map_err(Clone::clone)?;
+            events.iter().filter(|event| event.reason == reason).for_each(each);
+            return Ok(());
+        }
+        let page = own.and_then(|text| {
+            serde_json::from_slice::<Page<Event>>(&text)
+                .map_err(|error| Failure::new(FailureKind::Other, format!("{name} is no Kubernetes list: {error}")))
+        });
+        page?.items.iter().for_each(each);
+        // Beside a list: why it is not whole.
+        self.why_not(&name).map_or(Ok(()), Err)
     }
 
     async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
-        let none = || Failure::new(FailureKind::NotFound, format!("the bundle holds no {what}"));
-        let path = what.file().ok_or_else(none)?;
-        match self.files.read(&path, MOST_FURTHER) {
-            Ok(bytes) => Ok(scrub::scrub(&String::from_utf8_lossy(&bytes)).into_bytes()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Why it could not be had then is as good as the thing itself.
-                let told = self.files.read(&format!("{path}.error"), MOST_DESCRIPTION).map_err(|_| none())?;
-                Err(serde_json::from_slice(&told).unwrap_or_else(|_| none()))
-            }
-            Err(error) => Err(Failure::new(FailureKind::Other, format!("the saved {what} cannot be read: {error}"))),
-        }
+        let name = what.file().ok_or_else(|| not_there(&what.to_string()))?;
+        let bytes = self.read_further(&name)?;
+        Ok(scrub::scrub(&String::from_utf8_lossy(&bytes)).into_bytes())
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
@@ -281,6 +294,10 @@ impl Source for Bundle {
         }
         answer
     }
+}
+
+fn not_there(what: &str) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("the bundle holds no {what}"))
 }
 
 fn answer_of(description: Description) -> Answer {

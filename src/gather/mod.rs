@@ -322,7 +322,7 @@ pub trait Source {
     ///
     /// The reason why it can't be had; [`FailureKind::NotFound`] where there is no such thing.
     async fn further(&self, _what: &Further<'_>) -> Result<Vec<u8>, Failure> {
-        Err(Failure::new(FailureKind::NotFound, "it was not gathered"))
+        Err(Failure::new(FailureKind::NotFound, "what was saved does not hold it"))
     }
 
     /// Asks one question whose answer is small enough to be held.

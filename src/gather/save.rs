@@ -287,6 +287,68 @@ fn described(answer: &Answer) -> Description {
     }
 }
 
+/// The events of one reason on their way: a list, and beside it why it is not whole.
+struct KeptEvents<'a, S: Source> {
+    saving: &'a Saving<'a, S>,
+    name: String,
+    output: Option<Writing>,
+    open: bool,
+}
+
+impl<S: Source> KeptEvents<'_, S> {
+    fn take(&mut self, event: &Event) {
+        let before = if self.output.is_some() { ",\n" } else { "\n" };
+        let event = Event { message: crate::gather::scrub::scrub(&event.message), ..event.clone() };
+        self.write(|to| {
+            to.write_all(before.as_bytes())?;
+            Ok(serde_json::to_writer(to, &event)?)
+        });
+    }
+
+    /// Writes what comes next, the list's beginning first.
+    fn write(&mut self, what: impl FnOnce(&mut Writing) -> io::Result<()>) {
+        if !self.open {
+            return;
+        }
+        let output = match self.output.take() {
+            Some(output) => Ok(output),
+            None => self.saving.target.begin(&self.name, false).and_then(|mut output| {
+                output.write_all(b"{\"items\": [")?;
+                Ok(output)
+            }),
+        };
+        let written = output.and_then(|mut output| {
+            what(&mut output)?;
+            self.output = Some(output);
+            Ok(())
+        });
+        self.open = written.is_ok();
+        self.saving.note(&self.name, written);
+    }
+
+    fn finish(&mut self, failure: Option<&Failure>) {
+        if self.output.is_some() || failure.is_none() {
+            self.write(|to| to.write_all(b"\n]}\n"));
+        }
+        if let Some(output) = self.output.take() {
+            self.saving.note(&self.name, self.saving.target.end(output));
+        }
+        if let Some(failure) = failure {
+            self.saving.json(&format!("{}.error", self.name), failure);
+        }
+        self.open = false;
+    }
+}
+
+impl<S: Source> Drop for KeptEvents<'_, S> {
+    /// Whoever asked did not wait for the end.
+    fn drop(&mut self) {
+        if self.open {
+            self.finish(Some(&Failure::new(FailureKind::Truncated, "the run was ended before all events were read")));
+        }
+    }
+}
+
 impl<S: Source> Source for Saving<'_, S> {
     async fn inventory(&self) -> Inventory {
         let inventory = self.source.inventory().await;
@@ -306,8 +368,17 @@ impl<S: Source> Source for Saving<'_, S> {
         self.source.refusals()
     }
 
+    /// Keeps the events one by one, so that nobody holds them.
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
-        self.source.events(reason, inventory, each).await
+        let mut kept =
+            KeptEvents { saving: self, name: format!("symptoms/events/{reason}.json"), output: None, open: true };
+        let mut both = |event: &Event| {
+            kept.take(event);
+            each(event);
+        };
+        let had = self.source.events(reason, inventory, &mut both).await;
+        kept.finish(had.as_ref().err());
+        had
     }
 
     async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
@@ -318,8 +389,8 @@ impl<S: Source> Source for Saving<'_, S> {
                 let written = self.target.put(&name, |to| to.write_all(bytes));
                 self.note(&name, written);
             }
-            // What is not there is not there in the bundle, either.
-            Err(failure) if failure.kind == FailureKind::NotFound => {}
+            // What was not saved before is not saved again as something that failed.
+            Err(failure) if failure.kind == FailureKind::NotFound && self.is_saved() => {}
             Err(failure) => self.json(&format!("{name}.error"), failure),
         }
         had

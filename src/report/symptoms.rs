@@ -40,8 +40,26 @@ pub struct SymptomsReport {
     pub elsewhere: Vec<Symptom>,
     /// What could not be read, and why.
     pub not_read: Vec<NotRead>,
+    /// What was not asked for, because it costs calls of its own.
+    pub not_asked: Vec<NotAsked>,
     /// The command that looks at the likeliest node; null where no node stands out.
     pub next: Option<String>,
+}
+
+/// Something that is only asked for by name.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NotAsked {
+    /// What.
+    pub what: &'static str,
+    /// The option that asks for it.
+    pub option: &'static str,
+}
+
+impl NotAsked {
+    /// The logs of pods.
+    pub const LOGS: Self = Self { what: "logs", option: "--logs" };
+    /// Prometheus, for buffers.
+    pub const BUFFERS: Self = Self { what: "buffers", option: "--prometheus" };
 }
 
 /// A node with symptoms.
@@ -57,7 +75,13 @@ pub struct NodeSymptoms {
 
 /// The report of these symptoms.
 #[must_use]
-pub fn report(found: Symptoms, about: SourceInfo, next: Option<String>, generated_at: String) -> SymptomsReport {
+pub fn report(
+    found: Symptoms,
+    about: SourceInfo,
+    next: Option<String>,
+    not_asked: Vec<NotAsked>,
+    generated_at: String,
+) -> SymptomsReport {
     let order: Vec<(String, u32)> =
         found.ranked().into_iter().map(|name| (name.to_owned(), found.weight(name))).collect();
     let Symptoms { mut nodes, elsewhere, events, not_read } = found;
@@ -74,6 +98,7 @@ pub fn report(found: Symptoms, about: SourceInfo, next: Option<String>, generate
         nodes,
         elsewhere,
         not_read,
+        not_asked,
         next,
     }
 }
@@ -122,6 +147,10 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
         items(&mut report.not_read.iter().map(|unread| format!("{}: {}", safe(&unread.what), safe(&unread.reason)))),
     );
     out.push('\n');
+    if !report.not_asked.is_empty() {
+        let asked: Vec<String> = report.not_asked.iter().map(|not| format!("{} ({})", not.what, not.option)).collect();
+        out.push_str(&(wrap(&format!("Not asked: {}.", asked.join(", ")), prose).join("\n") + "\n"));
+    }
     match (&report.next, report.nodes.is_empty()) {
         (Some(command), _) => {
             let node = report.nodes.first().map_or("", |n| n.node.as_str());

@@ -1,45 +1,32 @@
 //! `staledp symptoms`, from settings to an exit code.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use super::print;
+use super::{Work, begin, end, look, print, to_its_end};
 use crate::cli::Format;
 use crate::cli::symptoms::SymptomsArgs;
 use crate::exit::Error;
 use crate::gather::Source;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
-use crate::gather::reading::Meter;
-use crate::gather::saved::{self, Saved};
-use crate::report::symptoms::{SymptomsReport, render, report};
+use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
 use crate::report::{SourceInfo, SourceKind, json, table};
 use crate::rules::remedy::quoted;
-use crate::settings::{Origin, Screen, SymptomSettings};
+use crate::settings::{ClusterSettings, Origin, Screen, Settings};
 use crate::symptoms::look;
-
-/// How long the connection to the cluster believes that a node may take; no node is asked here.
-const NODE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Looks for symptoms in the whole cluster and prints them.
 ///
 /// # Errors
 ///
-/// Where no cluster answers, or the bundle can't be read.
+/// Where no cluster answers, or what was saved can't be read.
 pub(super) fn run(args: SymptomsArgs, screen: &Screen) -> Result<ExitCode, Error> {
-    let settings = SymptomSettings::resolve(args);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::CannotRun(format!("cannot start: {error}")))?;
-    let found = runtime.block_on(async {
-        tokio::select! {
-            found = look(&settings) => found,
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-        }
-    });
-    runtime.shutdown_background();
-    let found = found?;
+    let settings = Settings::of_symptoms(args);
+    let tell = Tell { screen };
+    let found = to_its_end(screen, async |_| match &settings.origin {
+        Origin::Path(_) => look(&settings, &tell).await,
+        Origin::Cluster(cluster) => tell.live(cluster, &settings).await,
+    })?;
     let text = match screen.format {
         Format::Table | Format::Wide => {
             let wide = screen.format == Format::Wide;
@@ -52,55 +39,70 @@ pub(super) fn run(args: SymptomsArgs, screen: &Screen) -> Result<ExitCode, Error
     print(text.map_err(Error::CannotRun)?.as_bytes())
 }
 
-async fn look(settings: &SymptomSettings) -> Result<SymptomsReport, Error> {
-    match &settings.origin {
-        Origin::Path(path) => {
-            let bundle = match saved::open(path, &Arc::new(Meter::default())).map_err(Error::CannotRun)? {
-                Saved::Bundle(bundle) => bundle,
-                Saved::Archive(_) => {
-                    let shown = path.display();
-                    let why = format!("{shown} is no bundle: of an archive, `diagnose --from` tells the symptoms");
-                    return Err(Error::CannotRun(why));
-                }
-            };
-            let about = SourceInfo {
-                kind: SourceKind::Bundle,
-                context: bundle.context().map(str::to_owned),
-                path: Some(path.display().to_string()),
-            };
-            let inventory = bundle.inventory().await;
-            let how = format!("--from {}", quoted(&path.display().to_string()));
-            Ok(look_at(&bundle, &inventory, settings, about, &how).await)
+/// `symptoms`.
+struct Tell<'a> {
+    screen: &'a Screen,
+}
+
+impl Tell<'_> {
+    async fn live(&self, cluster: &ClusterSettings, settings: &Settings) -> Result<SymptomsReport, Error> {
+        let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
+        let inventory = live.inventory_for_symptoms().await;
+        if let (Err(pods), Err(nodes)) = (&inventory.pods, &inventory.nodes) {
+            return Err(Error::CannotRun(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
         }
-        Origin::Cluster(cluster) => {
-            let live = live::connect(cluster, &settings.questions, NODE).await?;
-            let context = live.context().map(str::to_owned);
-            let inventory = live.inventory_for_symptoms().await;
-            if let (Err(pods), Err(nodes)) = (&inventory.pods, &inventory.nodes) {
-                return Err(Error::CannotRun(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
-            }
-            let mut how: Vec<String> = context.iter().map(|c| format!("--context={}", quoted(c))).collect();
-            let file =
-                cluster.kubeconfig.as_ref().map(|file| format!("--kubeconfig={}", quoted(&file.display().to_string())));
-            how.extend(file);
-            how.extend(cluster.as_user.iter().map(|user| format!("--as={}", quoted(user))));
-            how.extend(cluster.as_groups.iter().map(|group| format!("--as-group={}", quoted(group))));
-            let about = SourceInfo { kind: SourceKind::Cluster, context, path: None };
-            Ok(look_at(&live, &inventory, settings, about, &how.join(" ")).await)
-        }
+        let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
+        self.on(&live, &inventory, &[], settings, about).await
     }
 }
 
-async fn look_at<S: Source>(
-    source: &S,
-    inventory: &Inventory,
-    settings: &SymptomSettings,
-    about: SourceInfo,
-    how: &str,
-) -> SymptomsReport {
-    let found = look::whole(source, inventory, &settings.wish).await;
+impl Work for Tell<'_> {
+    type Done = SymptomsReport;
+    const NEEDS_NODES: bool = false;
+
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        _nodes: &[String],
+        settings: &Settings,
+        about: SourceInfo,
+    ) -> Result<SymptomsReport, Error> {
+        let Some(save) = &settings.save else { return Ok(tell(source, inventory, settings, about).await) };
+        let saving = begin(source, settings, save, inventory, self.screen)?;
+        let report = tell(&saving, inventory, settings, about).await;
+        end(saving, self.screen);
+        Ok(report)
+    }
+}
+
+async fn tell<S: Source>(source: &S, inventory: &Inventory, settings: &Settings, about: SourceInfo) -> SymptomsReport {
+    let wish = &settings.symptoms;
+    let found = look::look(source, inventory, wish, None, settings.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
-    let how = if how.is_empty() { String::new() } else { format!("{how} ") };
-    let next = likeliest.map(|node| format!("staledp diagnose {how}--node {node}"));
-    report(found, about, next, crate::clock::now())
+    let next = likeliest.map(|node| {
+        let mut words = vec!["staledp diagnose".to_owned()];
+        words.extend(how(&settings.origin, about.context.as_deref()));
+        words.push(format!("--node {node}"));
+        words.join(" ")
+    });
+    let is_open = |asked: bool| !asked && !source.is_saved();
+    let not_asked = [(NotAsked::LOGS, wish.logs), (NotAsked::BUFFERS, wish.prometheus.is_some())];
+    let not_asked = not_asked.into_iter().filter(|(_, asked)| is_open(*asked)).map(|(what, _)| what).collect();
+    report(found, about, next, not_asked, crate::clock::now())
+}
+
+/// The options that lead to the same evidence again.
+fn how(origin: &Origin, context: Option<&str>) -> Vec<String> {
+    let option = |name: &str, value: &str| format!("--{name}={}", quoted(value));
+    match origin {
+        Origin::Path(path) => vec![format!("--from {}", quoted(&path.display().to_string()))],
+        Origin::Cluster(cluster) => {
+            let mut how: Vec<String> = context.iter().map(|context| option("context", context)).collect();
+            how.extend(cluster.kubeconfig.iter().map(|file| option("kubeconfig", &file.display().to_string())));
+            how.extend(cluster.as_user.iter().map(|user| option("as", user)));
+            how.extend(cluster.as_groups.iter().map(|group| option("as-group", group)));
+            how
+        }
+    }
 }

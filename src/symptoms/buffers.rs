@@ -8,8 +8,11 @@ use serde::Deserialize;
 use super::{Kind, Looks, Pods, Symptom, Symptoms, sample};
 use crate::gather::PodRef;
 
-/// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events, and newer
-/// releases have other names for the same.
+/// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events (in bytes where
+/// `max_bytes` bounds them). 0.53.0 (2026-01-27, vectordotdev/vector#24493) put `buffer_size_bytes`, `buffer_size_events`,
+/// `buffer_max_size_bytes` and `buffer_max_size_events` beside `buffer_byte_size`, `buffer_events`,
+/// `buffer_max_byte_size` and `buffer_max_event_size`, which are deprecated since and will go: one of each pair is taken.
+/// The `internal_metrics` source writes `vector_` in front of all of them where it is not told otherwise.
 pub const FILL: &str = "max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_byte_size or vector_buffer_size_bytes) / max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_max_byte_size or vector_buffer_max_size_bytes) or \
@@ -17,7 +20,7 @@ pub const FILL: &str = "max by (namespace, pod, node, host, instance, component_
     max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_max_event_size or vector_buffer_max_size_events)";
 
-/// What each sink sent in the last quarter of an hour, in bytes per second.
+/// What each sink sent in the last quarter of an hour, in bytes per second; only sinks count the bytes that they send.
 pub const SENT: &str = "sum by (namespace, pod, node, host, instance, component_id) \
     (rate(vector_component_sent_bytes_total{component_kind=\"sink\"}[15m]))";
 

@@ -1,6 +1,6 @@
 //! Objects of other people's kinds whose conditions name a DNS or connection failure.
 
-use super::logs::{Fate, asked, fate};
+use super::logs::{asked, asker, fate, words};
 use super::{Kind, Looks, Symptom, Symptoms, sample};
 use crate::gather::cluster::{Custom, Inventory, Pod};
 use crate::gather::symptoms::ForeignKind;
@@ -30,12 +30,27 @@ pub(super) fn is_named(pod: &Pod, name: &str) -> bool {
         .any(|key| pod.metadata.labels.get(*key).is_some_and(|v| v == name))
 }
 
-/// The one node that asks for these objects: that of the controller, where all its pods are on one.
-fn asker<'a>(inventory: &'a Inventory, name: &str) -> Option<&'a str> {
-    let pods = inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && is_named(pod, name));
-    let mut nodes = pods.map(|pod| pod.spec.node_name.as_str());
+/// The pods that ask for the objects of a kind.
+fn controllers<'a>(inventory: &'a Inventory, name: &str) -> impl Iterator<Item = &'a Pod> {
+    inventory.pods.iter().flatten().filter(move |pod| pod.is_alive() && is_named(pod, name))
+}
+
+/// Whether one of them runs on a node that is meant.
+pub(super) fn is_asked_from(inventory: &Inventory, name: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+    controllers(inventory, name).any(|pod| is_meant(&pod.spec.node_name))
+}
+
+/// The pod that met a failure, by the address that the message names as its own, and its node; without an address: the
+/// node, where all the kind's controllers are on one.
+fn asked_from<'a>(inventory: &'a Inventory, name: &str, message: &str) -> Option<(String, &'a str)> {
+    if let Some(address) = asker(message) {
+        let mut pods = inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && !pod.spec.host_network);
+        let pod = pods.find(|pod| pod.ips().any(|ip| ip == address))?;
+        return Some((format!("pod {}", pod.reference()), &pod.spec.node_name));
+    }
+    let mut nodes = controllers(inventory, name).map(|pod| pod.spec.node_name.as_str());
     let first = nodes.next()?;
-    nodes.all(|node| node == first).then_some(first)
+    nodes.all(|node| node == first).then(|| (name.to_owned(), first))
 }
 
 /// The symptoms of the objects of one kind.
@@ -46,7 +61,6 @@ pub(super) fn tell(
     inventory: &Inventory,
     into: &mut Symptoms,
 ) {
-    let node = asker(inventory, controller);
     for object in objects {
         let state = &object.status.operation_state;
         let failed = matches!(state.phase.as_str(), "Failed" | "Error");
@@ -60,19 +74,9 @@ pub(super) fn tell(
             continue;
         };
         let (name, server) = asked(message);
-        let name = name.map(|name| format!(": {}", name.trim_end_matches('.'))).unwrap_or_default();
-        let server = server.map(|server| format!(", asked of {server}")).unwrap_or_default();
-        let (says, looks) = match fate {
-            Fate::NameUnanswered => (format!("a name was not resolved, no answer{name}{server}"), Looks::Unanswered),
-            Fate::NameAnswered => {
-                (format!("a name could not be resolved, though an answer came{name}{server}"), Looks::Answered)
-            }
-            Fate::Connection if message.contains("refused") || message.contains("reset by peer") => {
-                ("a connection was refused".to_owned(), Looks::Answered)
-            }
-            Fate::Connection => ("a connection was not answered".to_owned(), Looks::Unanswered),
-        };
-        let by = node.map(|_| format!(" (asked by {controller}, which runs on this node)")).unwrap_or_default();
+        let (says, looks) = (words(fate, name, server), fate.looks());
+        let from = asked_from(inventory, controller, message);
+        let by = from.as_ref().map(|(by, _)| format!(" (asked by {by}, which runs on this node)")).unwrap_or_default();
         let symptom = Symptom {
             kind: Kind::Dependents,
             namespace: Some(object.metadata.namespace.clone()).filter(|n| !n.is_empty()),
@@ -86,6 +90,6 @@ pub(super) fn tell(
             weight: if looks == Looks::Unanswered { 2 } else { 1 },
             ..Symptom::default()
         };
-        into.add(node, symptom);
+        into.add(from.map(|(_, node)| node), symptom);
     }
 }

@@ -1,12 +1,14 @@
 //! NodeLocal DNS: whether its pods are ready, how often each of their containers was started again, and what upstream
 //! knows of the local redirects that lead to it.
 
+use std::collections::BTreeSet;
+
 use super::probes::Tally;
 use super::restarts::{containers, matters};
 use super::{Kind, Looks, Symptom, Symptoms, restarts};
-use crate::checks::surroundings::is_node_local_dns;
+use crate::checks::surroundings::{is_node_local_dns, versions};
 use crate::gather::cluster::{Custom, Inventory};
-use crate::knowledge::upstream;
+use crate::knowledge::upstream::{self, Issue};
 
 /// The upstream issues about local redirects.
 const REDIRECT_ISSUES: [u32; 3] = [43944, 44138, 45522];
@@ -38,8 +40,18 @@ pub(super) fn tell(inventory: &Inventory, tally: &Tally, now: Option<i64>, into:
     }
 }
 
-/// The local redirects, with what upstream knows of them.
-pub(super) fn tell_redirects(redirects: &[Custom], into: &mut Symptoms) {
+/// The local redirects, with what upstream knows of them in the versions of Cilium that run here.
+pub(super) fn tell_redirects(redirects: &[Custom], inventory: &Inventory, into: &mut Symptoms) {
+    let versions = versions(inventory.pods.as_deref().unwrap_or_default());
+    let known: Vec<String> = REDIRECT_ISSUES
+        .iter()
+        .filter_map(|number| upstream::find(*number))
+        .filter_map(|issue| {
+            let standing = standing(issue, &versions)?;
+            Some(format!("{}, {} ({standing}; {})", issue.id(), issue.title, issue.state))
+        })
+        .collect();
+    let known = if known.is_empty() { String::new() } else { format!("; known upstream: {}", known.join("; ")) };
     for policy in redirects {
         let frontend = &policy.spec.redirect_frontend;
         let what = match (&frontend.address_matcher.ip, &frontend.service_matcher) {
@@ -49,11 +61,6 @@ pub(super) fn tell_redirects(redirects: &[Custom], into: &mut Symptoms) {
             }
             _ => "redirects something that was not told".to_owned(),
         };
-        let known: Vec<String> = REDIRECT_ISSUES
-            .iter()
-            .filter_map(|number| upstream::find(*number))
-            .map(|issue| format!("{}: {}", issue.id(), issue.title))
-            .collect();
         into.add(
             None,
             Symptom {
@@ -62,10 +69,23 @@ pub(super) fn tell_redirects(redirects: &[Custom], into: &mut Symptoms) {
                 pod: Some(policy.metadata.name.clone()),
                 count: 1,
                 first: policy.metadata.creation_timestamp.clone(),
-                says: format!("CiliumLocalRedirectPolicy {what}; known upstream: {}", known.join("; ")),
+                says: format!("CiliumLocalRedirectPolicy {what}{known}"),
                 looks: Looks::Fine,
                 ..Symptom::default()
             },
         );
+    }
+}
+
+/// What an issue has to do with the versions that run; none where all of them are free of it.
+fn standing(issue: &Issue, versions: &BTreeSet<String>) -> Option<String> {
+    let listed = |versions: Vec<&str>| versions.join(", ");
+    let of = |answer| versions.iter().filter(|v| issue.affects(v) == answer).map(String::as_str).collect::<Vec<_>>();
+    let (hit, open) = (of(Some(true)), of(None));
+    match (hit.is_empty(), open.is_empty()) {
+        (false, _) => Some(format!("reported for {}", listed(hit))),
+        (true, false) => Some(format!("neither reported for {} nor excluded", listed(open))),
+        (true, true) if versions.is_empty() => Some("which version runs here is not known".to_owned()),
+        (true, true) => None,
     }
 }

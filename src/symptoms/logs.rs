@@ -1,6 +1,7 @@
 //! Log lines that speak of names that could not be resolved: which name, asked of whom, how often.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -24,22 +25,34 @@ static SILENCE: LazyLock<Regex> = LazyLock::new(|| {
 /// The resolver answered, and had no good news.
 static ANSWER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)no such host|server misbehaving|SERVFAIL|NXDOMAIN|name or service not known|name does not resolve|could(?:n't| not) resolve (?:host|proxy)|getaddrinfo ENOTFOUND|UnknownHostException|failed to lookup address information|:53: (?:read|connect|write): connection refused",
+        r"(?i)no such host|server misbehaving|SERVFAIL|NXDOMAIN|name or service not known|name does not resolve|getaddrinfo ENOTFOUND|:53: (?:read|connect|write): connection refused",
+    )
+});
+/// It did not work, in the words of BusyBox, curl, Java and Rust for silence and for bad news alike.
+static UNTOLD: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?i)bad address ["']|(?:to|cannot|can't|couldn't|not) resolve (?:host|proxy|["'])|UnknownHostException|failed to lookup address information"#,
     )
 });
 /// The name that was asked for.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?i)\blookup ([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?)(?: on |:)|(?:\bENOTFOUND |\bEAI_AGAIN |UnknownHostException: |resolve (?:host|proxy)(?: name)?[:=]? ?["']?|getaddrinfo (?:for |\()?["']?|bad address ["'])([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?)"#,
+        r#"(?i)\blookup ([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?)(?: on |:)|(?:\bENOTFOUND |\bEAI_AGAIN |UnknownHostException: |(?:to|cannot|not) resolve ["']|resolve (?:host|proxy)(?: name)?[:=]? ?["']?|getaddrinfo (?:E[A-Z_]+ |for |\()["']?|bad address ["'])([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?)"#,
     )
 });
 /// The server that was asked.
 static SERVER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?:\bon |->)(\[[0-9a-fA-F:]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}):53\b"));
-/// Connections that came to nothing, of names or of anything else.
-static CONNECTION: LazyLock<Regex> = LazyLock::new(|| {
+/// Who asked.
+static ASKER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"\b(?:dial|read|write) (?:udp|tcp)[46]? (\[[0-9a-fA-F:]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}):[0-9]{1,5}->")
+});
+/// Connections that were turned down.
+static REFUSED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)connection refused|connection reset by peer"));
+/// Connections that nobody answered.
+static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)i/o timeout|connection timed out|context deadline exceeded|Client\.Timeout|no route to host|network is unreachable|connection refused|connection reset by peer|TLS handshake timeout",
+        r"(?i)i/o timeout|connection timed out|context deadline exceeded|Client\.Timeout|no route to host|network is unreachable|TLS handshake timeout",
     )
 });
 
@@ -50,18 +63,54 @@ pub(super) enum Fate {
     NameUnanswered,
     /// The answer was that there is no such name, or that it could not be found out.
     NameAnswered,
-    /// A connection came to nothing.
-    Connection,
+    /// A name was not resolved, and whether an answer came is not told.
+    NameUntold,
+    /// Nobody answered a connection.
+    Unanswered,
+    /// A connection was turned down.
+    Refused,
+}
+
+impl Fate {
+    /// Whether it is about a name.
+    const fn is_of_name(self) -> bool {
+        matches!(self, Self::NameUnanswered | Self::NameAnswered | Self::NameUntold)
+    }
+
+    /// What it looks like.
+    pub(super) const fn looks(self) -> Looks {
+        match self {
+            Self::NameUnanswered | Self::Unanswered => Looks::Unanswered,
+            Self::NameAnswered | Self::Refused => Looks::Answered,
+            Self::NameUntold => Looks::Open,
+        }
+    }
 }
 
 /// What a text says of names and connections; none: nothing.
 pub(super) fn fate(text: &str) -> Option<Fate> {
-    if SILENCE.is_match(text) {
-        Some(Fate::NameUnanswered)
-    } else if ANSWER.is_match(text) {
-        Some(Fate::NameAnswered)
-    } else {
-        CONNECTION.is_match(text).then_some(Fate::Connection)
+    let first = [
+        (&SILENCE, Fate::NameUnanswered),
+        (&ANSWER, Fate::NameAnswered),
+        (&UNTOLD, Fate::NameUntold),
+        (&REFUSED, Fate::Refused),
+        (&TIMEOUT, Fate::Unanswered),
+    ];
+    first.into_iter().find(|(words, _)| words.is_match(text)).map(|(_, fate)| fate)
+}
+
+/// What a text says of names and connections, in words. Where no server is named, the words may stand for an answer that
+/// put the question off: resolvers say "temporary failure" to both.
+pub(super) fn words(fate: Fate, name: Option<&str>, server: Option<&str>) -> String {
+    let name = name.map_or_else(|| "a name".to_owned(), |name| name.trim_end_matches('.').to_owned());
+    match (fate, server) {
+        (Fate::NameUnanswered, Some(server)) => format!("{name} was not resolved: no answer from {server}"),
+        (Fate::NameUnanswered, None) => format!("{name} was not resolved: no answer, or a temporary failure"),
+        (Fate::NameAnswered, Some(server)) => format!("{name} could not be resolved, though {server} answered"),
+        (Fate::NameAnswered, None) => format!("{name} could not be resolved, though an answer came"),
+        (Fate::NameUntold, _) => format!("{name} was not resolved; whether an answer came is not told"),
+        (Fate::Unanswered, _) => "a connection was not answered".to_owned(),
+        (Fate::Refused, _) => "a connection was refused".to_owned(),
     }
 }
 
@@ -70,6 +119,12 @@ pub(super) fn asked(text: &str) -> (Option<&str>, Option<&str>) {
     let name = NAME.captures(text).and_then(|found| found.get(1).or(found.get(2)));
     let server = SERVER.captures(text).and_then(|found| found.get(1));
     (name.map(|m| m.as_str()), server.map(|m| m.as_str()))
+}
+
+/// The address that asked.
+pub(super) fn asker(text: &str) -> Option<IpAddr> {
+    let found = ASKER.captures(text)?;
+    found[1].trim_matches(['[', ']']).parse().ok()
 }
 
 /// A sample of a line: where it is long, its end, for there the error stands.
@@ -82,8 +137,19 @@ fn ending(line: &str) -> Option<String> {
     sample(&clean.chars().skip(over).collect::<String>()).map(|end| format!("…{end}"))
 }
 
-/// The symptoms that a log shows. Each line begins with its moment, as the API server puts it there.
-pub(super) fn read(text: &str, pod: &PodRef, container: &str, host_network: bool) -> Vec<Symptom> {
+/// Whose log it is.
+pub(super) struct Whose<'a> {
+    /// The pod.
+    pub(super) pod: &'a PodRef,
+    /// The container.
+    pub(super) container: &'a str,
+    /// Whether the pod shares the host's network.
+    pub(super) host_network: bool,
+}
+
+/// The symptoms that a log shows: names that were not resolved, and, of a dependent, connections that came to nothing,
+/// too. Each line begins with its moment, as the API server puts it there.
+pub(super) fn read(text: &str, whose: &Whose<'_>, kind: Kind) -> Vec<Symptom> {
     let mut found: BTreeMap<(Fate, Option<String>, Option<String>), Symptom> = BTreeMap::new();
     for line in text.lines() {
         let mut end = line.len().min(LINE);
@@ -95,10 +161,12 @@ pub(super) fn read(text: &str, pod: &PodRef, container: &str, host_network: bool
             Some((moment, said)) if super::second(moment).is_some() => (Some(moment), said),
             _ => (None, line),
         };
-        let Some(fate @ (Fate::NameUnanswered | Fate::NameAnswered)) = fate(said) else { continue };
+        let Some(fate) = fate(said).filter(|fate| kind == Kind::Dependents || fate.is_of_name()) else {
+            continue;
+        };
         let (name, server) = asked(said);
         let key = (fate, name.map(str::to_owned), server.map(str::to_owned));
-        let symptom = found.entry(key).or_insert_with(|| Symptom::of(Kind::DnsErrors, pod, Some(container)));
+        let symptom = found.entry(key).or_insert_with(|| Symptom::of(kind, whose.pod, Some(whose.container)));
         symptom.count += 1;
         widen(&mut symptom.first, &mut symptom.last, [moment, None]);
         symptom.sample = ending(said);
@@ -106,15 +174,15 @@ pub(super) fn read(text: &str, pod: &PodRef, container: &str, host_network: bool
     let mut told: Vec<Symptom> = found
         .into_iter()
         .map(|((fate, name, server), symptom)| {
-            let what = name.map_or_else(|| "a name".to_owned(), |name| name.trim_end_matches('.').to_owned());
-            let whom = server.map(|server| format!(" from {server}")).unwrap_or_default();
             let lines = if symptom.count == 1 { "line says" } else { "lines say" };
-            let (fate_says, looks, weight) = match fate {
-                Fate::NameAnswered => ("could not be resolved, though an answer came", Looks::Answered, 1),
-                _ if host_network => ("was not resolved: no answer", Looks::OfTheHost, 1),
-                _ => ("was not resolved: no answer", Looks::Unanswered, 5),
+            let told = words(fate, name.as_deref(), server.as_deref());
+            let says = format!("{} {lines} that {told}", symptom.count);
+            let (looks, weight) = match fate.looks() {
+                Looks::Unanswered if whose.host_network => (Looks::OfTheHost, 1),
+                Looks::Unanswered => (Looks::Unanswered, 5),
+                Looks::Open => (Looks::Open, 2),
+                looks => (looks, 1),
             };
-            let says = format!("{} {lines} that {what} {fate_says}{whom}", symptom.count);
             Symptom { says, looks, weight, ..symptom }
         })
         .collect();
@@ -131,6 +199,10 @@ pub(super) fn read(text: &str, pod: &PodRef, container: &str, host_network: bool
 mod tests {
     use super::*;
 
+    fn whose(pod: &PodRef) -> Whose<'_> {
+        Whose { pod, container: "main", host_network: false }
+    }
+
     #[test]
     fn silence_is_told_from_an_answer() {
         for line in [
@@ -144,13 +216,30 @@ mod tests {
         for line in [
             "lookup nosuch.example.org on 169.254.25.10:53: no such host",
             "lookup x on 10.43.0.10:53: server misbehaving",
-            "java.net.UnknownHostException: api.example.org",
+            "java.net.UnknownHostException: api.example.org: Name or service not known",
             "Error: getaddrinfo ENOTFOUND api.example.org",
         ] {
             assert_eq!(fate(line), Some(Fate::NameAnswered), "{line}");
         }
+        for line in ["java.net.UnknownHostException: api.example.org", "curl: (6) Could not resolve host: api.example"]
+        {
+            assert_eq!(fate(line), Some(Fate::NameUntold), "{line}");
+        }
         for line in ["GET /lookup?timeout=5 200", "served example.org in 53 ms", "no errors"] {
             assert_eq!(fate(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_word_of_the_error() {
+        for (line, name) in [
+            ("Error: getaddrinfo ENOTFOUND api.example.org", Some("api.example.org")),
+            ("Error: getaddrinfo EAI_AGAIN api.example.org api.example.org:443", Some("api.example.org")),
+            ("[Errno 11001] getaddrinfo failed", None),
+            ("Failed to resolve 'api.example.org' ([Errno -2] Name or service not known)", Some("api.example.org")),
+            ("could not resolve the name", None),
+        ] {
+            assert_eq!(asked(line).0, name, "{line}");
         }
     }
 
@@ -160,7 +249,7 @@ mod tests {
                    2026-06-06T11:05:00.5Z lookup vault.example.org on 169.254.25.10:53: i/o timeout\n\
                    2026-06-06T11:05:01.5Z all well\n";
         let pod = PodRef { namespace: "media".into(), name: "hermes-0".into() };
-        let told = read(log, &pod, "main", false);
+        let told = read(log, &whose(&pod), Kind::DnsErrors);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].says, "2 lines say that vault.example.org was not resolved: no answer from 169.254.25.10");
         assert_eq!(told[0].first.as_deref(), Some("2026-06-06T11:00:00.5Z"));
@@ -171,7 +260,7 @@ mod tests {
         #[test]
         fn any_log_can_be_read(text in "(?s).*") {
             let pod = PodRef { namespace: "a".into(), name: "b".into() };
-            proptest::prop_assert!(read(&text, &pod, "c", false).len() <= MOST);
+            proptest::prop_assert!(read(&text, &whose(&pod), Kind::Dependents).len() <= MOST);
         }
     }
 }

@@ -18,7 +18,7 @@ const MOST: usize = 20_000;
 pub struct Tally {
     sums: BTreeMap<(PodRef, String, &'static str), Sum>,
     /// Pods' containers that the kubelet killed for a failed probe.
-    pub killed: BTreeSet<(PodRef, String)>,
+    killed: BTreeSet<(PodRef, String)>,
     /// Whether there was more than could be told apart.
     pub over: bool,
 }
@@ -72,13 +72,17 @@ impl Tally {
         }
     }
 
-    /// Whether a liveness or startup probe of this container failed.
+    /// Whether the kubelet said that it kills this container for a failed probe.
     #[must_use]
-    pub fn ends(&self, pod: &PodRef, container: &str) -> bool {
+    pub fn killed(&self, pod: &PodRef, container: &str) -> bool {
         self.killed.contains(&(pod.clone(), container.to_owned()))
-            || ["liveness", "startup"]
-                .iter()
-                .any(|probe| self.sums.contains_key(&(pod.clone(), container.to_owned(), *probe)))
+    }
+
+    /// Whether a probe failed for which the kubelet kills this container.
+    #[must_use]
+    pub fn fails(&self, pod: &PodRef, container: &str) -> bool {
+        let of = |probe| (pod.clone(), container.to_owned(), probe);
+        ["liveness", "startup"].into_iter().any(|probe| self.sums.contains_key(&of(probe)))
     }
 
     /// Whether what that probe met was an answer.
@@ -102,14 +106,16 @@ impl Tally {
             }
             let recovered = ready.map(|c| c.status == "True");
             let moved = since.and_then(second);
-            // Ready again after the first failure, and failing again and again: its endpoint comes and goes.
-            let flips = recovered == Some(true) && moved.zip(length).is_some_and(|(at, (first, _))| at > first);
+            // Ready again between two failures: its endpoint comes and goes. After the last one: it is back.
+            let again = moved.zip(length).filter(|(at, (first, _))| recovered == Some(true) && at > first);
+            let flips = again.is_some_and(|(at, (_, last))| at < last);
             match (recovered, since) {
                 (Some(false), Some(since)) => _ = write!(says, "; not ready since {since}"),
                 (Some(false), None) => says += "; not ready",
                 (Some(true), Some(since)) if flips && *probe == "readiness" => {
                     _ = write!(says, "; ready again since {since}: its endpoints come and go");
                 }
+                (Some(true), Some(since)) if again.is_some() => _ = write!(says, "; ready again since {since}"),
                 (Some(true), _) => says += "; ready now",
                 (None, _) if known.is_none() && !pods.0.is_empty() => says += "; the pod is gone",
                 (None, _) => {}

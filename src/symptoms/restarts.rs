@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::probes::Tally;
 use super::{Kind, Looks, Symptom, Symptoms, second, span};
 use crate::checks::surroundings::is_node_local_dns;
-use crate::gather::cluster::{ContainerStatus, Inventory, Pod};
+use crate::gather::cluster::{ContainerStatus, Inventory, Pod, Terminated};
 
 /// A restart that is older than this says nothing about today, in seconds.
 const RECENT: i64 = 7 * 86_400;
@@ -40,13 +40,19 @@ pub(super) fn tell(inventory: &Inventory, tally: &Tally, now: Option<i64>, into:
     }
 }
 
+/// Whether a signal ended it, as the kubelet does: SIGTERM, then SIGKILL.
+fn by_signal(end: Option<&Terminated>) -> bool {
+    end.is_some_and(|end| matches!(end.exit_code, 137 | 143))
+}
+
 /// The restarts of one container.
 pub(super) fn of(kind: Kind, pod: &Pod, container: &ContainerStatus, tally: &Tally, now: Option<i64>) -> Symptom {
     let reference = pod.reference();
     let name = container.name.as_str();
     let end = container.last_state.terminated.as_ref();
     let out_of_memory = end.is_some_and(|t| t.reason == "OOMKilled");
-    let by_probe = !out_of_memory && tally.ends(&reference, name);
+    let by_probe =
+        !out_of_memory && (tally.killed(&reference, name) || by_signal(end) && tally.fails(&reference, name));
     let n = container.restart_count;
     let mut says = format!("{n} {}", if n == 1 { "restart" } else { "restarts" });
     let last = last_restart(container);
@@ -55,7 +61,10 @@ pub(super) fn of(kind: Kind, pod: &Pod, container: &ContainerStatus, tally: &Tal
     }
     let why = match end {
         _ if out_of_memory => ": it took more memory than it may (OOMKilled)".to_owned(),
-        _ if by_probe => ": the kubelet killed it for a failed probe".to_owned(),
+        _ if tally.killed(&reference, name) => ": the kubelet killed it for a failed probe".to_owned(),
+        Some(t) if by_probe => {
+            format!(": killed (exit code {}), as the kubelet does for the probes that failed here", t.exit_code)
+        }
         Some(t) if !t.reason.is_empty() => format!(": {} (exit code {})", t.reason, t.exit_code),
         _ => ": why is not known".to_owned(),
     };

@@ -48,7 +48,10 @@ impl NotReady {
 pub(super) fn find(inventory: &Inventory, not_ready: &NotReady) -> Vec<Storm> {
     let nodes = inventory.nodes.iter().flatten();
     let all = nodes.clone().count();
-    let mut fallen: Vec<(i64, &str, usize)> = not_ready.0.iter().map(|(node, at)| (*at, node.as_str(), 0)).collect();
+    // Events outlive nodes; those that are gone are none of today's.
+    let there: BTreeSet<&str> = nodes.clone().map(|node| node.metadata.name.as_str()).collect();
+    let known = not_ready.0.iter().filter(|(node, _)| there.contains(node.as_str()));
+    let mut fallen: Vec<(i64, &str, usize)> = known.map(|(node, at)| (*at, node.as_str(), 0)).collect();
     for node in nodes {
         let ready = node.status.conditions.iter().find(|c| c.r#type == "Ready");
         let at = ready.filter(|c| c.status != "True").and_then(|c| c.last_transition_time.as_deref()).and_then(second);

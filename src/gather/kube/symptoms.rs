@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::list::{PAGE, REQUESTS_PER_LIST};
 use super::{Cluster, Right, failure, late, refusal, words};
-use crate::gather::cluster::{Custom, Event, Page};
+use crate::gather::cluster::{Custom, Event, Meta, Page};
 use crate::gather::scrub::scrub;
 use crate::gather::symptoms::{ForeignKind, Further, LINES, LOG_BYTES, PROMETHEUS_PORT, Prometheus};
 use crate::gather::{Failure, FailureKind, PodRef};
@@ -107,9 +107,20 @@ impl Cluster {
         Err(Failure::new(FailureKind::Truncated, message))
     }
 
-    /// All objects of a kind that need not be installed. The group is asked first: a list in an absent group is
-    /// refused as forbidden to those who may not list, as if it were there; `/apis/<group>` is open to everybody.
+    /// All objects of a kind that need not be installed, cut down to names and what they say; none where it is not
+    /// installed.
     async fn objects(&self, kind: ForeignKind) -> Result<Vec<u8>, Failure> {
+        let items = match self.installed_objects(kind).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => Vec::new(),
+            had => had?,
+        };
+        serde_json::to_vec_pretty(&serde_json::json!({"items": items}))
+            .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
+    }
+
+    /// The group is asked first: a list in an absent group is refused as forbidden to those who may not list, as if it
+    /// were there; `/apis/<group>` is open to everybody.
+    async fn installed_objects(&self, kind: ForeignKind) -> Result<Vec<Custom>, Failure> {
         let resource = format!("{}.{}", kind.resource, kind.group);
         let right = Right { verbs: "`list`", resource: &resource, namespace: None };
         let asked = http::Request::get(format!("/apis/{}", kind.group)).body(Vec::new());
@@ -123,8 +134,8 @@ impl Cluster {
         let mut items: Vec<Custom> = Vec::new();
         self.paged(&path, &right, None, MOST_OBJECT_PAGES, &mut |object: &Custom| {
             let mut object = object.clone();
-            object.metadata.owner_references.clear();
-            object.metadata.labels.clear();
+            let Meta { name, namespace, creation_timestamp, .. } = object.metadata;
+            object.metadata = Meta { name, namespace, creation_timestamp, ..Meta::default() };
             for told in &mut object.status.conditions {
                 told.message = scrub(&told.message);
             }
@@ -132,8 +143,7 @@ impl Cluster {
             items.push(object);
         })
         .await?;
-        serde_json::to_vec(&serde_json::json!({"items": items}))
-            .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
+        Ok(items)
     }
 
     async fn metrics(&self, at: &Prometheus, query: &str) -> Result<Vec<u8>, Failure> {

@@ -31,6 +31,7 @@ pub(crate) fn lists(scenario: &Scenario) -> Vec<(String, Vec<u8>)> {
     pods.extend(cluster.dns.iter().enumerate().map(|(n, _)| dns_pod(scenario, n)));
     for pod in &mut pods {
         restart(pod, cluster);
+        unready(pod, cluster);
     }
     let all = [
         ("nodes.json", list("NodeList", "v1", &nodes)),
@@ -43,6 +44,16 @@ pub(crate) fn lists(scenario: &Scenario) -> Vec<(String, Vec<u8>)> {
         .filter(|(name, _)| !cluster.without.contains(name))
         .map(|(name, value)| (format!("kube/{name}"), value))
         .collect()
+}
+
+/// A pod that is not ready is so since its readiness probe failed first.
+fn unready(pod: &mut Value, cluster: &Cluster) {
+    let is_of = |u: &&Unhealthy| pod["metadata"]["name"] == u.pod && u.message.starts_with("Readiness");
+    let Some(lasting) = cluster.unhealthy.iter().find(is_of).map(|u| u.lasting) else { return };
+    let ready = &mut pod["status"]["conditions"][0];
+    if ready["status"] == "False" {
+        ready["lastTransitionTime"] = json!(time(cluster.captured_at - 41 - lasting));
+    }
 }
 
 /// What became of a pod's containers.

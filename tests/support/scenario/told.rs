@@ -48,7 +48,36 @@ pub(crate) fn prusik(c: &mut Cluster) {
         )
     };
     let log: String = (1..=40).rev().map(|n| line(n * 90)).collect();
-    c.further = vec![("symptoms/logs/media/hermes-0/main.log".to_owned(), log)];
+    let at = |ago: u64| time(c.captured_at - ago);
+    let killed = json!({
+        "metadata": {"name": "jellyfin-0.18a7f0000000000f", "namespace": "media"},
+        "involvedObject": {"kind": "Pod", "namespace": "media", "name": "jellyfin-0", "fieldPath": "spec.containers{main}"},
+        "reason": "Killing", "type": "Normal", "count": 6, "message": "Container main failed liveness probe, will be restarted",
+        "firstTimestamp": at(39_000), "lastTimestamp": at(9_010),
+    });
+    let secret = json!({
+        "metadata": {"name": "grafana-admin", "namespace": "monitoring"},
+        "status": {"conditions": [{
+            "type": "Ready", "status": "False", "lastTransitionTime": at(82_000),
+            "message": "could not get provider client: Put \"https://vault.vault.svc:8200/v1/auth/kubernetes/login\": dial tcp 10.43.97.12:8200: i/o timeout",
+        }]},
+    });
+    let application = json!({
+        "metadata": {"name": "media", "namespace": "argocd"},
+        "status": {"conditions": [{
+            "type": "ComparisonError", "lastTransitionTime": at(70_000),
+            "message": "failed to list refs: Get \"https://git.example/media.git/info/refs?service=git-upload-pack\": dial tcp: lookup git.example on 169.254.25.10:53: read udp 10.42.1.33:50113->169.254.25.10:53: i/o timeout",
+        }]},
+    });
+    let items = |of: &[Value]| format!("{}\n", json!({"items": of}));
+    c.further = vec![
+        ("symptoms/logs/media/hermes-0/main.log".to_owned(), log),
+        ("symptoms/events/Killing.json".to_owned(), items(&[killed])),
+        ("symptoms/objects/externalsecrets.json".to_owned(), items(&[secret])),
+        ("symptoms/objects/applications.json".to_owned(), items(&[application])),
+    ];
+    let none = ["secretstores", "clustersecretstores", "ciliumlocalredirectpolicies"];
+    c.further.extend(none.map(|kind| (format!("symptoms/objects/{kind}.json"), items(&[]))));
 }
 
 /// 2026-06-03: Vector's buffer for the journal is full and sends nothing; its buffer for pods is empty and fine.
