@@ -617,7 +617,35 @@ fn a_wget_without_timeouts_is_asked_without() {
 #[test]
 fn a_pod_without_any_tool_is_no_pod_without_network() {
     let (raw, _) = ask(Evidence::PodEgress, Vec::new());
+    failed(&raw.answer.end, FailureKind::NoShell, "no shell");
+    let (raw, commands) = ask(Evidence::PodEgress, vec![("for tool in", complained("staledp: has no more\n", 127))]);
     failed(&raw.answer.end, FailureKind::NoShell, "no wget, no curl, no bash");
+    assert_eq!(commands.len(), 1, "{commands:?}");
+}
+
+#[test]
+fn what_a_pod_has_is_found_out_along_with_the_first_question() {
+    let list = "staledp: has timeout\nstaledp: has curl\nstaledp: has no more\n";
+    let rules =
+        vec![("for tool in", complained(list, 127)), ("timeout 8 curl", complained("curl: (6) no such host\n", 6))];
+    let (raw, commands) = ask(Evidence::PodEgress, rules);
+    assert_eq!((argv(&raw.answer).split(' ').next(), &raw.answer.end), (Some("curl"), &End::Exited(6)));
+    assert!(commands[0].starts_with("sh -c for tool in "), "{commands:?}");
+    assert!(commands[0].ends_with(" sh timeout 8 wget -q -O /dev/null --timeout=5 https://google.com"), "{commands:?}");
+    assert!(commands[1..].iter().all(|command| command.contains("curl")), "{commands:?}");
+
+    let said = format!("{}wget: bad address 'google.com'\n", list.replace("curl", "wget"));
+    let (raw, _) =
+        ask(Evidence::PodEgress, vec![("for tool in", complained(&said, 1)), ("wget", complained("again\n", 1))]);
+    assert_eq!(raw.answer.end, End::Exited(1));
+    assert!(!raw.answer.stderr.contains("staledp"), "the list is no word of the tool: {}", raw.answer.stderr);
+}
+
+#[test]
+fn a_shell_that_cannot_list_is_no_pod_without_tools() {
+    let broken = "sh: syntax error\n";
+    let (raw, commands) = ask(Evidence::PodEgress, vec![("for tool in", complained(broken, 2)), ("wget", ran("", 0))]);
+    assert_eq!((raw.answer.end, commands.len()), (End::Exited(0), 2));
 }
 
 #[test]

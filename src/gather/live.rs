@@ -3,6 +3,7 @@
 mod bounded;
 mod dialect;
 mod packed;
+mod tools;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::exit;
 use crate::settings::{ClusterSettings, Questions, SshSettings};
 use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
 use dialect::Dialect;
+use tools::Tools;
 
 /// The container of the agent; its pods hold others too.
 const AGENT: &str = "cilium-agent";
@@ -106,13 +108,14 @@ impl Live {
     /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose.
     pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str) -> Raw {
         let container = self.known.borrow().containers.get(pod).cloned();
-        self.ask_for_text(Place { node: Some(node), pod, container: container.as_deref() }, probes::lookup(name)).await
+        let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: true };
+        self.ask_for_text(place, probes::lookup(name)).await
     }
 
     /// What the agent of this node says of its endpoints, whatever they are doing: `cilium-dbg endpoint list`.
     pub async fn endpoint_list(&self, node: &str, agent: &PodRef) -> Raw {
         let by = |program: &str| [program, "endpoint", "list"].map(str::to_owned).to_vec();
-        let place = Place { node: Some(node), pod: agent, container: Some(AGENT) };
+        let place = Place { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
         self.ask_for_text(place, vec![by("cilium-dbg"), by("cilium")]).await
     }
 
@@ -257,7 +260,7 @@ impl Live {
     async fn ping_by_agent(&self, node: &str, agent: &PodRef, out: &mut Held<'_>) -> Answer {
         let target = self.questions.ping_target;
         let ladder = vec![ssh::ping_argv(target), probes::connect_by_bash(&target.to_string(), HTTPS)];
-        let place = Place { node: Some(node), pod: agent, container: Some(AGENT) };
+        let place = Place { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
         let answer = self.climb(place, ladder, out).await;
         Answer { via: Some(Via::AgentContainer), ..answer }
     }
@@ -268,17 +271,25 @@ impl Live {
         };
         let container = self.known.borrow().containers.get(probe.pod).cloned();
         let ladder = probes::ladder(question.evidence, &self.questions);
-        let place = Place { node: Some(question.node), pod: probe.pod, container: container.as_deref() };
+        let place =
+            Place { node: Some(question.node), pod: probe.pod, container: container.as_deref(), one_of_many: true };
         let answer = self.climb(place, ladder, out).await;
         Answer { pod: Some(probe.pod.clone()), ..answer }
     }
 
-    /// Tries commands until one is there to answer; its answer counts, whatever it is.
+    /// Tries commands until one is there to answer; its answer counts, whatever it is. What is known to be missing is not
+    /// tried.
     async fn climb(&self, place: Place<'_>, ladder: Vec<Vec<String>>, out: &mut Held<'_>) -> Answer {
         let mut missing: Vec<String> = Vec::new();
         let mut last = Vec::new();
+        let no_shell = || place.one_of_many && self.bounded.tools(place.pod) == Some(Tools::NoShell);
         for argv in ladder {
             if missing.contains(&argv[0]) {
+                continue;
+            }
+            if no_shell() || self.bounded.tools(place.pod).is_some_and(|tools| tools.lack(&argv[0])) {
+                missing.push(argv[0].clone());
+                last = argv;
                 continue;
             }
             let limit = Limit::probe(PROBE.min(self.timeout));
@@ -294,7 +305,8 @@ impl Live {
             last = argv;
         }
         let container = place.container.map(|name| format!("container {name} of ")).unwrap_or_default();
-        let message = format!("{container}pod {} has no tool to ask with: no {}", place.pod, missing.join(", no "));
+        let lacks = if no_shell() { "shell".to_owned() } else { missing.join(", no ") };
+        let message = format!("{container}pod {} has no tool to ask with: no {lacks}", place.pod);
         answered(last, End::Failed(Failure::new(FailureKind::NoShell, message)))
     }
 
@@ -326,7 +338,7 @@ impl Live {
         let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
         // A neighbour is asked once, and its kubelet is not this node's.
         let node = (question.evidence != Evidence::NeighbourCtList).then_some(question.node);
-        let place = Place { node, pod: agent, container: Some(AGENT) };
+        let place = Place { node, pod: agent, container: Some(AGENT), one_of_many: false };
         let most = if large { self.timeout } else { SMALL.min(self.timeout) };
         loop {
             let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();

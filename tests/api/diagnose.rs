@@ -443,9 +443,9 @@ fn at_most_three_pods_are_asked_to_probe() {
     assert_eq!(report.code("prusik"), "evidence-missing");
     unknown_reason(report.check("prusik", "pod-egress"));
     let calls = api.execs();
-    let asked = calls.iter().filter(|call| call.pod != agent("prusik")).map(|call| &call.pod);
-    let asked: BTreeSet<_> = asked.collect();
-    assert_eq!(asked.len(), 3, "{asked:?}");
+    let asked: Vec<_> = calls.iter().filter(|call| call.pod != agent("prusik")).map(|call| &call.pod).collect();
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), 3, "{asked:?}");
+    assert_eq!(asked.len(), 3, "and each of them once: {asked:?}");
 }
 
 #[test]
@@ -479,6 +479,19 @@ fn a_named_probe_pod_is_the_one_that_is_asked() {
     let report = outcome.exits(0).report();
     assert_eq!(report.check("prusik", "pod-egress")["data"]["probes"][0]["pod"], "app-1-7");
     assert!(api.execs().iter().all(|call| call.namespace != "apps" || call.pod == "app-1-7"));
+}
+
+#[test]
+fn pods_without_a_shell_are_followed_by_the_next_and_an_agent_without_one_is_asked() {
+    let mut world = healthy();
+    world.on_exec(Pods::Any, &["sh"], ExecReply::missing());
+    let (api, outcome) = prusik(world, &[]);
+    let report = outcome.exits(4).report();
+    assert_eq!(report.check("prusik", "host-ping")["status"], "pass", "by the agent's own ping");
+    let reason = unknown_reason(report.check("prusik", "pod-egress"));
+    assert!(reason.contains("none of the 3 pods that were tried has a tool"), "{reason}");
+    assert_eq!(report.check("prusik", "dns-conntrack")["status"], "pass", "uncompressed");
+    assert_eq!(api.execs().iter().filter(|call| call.pod != agent("prusik")).count(), 3);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A shell that runs a command through gzip, as the program asks the agent's container to do.
+//! The two scripts that the program asks a container's shell to run: a command through gzip, and one after a list of the
+//! tools that are there.
 
 use std::io::Write as _;
 
@@ -28,6 +29,29 @@ pub(crate) fn packed(argv: &[String]) -> Option<&[String]> {
         [sh, c, script, _, rest @ ..] if sh == "sh" && c == "-c" && script.ends_with("| gzip -1 -c") => Some(rest),
         _ => None,
     }
+}
+
+/// The tools that are looked for, and the command behind `sh -c 'for tool in …; do …' sh timeout 8 …`.
+pub(crate) fn after_list(argv: &[String]) -> Option<(Vec<&str>, &[String])> {
+    match argv {
+        [sh, c, script, _, rest @ ..] if sh == "sh" && c == "-c" => {
+            let (tools, _) = script.strip_prefix("for tool in ")?.split_once(';')?;
+            Some((tools.split(' ').collect(), rest))
+        }
+        _ => None,
+    }
+}
+
+/// What the shell answers that has these tools, where the command itself answers so.
+pub(crate) fn reply_after_list(tools: &[&str], mut reply: ExecReply) -> ExecReply {
+    let mut stderr: Vec<u8> = tools.iter().flat_map(|tool| format!("staledp: has {tool}\n").into_bytes()).collect();
+    stderr.extend(b"staledp: has no more\n");
+    stderr.extend(reply.stderr.pieces(1 << 20).flatten());
+    reply.stderr = Output::Bytes(stderr.into());
+    if matches!(reply.end, End::MissingBinary) {
+        reply.end = End::Exit(127);
+    }
+    reply
 }
 
 /// What the shell answers where the command itself answers so.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::http::Answer;
-use super::packing::{self, Packing, packed};
+use super::packing::{self, Packing, after_list, packed};
 use super::writes::Writes;
 
 /// A cluster.
@@ -486,6 +486,20 @@ impl World {
             && self.rule(pod, argv).is_none()
         {
             return packing::reply(self.packing, || self.reply(pod, plain));
+        }
+        if let Some((tools, bounded)) = after_list(argv)
+            && self.rule(pod, argv).is_none()
+        {
+            let has = |tool: &str| {
+                let tool = [tool.to_owned()];
+                match tool[0].as_str() {
+                    "timeout" => self.rule(pod, &tool).is_none(),
+                    _ => !matches!(self.plain_reply(pod, &tool).end, End::MissingBinary),
+                }
+            };
+            let tools: Vec<&str> = tools.into_iter().filter(|tool| has(tool)).collect();
+            let command = if tools.contains(&"timeout") { bounded } else { &bounded[2..] };
+            return packing::reply_after_list(&tools, self.reply(pod, command));
         }
         if argv.first().map(String::as_str) != Some("timeout") || self.rule(pod, argv).is_some() {
             return self.plain_reply(pod, argv);

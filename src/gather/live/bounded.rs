@@ -5,10 +5,11 @@
 //! options; so a failure that may be its own is not believed before the plain command was asked.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::packed;
+use super::tools::{self, Tools};
 use crate::gather::kube::{Cluster, Ended, Exec};
 use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
 
@@ -86,6 +87,8 @@ pub(super) struct Place<'a> {
     pub(super) pod: &'a PodRef,
     /// The container; none: the pod's only one.
     pub(super) container: Option<&'a str>,
+    /// Whether another pod can be asked instead, so that one without a shell need not be tried tool by tool.
+    pub(super) one_of_many: bool,
 }
 
 /// What to run, and where.
@@ -101,10 +104,11 @@ pub(super) struct Task<'a> {
     pub(super) large: bool,
 }
 
-/// Runs commands, and remembers which pods have no use for `timeout` or can't compress.
+/// Runs commands, and remembers what pods have, which have no use for `timeout`, and which can't compress.
 #[derive(Default)]
 pub(super) struct Bounded {
     compress: bool,
+    tools: RefCell<HashMap<PodRef, Tools>>,
     without_timeout: RefCell<HashSet<PodRef>>,
     without_gzip: RefCell<HashSet<PodRef>>,
 }
@@ -115,9 +119,14 @@ impl Bounded {
         Self { compress, ..Self::default() }
     }
 
-    /// Runs a command in a container.
+    /// What is known of a pod's tools; none before it was asked anything.
+    pub(super) fn tools(&self, pod: &PodRef) -> Option<Tools> {
+        self.tools.borrow().get(pod).cloned()
+    }
+
+    /// Runs a command in a container. The first probe of a pod also finds out which tools there are.
     pub(super) async fn run(&self, cluster: &Cluster, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
-        let Task { place: Place { pod, container, .. }, argv, limit, large } = task;
+        let Task { place: Place { pod, container, one_of_many, .. }, argv, limit, large } = task;
         let exec = Exec { pod, container, argv, limit: limit.time + GRACE, most: LARGEST_OUTPUT };
         if large
             && self.compress
@@ -126,13 +135,22 @@ impl Bounded {
         {
             return outcome;
         }
+        let wrapped = limit.wrap(argv);
+        let mut clock = Instant::now();
+        let mut bounded = None;
+        if limit.probe && self.tools(pod).is_none() {
+            match self.run_first(cluster, &Exec { argv: &wrapped, ..exec }, argv, one_of_many, out).await {
+                First::Answer(outcome) => return outcome,
+                First::Bounded(outcome) => bounded = Some(outcome),
+                First::Nothing => clock = Instant::now(),
+            }
+        }
+        if bounded.is_none() && !self.without_timeout.borrow().contains(pod) {
+            bounded = Some(run(cluster, &Exec { argv: &wrapped, ..exec }, out).await);
+        }
         let mut doubted = None;
-        if !self.without_timeout.borrow().contains(pod) {
-            let wrapped = limit.wrap(argv);
-            let clock = Instant::now();
-            let outcome = run(cluster, &Exec { argv: &wrapped, ..exec }, out).await;
-            let took = clock.elapsed();
-            match judge(&outcome, took, limit.time, out.is_silent()) {
+        if let Some(outcome) = bounded {
+            match judge(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
                 Judgement::Late => return late(outcome, argv, limit),
                 Judgement::Doubt if out.forget() => doubted = Some(outcome),
                 Judgement::Doubt | Judgement::Answer => return outcome,
@@ -145,6 +163,46 @@ impl Bounded {
             self.without_timeout.borrow_mut().insert(pod.clone());
         }
         outcome
+    }
+
+    /// Finds out what a pod has to ask with, and asks `plain` in the same exec; `exec` has its bounded form.
+    async fn run_first(
+        &self,
+        cluster: &Cluster,
+        exec: &Exec<'_>,
+        plain: &[String],
+        one_of_many: bool,
+        out: &mut Held<'_>,
+    ) -> First {
+        let argv = tools::wrap(exec.argv);
+        let mut outcome = run(cluster, &Exec { argv: &argv, ..*exec }, out).await;
+        if let End::Failed(failure) = &mut outcome.end {
+            // A person asked for the plain command.
+            failure.message = failure.message.replace(&argv.join(" "), &plain.join(" "));
+        }
+        let keep = |tools| _ = self.tools.borrow_mut().insert(exec.pod.clone(), tools);
+        let Some((tools, stderr)) = tools::parse(&outcome.stderr) else {
+            return match outcome.end {
+                _ if outcome.lacks_program => {
+                    keep(Tools::NoShell);
+                    if one_of_many { First::Answer(outcome) } else { First::Nothing }
+                }
+                End::Exited(_) if out.forget() => {
+                    keep(Tools::Unlisted);
+                    First::Nothing
+                }
+                End::Exited(_) | End::Failed(_) | End::NotGathered(_) => First::Answer(outcome),
+            };
+        };
+        outcome.stderr = stderr;
+        outcome.lacks_program |= tools.lack(&plain[0]);
+        let unbounded = tools.lack("timeout");
+        let missing = outcome.lacks_program;
+        keep(tools);
+        if unbounded {
+            self.without_timeout.borrow_mut().insert(exec.pod.clone());
+        }
+        if unbounded || missing { First::Answer(outcome) } else { First::Bounded(outcome) }
     }
 
     /// The same, compressed on the way; none where the plain way has to be taken.
@@ -173,6 +231,16 @@ impl Bounded {
             Err(closed) => Some(packed::broken(closed, argv)),
         }
     }
+}
+
+/// What came of the first question to a pod.
+enum First {
+    /// The last word: the command's own, or that it is not there.
+    Answer(Outcome),
+    /// The word of a command that ran under `timeout`.
+    Bounded(Outcome),
+    /// Nothing; it is to be asked as if nothing were known.
+    Nothing,
 }
 
 async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut Held<'_>) -> Outcome {
