@@ -94,7 +94,7 @@ pub async fn diagnose<S: Source>(
     };
 
     observer.begin(nodes.len());
-    let mut pace = Pace::new(settings.concurrency);
+    let mut pace = Pace::new(settings.concurrency.min(source.at_once()));
     let mut to_come = nodes.iter();
     let mut running = FuturesUnordered::new();
     let mut waiting = Waiting::default();

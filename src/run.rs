@@ -370,7 +370,8 @@ async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> 
                 Saved::Bundle(bundle) => {
                     let inventory = bundle.inventory().await;
                     let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();
-                    let nodes = choose_of::<W>(settings, &inventory, &there)?;
+                    let mut nodes = choose_of::<W>(settings, &inventory, &there)?;
+                    bundle.in_order(&mut nodes);
                     let context = bundle.context().map(str::to_owned);
                     let about = SourceInfo { kind: SourceKind::Bundle, context, path: path_shown };
                     work.on(&bundle, &inventory, &nodes, settings, about).await

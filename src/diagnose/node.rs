@@ -66,6 +66,9 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let asked = Question { node: self.node, evidence: Evidence::CtList, agent: agent.as_ref(), probe: None };
         let (answer, dump) = self.dump(&lens, &asked, &deadline).await;
 
+        // The second large table lies behind the first in an archive, which then need not be read again for it.
+        let nat = if self.source.is_saved() { Some(self.nat(agent.as_ref(), &deadline).await) } else { None };
+
         self.observer.step(self.node, "reading the service table");
         let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
         let backends = dns_backends::judge(&raw, &around);
@@ -85,7 +88,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         // Further evidence costs calls: it is asked for where it could change what is said.
         if self.source.is_saved() || rules::judge(&case).verdict.kind != Kind::Healthy {
             self.observer.step(self.node, "further evidence");
-            case.beyond = self.beyond(agent.as_ref(), &deadline).await;
+            case.beyond = self.beyond(nat, agent.as_ref(), &deadline).await;
             if !self.source.is_saved() {
                 self.observer.step(self.node, "a second look");
                 self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline).await;
@@ -193,7 +196,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         (answer, dump)
     }
 
-    async fn beyond(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Beyond {
+    async fn beyond(&self, nat: Option<Further<nat::NatRows>>, agent: Option<&PodRef>, deadline: &Deadline) -> Beyond {
         Beyond {
             lb: self.lb(agent, deadline).await,
             status: self.further(Evidence::AgentStatus, agent, deadline, |t| status::parse(t).ok()).await,
@@ -203,7 +206,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             } else {
                 Further::NotLooked("not read a second time".to_owned())
             },
-            nat: self.nat(agent, deadline).await,
+            nat: match nat {
+                Some(nat) => nat,
+                None => self.nat(agent, deadline).await,
+            },
             programs: self
                 .further(Evidence::AttachedPrograms, agent, deadline, |t| {
                     Some(programs::parse(t)).filter(|p| p.recognized)

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::cluster::{Inventory, Listed, Node, Origin};
 use super::kube::keep_only_needed_arguments;
-use super::reading::{Meter, Outlet, beside, lock};
+use super::reading::{AT_ONCE, Meter, Outlet, beside, lock};
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
 use crate::report::SourceKind;
 use zip::{Member, Zip};
@@ -33,8 +33,6 @@ pub(super) use tarball::{Tarball, is_gzip, is_tar};
 const TAIL: usize = 4 << 10;
 /// The most that is read of a status for the pod ranges in it, in bytes.
 const MOST_STATUS: u64 = 1 << 20;
-/// How many tars within a sysdump are kept open: those of the nodes that are looked at at once.
-const MOST_OPEN: usize = 2;
 /// The most that a tar within a sysdump takes there, in bytes.
 const MOST_PACKED: u64 = 2 << 30;
 /// What a bugtool writes behind the output of a command that failed.
@@ -62,7 +60,7 @@ struct Sysdump {
     pods: BTreeMap<String, PodFiles>,
     /// The agents' pods by node.
     nodes: RefCell<BTreeMap<String, String>>,
-    /// Tars within it that are open, the last one used at the end.
+    /// Tars within it that are open, for the nodes that are looked at now; the last one used at the end.
     open: RefCell<VecDeque<(usize, Arc<Nested>)>>,
 }
 
@@ -203,7 +201,7 @@ impl Sysdump {
         let at = open.iter().position(|(open, _)| *open == index);
         let nested = at.and_then(|at| open.remove(at)).map(|(_, nested)| nested).unwrap_or_default();
         open.push_back((index, Arc::clone(&nested)));
-        if open.len() > MOST_OPEN {
+        if open.len() > AT_ONCE {
             open.pop_front();
         }
         nested
@@ -275,6 +273,10 @@ impl Source for Archived {
 
     fn is_saved(&self) -> bool {
         true
+    }
+
+    fn at_once(&self) -> usize {
+        AT_ONCE
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

@@ -150,6 +150,12 @@ impl Bundle {
         names
     }
 
+    /// Puts nodes in the order in which they lie there, so that one file is read forwards.
+    pub fn in_order(&self, nodes: &mut [String]) {
+        let places = self.files.nodes();
+        nodes.sort_by_key(|node| places.get(node).copied());
+    }
+
     fn list<T: DeserializeOwned>(&self, name: &str) -> Listed<T> {
         let failure = |kind, why: String| Failure::new(kind, format!("kube/{name}.json {why}"));
         let text = self.files.read(&format!("kube/{name}.json"), MOST_LIST);
@@ -232,6 +238,10 @@ impl Source for Bundle {
 
     fn is_saved(&self) -> bool {
         true
+    }
+
+    fn at_once(&self) -> usize {
+        self.files.at_once()
     }
 
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {

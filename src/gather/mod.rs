@@ -291,6 +291,11 @@ pub trait Source {
         false
     }
 
+    /// How many nodes may be looked at at once, at most.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// How often it said so far that it is too busy and should be asked later.
     fn refusals(&self) -> u64 {
         0

@@ -19,6 +19,9 @@ const AHEAD: usize = 2;
 /// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
 const MOST_OUTPUT: u64 = 2 << 30;
 
+/// How many nodes are looked at at once in what was saved: one's bytes are unpacked while another's are parsed.
+pub(super) const AT_ONCE: usize = 2;
+
 /// How much of an archive was read, in bytes of the file as it lies there.
 #[derive(Default)]
 pub struct Meter {
@@ -222,14 +225,12 @@ mod tests {
     #[test]
     fn whoever_does_not_wait_any_more_ends_it() {
         let (ended, end) = plain::channel();
-        let mut work = Box::pin(beside(
-            move |outlet| {
-                let _ = ended.send(outlet.pour(io::repeat(b'x')).map_err(|error| error.kind()));
-                Ok(())
-            },
-            // Never called: nothing is polled.
-            Box::leak(Box::new(|_: &[u8]| {})),
-        ));
+        let read = move |outlet: &Outlet<'_>| {
+            let _ = ended.send(outlet.pour(io::repeat(b'x')).map_err(|error| error.kind()));
+            Ok(())
+        };
+        let mut out = |_: &[u8]| {};
+        let mut work = Box::pin(beside(read, &mut out));
         let waker = std::task::Waker::noop();
         assert!(work.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
         drop(work);

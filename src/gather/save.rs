@@ -364,6 +364,10 @@ impl<S: Source> Source for Saving<'_, S> {
         self.source.is_saved()
     }
 
+    fn at_once(&self) -> usize {
+        self.source.at_once()
+    }
+
     fn refusals(&self) -> u64 {
         self.source.refusals()
     }

@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use super::is_plain_name;
 use crate::gather::Sink;
 use crate::gather::archive::Tarball;
-use crate::gather::reading::{Outlet, beside, here, lock};
+use crate::gather::reading::{AT_ONCE, Outlet, beside, here, lock};
 
 /// A file below this size, in bytes, is not worth a thread.
 const SMALL: u64 = 64 << 10;
@@ -95,6 +95,14 @@ impl Files {
                 let index = *files.get(name).ok_or_else(|| self.missing())?;
                 whole(lock(tar).read(index)?, most)
             }
+        }
+    }
+
+    /// How many nodes may be looked at at once: a tar is read from one place at a time.
+    pub(super) fn at_once(&self) -> usize {
+        match self {
+            Self::Folder(_) => AT_ONCE,
+            Self::Tar { .. } => 1,
         }
     }
 

@@ -4,7 +4,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the archives of the tests are small")]
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Write};
 use std::path::Path;
 
 use flate2::write::{DeflateEncoder, GzEncoder};
@@ -212,14 +212,38 @@ pub(crate) fn tar(files: &[(String, Vec<u8>)], top: &str) -> Vec<u8> {
 
 /// A zip; `lie` may change each member's record in the directory.
 pub(crate) fn zip(members: &[(String, Vec<u8>)], lie: impl Fn(usize, &mut Vec<u8>)) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    let mut zip = Zip::new(Vec::new());
     for (index, (name, text)) in members.iter().enumerate() {
+        zip.add(name, text, |record| lie(index, record));
+    }
+    zip.finish()
+}
+
+/// A zip that is being written.
+pub(crate) struct Zip<W> {
+    to: W,
+    at: usize,
+    directory: Vec<u8>,
+    count: u16,
+}
+
+impl<W: Write> Zip<W> {
+    pub(crate) fn new(to: W) -> Self {
+        Self { to, at: 0, directory: Vec::new(), count: 0 }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.to.write_all(bytes).expect("it can be written");
+        self.at += bytes.len();
+    }
+
+    /// Adds a member; `lie` may change its record in the directory.
+    pub(crate) fn add(&mut self, name: &str, text: &[u8], lie: impl FnOnce(&mut Vec<u8>)) {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(text).expect("a Vec takes all");
         let packed = encoder.finish().expect("a Vec takes all");
         let mut crc = Crc::new();
         crc.update(text);
-        let at = out.len() as u32;
         let mut shared = Vec::new();
         for word in [20_u16, 0, 8, 0, 0] {
             shared.extend_from_slice(&word.to_le_bytes());
@@ -229,25 +253,30 @@ pub(crate) fn zip(members: &[(String, Vec<u8>)], lie: impl Fn(usize, &mut Vec<u8
         }
         shared.extend_from_slice(&(name.len() as u16).to_le_bytes());
         shared.extend_from_slice(&[0, 0]);
-        out.extend_from_slice(b"PK\x03\x04");
-        out.extend_from_slice(&shared);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&packed);
         let mut record = b"PK\x01\x02\x14\0".to_vec();
         record.extend_from_slice(&shared);
         record.extend_from_slice(&[0; 10]);
-        record.extend_from_slice(&at.to_le_bytes());
+        record.extend_from_slice(&(self.at as u32).to_le_bytes());
         record.extend_from_slice(name.as_bytes());
-        lie(index, &mut record);
-        directory.extend(record);
+        lie(&mut record);
+        self.directory.extend(record);
+        self.count += 1;
+        self.write(b"PK\x03\x04");
+        self.write(&shared);
+        self.write(name.as_bytes());
+        self.write(&packed);
     }
-    let (at, size, count) = (out.len() as u32, directory.len() as u32, members.len() as u16);
-    out.extend(directory);
-    out.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-    out.extend_from_slice(&count.to_le_bytes());
-    out.extend_from_slice(&count.to_le_bytes());
-    out.extend_from_slice(&size.to_le_bytes());
-    out.extend_from_slice(&at.to_le_bytes());
-    out.extend_from_slice(&[0, 0]);
-    out
+
+    /// Writes the directory and the end.
+    pub(crate) fn finish(mut self) -> W {
+        let (at, directory) = (self.at as u32, std::mem::take(&mut self.directory));
+        self.write(&directory);
+        let count = self.count.to_le_bytes();
+        let end = [b"PK\x05\x06\0\0\0\0".as_slice(), &count, &count];
+        self.write(&end.concat());
+        self.write(&(directory.len() as u32).to_le_bytes());
+        self.write(&at.to_le_bytes());
+        self.write(&[0, 0]);
+        self.to
+    }
 }

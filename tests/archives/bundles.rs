@@ -1,0 +1,142 @@
+//! Bundles in one file.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::hostile::harmless;
+use crate::made::{ERAS, cmd, gzip, sysdump, tar, zip};
+use crate::run::staledp;
+use crate::{diagnose, files_of, fixture, fixtures, lasting};
+
+/// Packs a folder with the system's tar, its files by name; with `-v` as `.`, so that every name begins with `./`.
+fn pack(args: &[&str], folder: &Path, to: &Path) {
+    let mut tar = Command::new("tar");
+    tar.args(args).arg("-f").arg(to).arg("-C").arg(folder).arg("--");
+    if args.contains(&"-v") {
+        tar.arg(".");
+    } else {
+        tar.args(fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name()));
+    }
+    assert!(tar.output().expect("tar runs").status.success(), "{args:?}");
+}
+
+#[test]
+fn a_bundle_in_one_file_is_judged_as_its_folder() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("no-name-says-what-it-is");
+    let long = format!("--transform=s,^,{}/,", "a-folder-of-a-long-name".repeat(10));
+    let ways: [&[&str]; 6] = [
+        &["-cz"],
+        &["-c"],
+        &["-cz", "-v"],
+        &["-cz", "--transform=s,^,kept/,"],
+        &["-c", "--format=gnu", &long],
+        &["-cz", "--format=pax", &long],
+    ];
+    for (number, bundle) in fixtures().iter().enumerate() {
+        let (right, folder, _) = diagnose(bundle);
+        let all = bundle.ends_with("2026-06-06-prusik/bundle");
+        for (_, way) in ways.iter().enumerate().filter(|(way, _)| all || number % ways.len() == *way) {
+            pack(way, bundle, &path);
+            let (code, report, stderr) = diagnose(&path);
+            assert_eq!(lasting(report), lasting(folder.clone()), "{way:?} {} {stderr}", bundle.display());
+            assert_eq!(code, right);
+        }
+    }
+}
+
+#[test]
+fn of_what_lies_twice_in_a_bundle_the_last_counts() {
+    let bundle = fixture("2026-06-06-prusik");
+    let (_, right, _) = diagnose(&bundle);
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("kept.tar.gz");
+    let files = files_of(&bundle);
+    let older = |name: &str, text: &str| (format!("nodes/prusik/{name}"), text.as_bytes().to_vec());
+    let wrong = [
+        older("service-list.out", "ID   Frontend   Service Type   Backend\n"),
+        older("service-list.json", r#"{"exit_code": 0}"#),
+        older("ct-list.out", "of a first look that had it plain\n"),
+        older("ct-list.json", r#"{"exit_code": 1}"#),
+    ];
+    let mut before = wrong.to_vec();
+    before.extend(files.clone());
+    fs::write(&path, gzip(&tar(&before, "kept"))).expect("a file");
+    let (_, report, stderr) = diagnose(&path);
+    assert_eq!(lasting(report), lasting(right), "{stderr}");
+
+    let failed = r#"{"exit_code": null, "error": {"kind": "timeout", "message": "the second look did not end"}}"#;
+    let mut after = files;
+    after.push(older("service-list.json", failed));
+    fs::write(&path, gzip(&tar(&after, "kept"))).expect("a file");
+    let (_, report, _) = diagnose(&path);
+    let node = report["nodes"].as_array().expect("nodes").iter().find(|node| node["node"] == "prusik").expect("prusik");
+    assert_eq!(node["checks"][4]["reason"], "the second look did not end");
+}
+
+#[test]
+fn a_bundle_that_was_not_copied_whole_says_so_and_keeps_what_it_has() {
+    let bundle = fixture("stale-datapath");
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("kept.tar");
+    let (mut first, rest): (Vec<_>, Vec<_>) =
+        files_of(&bundle).into_iter().partition(|(name, _)| !name.contains("service-list"));
+    first.sort();
+    let whole = tar(&[first.clone(), rest].concat(), "kept");
+    let left = tar(&first, "kept").len();
+    // Behind the last whole file, where an end mark would be, and in the midst of the next one.
+    for length in [left - 1024, left - 500] {
+        for bytes in [whole[..length].to_vec(), gzip(&whole)[..gzip(&whole).len() / 2].to_vec()] {
+            fs::write(&path, &bytes).expect("a file");
+            let (code, report, stderr) = diagnose(&path);
+            if bytes.len() == length {
+                let backends = &report["nodes"][0]["checks"][4];
+                assert_eq!(backends["status"], "unknown", "{code:?} {stderr}");
+                let reason = backends["reason"].as_str().expect("a reason");
+                assert!(reason.contains("the archive breaks off"), "{reason}");
+            } else {
+                assert!(!stderr.contains("panicked") && code != Some(0), "{code:?} {stderr}");
+            }
+        }
+    }
+    // A byte that changed: nothing that came out of this can be believed.
+    let mut damaged = gzip(&whole);
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    let words = harmless("damaged", &damaged);
+    assert!(words.contains("corrupt"), "{words}");
+}
+
+#[test]
+fn archives_of_all_kinds_can_be_compared() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let named = |name: &str, bytes: Vec<u8>| {
+        let path = keep.path().join(name);
+        fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let differ = |before: &Path, after: &Path| {
+        let paths = [before, after].map(|path| path.display().to_string());
+        staledp(["diff", &paths[0], &paths[1]]).run().exits(0).stdout
+    };
+    let bundle = fixture("2026-06-06-prusik");
+    let kept = named("kept", gzip(&tar(&files_of(&bundle), "kept")));
+    assert_eq!(differ(&bundle, &kept), "nodes that changed: 0, that did not: 3\n");
+    let plain = named("plain", zip(&sysdump(&bundle, ERAS[0]), |_, _| {}));
+    let nested = named("nested", zip(&sysdump(&bundle, ERAS[4]), |_, _| {}));
+    assert_eq!(differ(&plain, &nested), "nodes that changed: 0, that did not: 3\n");
+    // A sysdump holds no probes, and says so.
+    let words = differ(&kept, &plain);
+    assert!(words.contains("pod-egress.status: fail -> unknown"), "{words}");
+    let bugtool = |name: &str, node: &Path| {
+        let mut files = cmd(node, ERAS[2]);
+        files.push(("cmd/uname--a.md".to_owned(), b"Linux linz 6.12.30 #1 SMP x86_64 GNU/Linux\n".to_vec()));
+        named(name, gzip(&tar(&files, "cilium-bugtool-x")))
+    };
+    let words = differ(
+        &bugtool("before", &fixture("2026-06-06-prusik").join("nodes/prusik")),
+        &bugtool("after", &fixture("2026-06-06-prusik").join("nodes/vienna")),
+    );
+    assert!(words.contains("external-conntrack.data."), "{words}");
+}
