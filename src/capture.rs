@@ -96,8 +96,9 @@ impl<S: Source> Asker<'_, S> {
 
     /// Up to three pods, until one has a tool to probe with: as a diagnosis does.
     async fn probes(&self, agent: Option<&PodRef>, inventory: &Inventory, done: &mut Capture) {
-        for (index, pod) in self.source.probe_pods(self.node, inventory).iter().enumerate() {
-            let probe = Some(Probe { slot: index + 1, pod });
+        let pods = self.source.probe_pods(self.node, inventory);
+        for (index, pod) in pods.iter().enumerate() {
+            let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
             let by_name = self.probe(Evidence::PodEgress, agent, probe, done).await;
             let by_address = self.probe(Evidence::PodEgressAddress, agent, probe, done).await;
             let dns = self.probe(Evidence::PodDns, agent, probe, done).await;

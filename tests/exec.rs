@@ -544,6 +544,11 @@ fn requests_say_who_asks_and_as_whom() {
 
 /// Asks one question of a live source; each command is answered by the first rule whose text it contains.
 fn ask(evidence: Evidence, rules: Vec<(&'static str, Reply)>) -> (Raw, Vec<String>) {
+    ask_pod(evidence, true, rules)
+}
+
+/// The same of a pod that is, or is not, the last one that can be asked.
+fn ask_pod(evidence: Evidence, last: bool, rules: Vec<(&'static str, Reply)>) -> (Raw, Vec<String>) {
     on_one_thread(async {
         let api = Api::start(move |asked| {
             let command = asked.command();
@@ -556,7 +561,7 @@ fn ask(evidence: Evidence, rules: Vec<(&'static str, Reply)>) -> (Raw, Vec<Strin
         .await;
         let live = api.live().await;
         let (agent, pod) = (agent(), "apps/web".parse::<PodRef>().unwrap());
-        let probe = Some(Probe { slot: 1, pod: &pod });
+        let probe = Some(Probe { slot: 1, pod: &pod, last });
         let question = Question { node: "n1", evidence, agent: Some(&agent), probe };
         let raw = live.ask_small(&question).await;
         live.close().await;
@@ -616,8 +621,11 @@ fn a_wget_without_timeouts_is_asked_without() {
 
 #[test]
 fn a_pod_without_any_tool_is_no_pod_without_network() {
-    let (raw, _) = ask(Evidence::PodEgress, Vec::new());
+    let (raw, commands) = ask_pod(Evidence::PodEgress, false, Vec::new());
     failed(&raw.answer.end, FailureKind::NoShell, "no shell");
+    assert_eq!(commands.len(), 1, "another pod may have one: {commands:?}");
+    let (raw, _) = ask(Evidence::PodEgress, Vec::new());
+    failed(&raw.answer.end, FailureKind::NoShell, "no wget, no curl, no bash");
     let (raw, commands) = ask(Evidence::PodEgress, vec![("for tool in", complained("staledp: has no more\n", 127))]);
     failed(&raw.answer.end, FailureKind::NoShell, "no wget, no curl, no bash");
     assert_eq!(commands.len(), 1, "{commands:?}");
@@ -626,8 +634,7 @@ fn a_pod_without_any_tool_is_no_pod_without_network() {
 #[test]
 fn what_a_pod_has_is_found_out_along_with_the_first_question() {
     let list = "staledp: has timeout\nstaledp: has curl\nstaledp: has no more\n";
-    let rules =
-        vec![("for tool in", complained(list, 127)), ("timeout 8 curl", complained("curl: (6) no such host\n", 6))];
+    let rules = vec![("for tool in", complained(list, 127)), ("curl -sS", complained("curl: (6) no such host\n", 6))];
     let (raw, commands) = ask(Evidence::PodEgress, rules);
     assert_eq!((argv(&raw.answer).split(' ').next(), &raw.answer.end), (Some("curl"), &End::Exited(6)));
     assert!(commands[0].starts_with("sh -c for tool in "), "{commands:?}");
@@ -639,6 +646,13 @@ fn what_a_pod_has_is_found_out_along_with_the_first_question() {
         ask(Evidence::PodEgress, vec![("for tool in", complained(&said, 1)), ("wget", complained("again\n", 1))]);
     assert_eq!(raw.answer.end, End::Exited(1));
     assert!(!raw.answer.stderr.contains("staledp"), "the list is no word of the tool: {}", raw.answer.stderr);
+}
+
+#[test]
+fn the_last_pod_is_asked_tool_by_tool_where_it_has_no_shell() {
+    let rules = vec![("sh -c", no_program("sh")), ("timeout", no_program("timeout")), ("curl", ran("", 0))];
+    let (raw, _) = ask(Evidence::PodEgress, rules);
+    assert_eq!((argv(&raw.answer).split(' ').next(), raw.answer.end), (Some("curl"), End::Exited(0)));
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             && let Some((index, probe)) = probes.iter_mut().enumerate().find(|(_, probe)| failed(probe))
         {
             let pod = probe.pod.clone();
-            let asked = Some(Probe { slot: index + 1, pod: &pod });
+            let asked = Some(Probe { slot: index + 1, pod: &pod, last: false });
             probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
             case.egress = pod_egress::judge(probes, None);
         }
@@ -152,7 +152,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let pods = self.source.probe_pods(self.node, self.inventory);
         let mut probes = Vec::new();
         for (index, pod) in pods.iter().enumerate() {
-            let probe = Some(Probe { slot: index + 1, pod });
+            let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
             let by_name = self.small(Evidence::PodEgress, agent, probe, deadline).await;
             let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline).await;
             let dns = self.small(Evidence::PodDns, agent, probe, deadline).await;

@@ -94,8 +94,9 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
 async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::gather::cluster::Inventory) -> Option<bool> {
     let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
-    for pod in cx.live.probe_pods(node, inventory) {
-        match looked_up(&cx.live.look_up(node, &pod, &name).await) {
+    let pods = cx.live.probe_pods(node, inventory);
+    for (index, pod) in pods.iter().enumerate() {
+        match looked_up(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
             Outcome::Ok => return Some(true),
             Outcome::Failed | Outcome::Timeout => return Some(false),
             Outcome::Unsupported => {}

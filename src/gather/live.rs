@@ -105,10 +105,10 @@ impl Live {
         &self.cluster
     }
 
-    /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose.
-    pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str) -> Raw {
+    /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose; `last` says that no other is left to ask.
+    pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str, last: bool) -> Raw {
         let container = self.known.borrow().containers.get(pod).cloned();
-        let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: true };
+        let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: !last };
         self.ask_for_text(place, probes::lookup(name)).await
     }
 
@@ -271,8 +271,8 @@ impl Live {
         };
         let container = self.known.borrow().containers.get(probe.pod).cloned();
         let ladder = probes::ladder(question.evidence, &self.questions);
-        let place =
-            Place { node: Some(question.node), pod: probe.pod, container: container.as_deref(), one_of_many: true };
+        let container = container.as_deref();
+        let place = Place { node: Some(question.node), pod: probe.pod, container, one_of_many: !probe.last };
         let answer = self.climb(place, ladder, out).await;
         Answer { pod: Some(probe.pod.clone()), ..answer }
     }

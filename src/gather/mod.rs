@@ -155,6 +155,8 @@ pub struct Probe<'a> {
     pub slot: usize,
     /// The pod.
     pub pod: &'a PodRef,
+    /// Whether no other pod is left to ask: then one without a shell is worth being tried tool by tool.
+    pub last: bool,
 }
 
 /// From where the host's question was answered.
