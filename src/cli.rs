@@ -155,6 +155,11 @@ pub struct SaveArgs {
     /// there already becomes NAME.1
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+
+    /// Put other names and addresses in the place of those in the bundle, so that it can be shown to everybody and still
+    /// gives the same verdict; what is shown here stays as it is
+    #[arg(long, requires = "save")]
+    pub redact: bool,
 }
 
 /// `staledp capture`.
@@ -163,6 +168,10 @@ pub struct CaptureArgs {
     /// Where to: a folder, or one file NAME.tar.gz; a bundle of that name that is there already becomes NAME.1
     #[arg(value_name = "DIR")]
     pub to: PathBuf,
+    /// Put other names and addresses in the place of those in the bundle, so that it can be shown to everybody and still
+    /// gives the same verdict
+    #[arg(long, help_heading = "Target")]
+    pub redact: bool,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,

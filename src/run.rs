@@ -102,8 +102,9 @@ fn run_diagnose(args: DiagnoseArgs, screen: &Screen) -> Result<ExitCode, Error> 
 }
 
 fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
-    let CaptureArgs { to, cluster, target, symptoms } = args;
-    let settings = Settings::resolve(DiagnoseArgs { cluster, target, symptoms, save: SaveArgs { save: Some(to) } });
+    let CaptureArgs { to, redact, cluster, target, symptoms } = args;
+    let save = SaveArgs { save: Some(to), redact };
+    let settings = Settings::resolve(DiagnoseArgs { cluster, target, symptoms, save });
     let partial = to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
     Ok(if partial { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
 }
@@ -300,13 +301,14 @@ impl Work for Gather<'_> {
         if partial {
             saving.mark_partial();
         }
+        let remark = saving.remark();
         let path = saving.finish().map_err(Error::CannotRun)?;
         for line in &missing {
             say(self.screen, &format!("not had: {line}"));
         }
         let nodes = nodes.len();
         let more = format!("nodes: {nodes}, answers: {answers}, not had: {}", missing.len());
-        say(self.screen, &format!("saved: {} ({more})", path.display()));
+        say(self.screen, &format!("saved: {} ({more}){remark}", path.display()));
         Ok(partial)
     }
 }
@@ -326,7 +328,8 @@ fn begin<'a, S: Source>(
         return Err(Error::Usage(format!("{} cannot be read and written at once; name another", path.display())));
     }
     let argv = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let run = Run { argv, timeout: settings.timeout };
+    let redact = settings.redact.then(|| settings.questions.addresses());
+    let run = Run { argv, timeout: settings.timeout, redact };
     let saving = Saving::create(source, path, &run).map_err(Error::CannotRun)?;
     if let Some(older) = saving.older() {
         say(screen, &format!("the bundle that was there is now {}", older.display()));
@@ -337,8 +340,9 @@ fn begin<'a, S: Source>(
 
 /// Ends a bundle that was kept beside the main thing: that it could not be kept is said, and no more.
 fn end<S: Source>(saving: Saving<'_, S>, screen: &Screen) {
+    let remark = saving.remark();
     match saving.finish() {
-        Ok(path) => say(screen, &format!("saved: {}", path.display())),
+        Ok(path) => say(screen, &format!("saved: {}{remark}", path.display())),
         Err(trouble) => warn(&trouble),
     }
 }

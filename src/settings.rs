@@ -78,6 +78,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Where the evidence is kept as a bundle; none: nowhere.
     pub save: Option<PathBuf>,
+    /// Whether the bundle gets other names and addresses.
+    pub redact: bool,
     /// How long the whole run may take; none: as long as its nodes.
     pub deadline: Option<Duration>,
     /// Nodes to leave out.
@@ -191,6 +193,7 @@ impl Settings {
             compare: target.look.compare == Compare::Auto,
             questions: Questions::resolve(target.look),
             save: save.save,
+            redact: save.redact,
             deadline: target.deadline,
             exclude: target.exclude_node,
             shard: target.shard,
@@ -233,6 +236,7 @@ impl Settings {
                 ping_target: IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
             },
             save: save.save,
+            redact: save.redact,
             deadline: None,
             exclude: Vec::new(),
             shard: None,
@@ -242,6 +246,13 @@ impl Settings {
 }
 
 impl Questions {
+    /// The addresses and ranges that were asked for: whoever reads a bundle asks for them again.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Prefix> {
+        let single = [Some(self.ping_target), self.node_local_dns].into_iter().flatten();
+        single.map(|address| Prefix::around(address, 128)).chain(self.external.iter().copied()).collect()
+    }
+
     fn resolve(look: LookArgs) -> Self {
         let external = if look.external_ip.is_empty() {
             ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()

@@ -33,7 +33,13 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     if inventory.nodes.as_ref().is_ok_and(|nodes| nodes.len() == 1) {
         return Neighbour::Alone;
     }
-    let candidates = candidates(inventory, node, settings, if source.is_saved() { MOST_SAVED } else { 1 });
+    // Whose dump was kept beside this node, where the source says it.
+    let asked = source.kept_neighbour(node).and_then(|agent| {
+        let pod = inventory.pods.iter().flatten().find(|pod| pod.reference() == agent)?;
+        Some(pod.spec.node_name.as_str())
+    });
+    let most = if source.is_saved() { MOST_SAVED } else { 1 };
+    let candidates = candidates(inventory, node, asked, settings, most);
     if candidates.is_empty() {
         return Neighbour::NotLooked("no other node is ready with a ready agent".to_owned());
     }
@@ -44,7 +50,7 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     let mut why = String::new();
     for (index, name) in candidates.iter().enumerate() {
         // A live run asks the first and keeps its dump beside this node. Whoever reads what was saved finds it there, or
-        // else among the nodes that were judged then.
+        // else among the nodes that were judged then. The first is the same one then, unless names were changed.
         let kept = if index == 0 { Some(Evidence::NeighbourCtList) } else { None };
         let own = source.is_saved().then_some(Evidence::CtList);
         for evidence in kept.into_iter().chain(own) {
@@ -57,9 +63,9 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     Neighbour::NotLooked(why)
 }
 
-/// At most so many nodes that should be fine, those most like this one first, then by name. No more are looked for than
-/// are wanted: each takes a walk through the cluster's pods.
-fn candidates(inventory: &Inventory, node: &str, settings: &Settings, most: usize) -> Vec<String> {
+/// At most so many nodes that should be fine: the one that was asked, then those most like this one, then by name. No more
+/// are looked for than are wanted: each takes a walk through the cluster's pods.
+fn candidates(inventory: &Inventory, node: &str, asked: Option<&str>, settings: &Settings, most: usize) -> Vec<String> {
     let nodes = inventory.nodes.as_deref().unwrap_or_default();
     let like = |other: &Node| {
         let here = nodes.iter().find(|listed| listed.metadata.name == node);
@@ -71,7 +77,7 @@ fn candidates(inventory: &Inventory, node: &str, settings: &Settings, most: usiz
     };
     let mut ready: Vec<&Node> =
         nodes.iter().filter(|other| other.metadata.name != node && other.ready() != Some(false)).collect();
-    ready.sort_by_key(|other| (!like(other), other.metadata.name.clone()));
+    ready.sort_by_key(|other| (Some(other.metadata.name.as_str()) != asked, !like(other), other.metadata.name.clone()));
     let names = ready.into_iter().map(|other| other.metadata.name.clone());
     names.filter(|name| agent_is_ready(name)).take(most).collect()
 }

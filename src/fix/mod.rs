@@ -212,7 +212,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
 /// Keeps what is asked from now on, and the lists that were had before.
 fn keep<'a>(cx: &Cx<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, String> {
     let argv = ["staledp", "fix"].map(str::to_owned).to_vec();
-    let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout })?;
+    let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout, redact: None })?;
     saving.keep(inventory);
     Ok(saving)
 }

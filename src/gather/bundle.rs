@@ -56,6 +56,18 @@ pub(super) struct About {
     /// Whether the run was ended early: nodes may be missing. For people, never read.
     #[serde(default, skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
     pub(super) partial: bool,
+    /// What stands under another name, where anything does. For people, never read.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub(super) redacted: Option<Redacted>,
+}
+
+/// What a redacted bundle says of itself.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Redacted {
+    /// What stands under another name.
+    pub(super) replaced: &'static str,
+    /// What does not.
+    pub(super) kept: &'static str,
 }
 
 /// `nodes/<node>/<evidence>.json`.
@@ -242,6 +254,10 @@ impl Source for Bundle {
 
     fn at_once(&self) -> usize {
         self.files.at_once()
+    }
+
+    fn kept_neighbour(&self, node: &str) -> Option<PodRef> {
+        self.describe(&Self::stem(node, Evidence::NeighbourCtList, 0)?)?.ok()?.pod?.parse().ok()
     }
 
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {

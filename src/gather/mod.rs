@@ -298,6 +298,11 @@ pub trait Source {
         usize::MAX
     }
 
+    /// The agent whose dump was kept beside this node as its neighbour's, where that is told.
+    fn kept_neighbour(&self, _node: &str) -> Option<PodRef> {
+        None
+    }
+
     /// How often it said so far that it is too busy and should be asked later.
     fn refusals(&self) -> u64 {
         0

@@ -4,6 +4,7 @@
 //! description counts as broken off. What is looked at twice is written twice, and the last counts: in a folder it takes
 //! the place of the first, in a `.tar.gz` it stands behind it under the same name, as `tar` itself has it.
 
+mod redact;
 mod scrub;
 mod target;
 
@@ -20,7 +21,9 @@ use super::cluster::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
 use super::kube::keep_only_needed_arguments;
 use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
+use crate::net::Prefix;
 use crate::report::Tool;
+use redact::{Lines, Manner, Redaction};
 pub use target::name;
 use target::{Target, Writing};
 
@@ -34,6 +37,8 @@ pub struct Saving<'a, S> {
     argv: Vec<String>,
     /// What a whole node may take.
     timeout: Duration,
+    /// What stands for names and addresses, where they are to be hidden.
+    redaction: Option<Redaction>,
     /// When each node was asked first.
     began: RefCell<HashMap<String, Instant>>,
     /// The answers of which an output was written.
@@ -52,6 +57,8 @@ pub struct Run {
     pub argv: Vec<String>,
     /// What a whole node may take.
     pub timeout: Duration,
+    /// Whether names and addresses are hidden, and which addresses are not.
+    pub redact: Option<Vec<Prefix>>,
 }
 
 impl<'a, S: Source> Saving<'a, S> {
@@ -68,6 +75,7 @@ impl<'a, S: Source> Saving<'a, S> {
             target,
             argv: scrub::argv(&run.argv),
             timeout: run.timeout,
+            redaction: run.redact.as_deref().map(Redaction::new),
             began: RefCell::default(),
             said: RefCell::default(),
             older,
@@ -95,6 +103,11 @@ impl<'a, S: Source> Saving<'a, S> {
     pub fn keep(&self, inventory: &Inventory) {
         let Origin { context, captured_at } = inventory.origin.clone();
         self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::clock::now())) });
+        self.learn(&inventory.nodes);
+        self.learn(&inventory.pods);
+        self.learn(&inventory.services);
+        self.learn(&inventory.endpoint_slices);
+        self.learn(&inventory.events);
         self.about(false);
         let pods = inventory.pods.clone().map(|mut pods| {
             keep_only_needed_arguments(&mut pods);
@@ -105,6 +118,12 @@ impl<'a, S: Source> Saving<'a, S> {
         self.list("services", &inventory.services);
         self.list("endpointslices", &inventory.endpoint_slices);
         self.list("events", &inventory.events);
+    }
+
+    /// What is to be known of a bundle with other names, behind the words that tell where it is.
+    #[must_use]
+    pub const fn remark(&self) -> &'static str {
+        if self.redaction.is_some() { "; redacted: look through its logs before you show it to others" } else { "" }
     }
 
     /// Says in the bundle that the run was ended early.
@@ -128,18 +147,39 @@ impl<'a, S: Source> Saving<'a, S> {
     fn about(&self, partial: bool) {
         let Origin { context, captured_at } = self.origin.borrow().clone();
         let (schema, tool, argv) = (SCHEMA.to_owned(), Some(Tool::THIS), self.argv.clone());
-        let about = About { schema, tool, captured_at, context, argv, partial };
+        let redacted = self.redaction.as_ref().map(|_| redact::ABOUT);
+        let about = About { schema, tool, captured_at, context, argv, partial, redacted };
         self.json("bundle.json", &about);
+    }
+
+    /// Learns the names of a list, so that they are found in texts.
+    fn learn<T: Serialize>(&self, list: &Listed<T>) {
+        let Some(redaction) = &self.redaction else { return };
+        list.iter().flatten().for_each(|object| redaction.learn_from(object));
+    }
+
+    /// A name as it stands in the bundle.
+    fn name(&self, name: &str) -> String {
+        self.redaction.as_ref().map_or_else(|| name.to_owned(), |redaction| redaction.name(name))
+    }
+
+    fn pod(&self, pod: &PodRef) -> PodRef {
+        PodRef { namespace: self.name(&pod.namespace), name: self.name(&pod.name) }
     }
 
     /// One list, or in its place why it could not be had.
     fn list<T: Serialize>(&self, name: &str, list: &Listed<T>) {
         #[derive(Serialize)]
+        #[serde(bound = "T: Serialize")]
         struct Items<'a, T> {
-            items: &'a [T],
+            #[serde(serialize_with = "one_by_one")]
+            items: (&'a [T], Option<&'a Redaction>),
         }
         match list {
-            Ok(items) => self.json(&format!("kube/{name}.json"), &Items { items }),
+            Ok(items) => {
+                let items = Items { items: (items, self.redaction.as_ref()) };
+                self.write_json(&format!("kube/{name}.json"), &items);
+            }
             Err(failure) => {
                 // Of two looks the last counts.
                 self.note(name, self.target.forget(&format!("kube/{name}.json")));
@@ -149,6 +189,13 @@ impl<'a, S: Source> Saving<'a, S> {
     }
 
     fn json<T: Serialize>(&self, name: &str, value: &T) {
+        match &self.redaction {
+            None => self.write_json(name, value),
+            Some(redaction) => self.write_json(name, &redaction.redacted(value)),
+        }
+    }
+
+    fn write_json<T: Serialize>(&self, name: &str, value: &T) {
         let written = self.target.put(name, |to| {
             serde_json::to_writer_pretty(&mut *to, value)?;
             to.write_all(b"\n")
@@ -163,6 +210,21 @@ impl<'a, S: Source> Saving<'a, S> {
             let bundle = self.target.path().display();
             let trouble = format!("the bundle {bundle} is not complete: cannot write {what}: {error}");
             self.trouble.borrow_mut().get_or_insert(trouble);
+        }
+    }
+}
+
+/// Writes a list object by object: of a large one, no second copy is made.
+fn one_by_one<T: Serialize, W: serde::Serializer>(
+    (items, redaction): &(&[T], Option<&Redaction>),
+    to: W,
+) -> Result<W::Ok, W::Error> {
+    match redaction {
+        None => to.collect_seq(*items),
+        Some(redaction) => {
+            let mut ordered: Vec<&T> = items.iter().collect();
+            ordered.sort_by_cached_key(|item| redact::place(&redaction.redacted(item)));
+            to.collect_seq(ordered.into_iter().map(|item| redaction.redacted(item)))
         }
     }
 }
@@ -183,19 +245,31 @@ struct Piece<'a, S: Source> {
     until: Instant,
     started_at: String,
     output: Option<Writing>,
+    /// What comes, where it is redacted.
+    lines: Option<Lines>,
     open: bool,
 }
 
 impl<'a, S: Source> Piece<'a, S> {
     fn new(saving: &'a Saving<'a, S>, question: &Question<'_>) -> Self {
-        let Question { node, evidence, probe, .. } = question;
+        let Question { node, evidence, agent, probe } = question;
+        let name = saving.name(node);
+        if let Some(redaction) = &saving.redaction {
+            redaction.learn(node);
+            for pod in agent.iter().copied().chain(probe.iter().map(|probe| probe.pod)) {
+                redaction.learn(&pod.namespace);
+                redaction.learn(&pod.name);
+            }
+        }
         let stem = match probe.map_or(0, |probe| probe.slot) {
-            0 | 1 => format!("nodes/{node}/{evidence}"),
-            n => format!("nodes/{node}/{evidence}.{n}"),
+            0 | 1 => format!("nodes/{name}/{evidence}"),
+            n => format!("nodes/{name}/{evidence}.{n}"),
         };
-        if !is_plain_name(node) {
+        if !is_plain_name(&name) {
             saving.note(&stem, Err(io::Error::other("the node's name is no file name")));
         }
+        // Whose dump it is, the file's place does not say.
+        let of_another = *evidence == Evidence::NeighbourCtList;
         let began = *saving.began.borrow_mut().entry((*node).to_owned()).or_insert_with(Instant::now);
         Self {
             saving,
@@ -203,14 +277,25 @@ impl<'a, S: Source> Piece<'a, S> {
             until: began + saving.timeout,
             packed: is_large(*evidence),
             evidence: *evidence,
-            pod: probe.map(|probe| probe.pod.clone()),
+            pod: of_another.then_some(*agent).flatten().or(probe.map(|probe| probe.pod)).cloned(),
             started_at: crate::clock::now(),
             output: None,
-            open: is_plain_name(node),
+            lines: saving.redaction.as_ref().map(|_| Lines::new(Manner::of(*evidence))),
+            open: is_plain_name(&name),
         }
     }
 
     fn feed(&mut self, chunk: &[u8]) {
+        match (self.lines.take(), &self.saving.redaction) {
+            (Some(mut lines), Some(redaction)) => {
+                self.write(lines.feed(redaction, chunk));
+                self.lines = Some(lines);
+            }
+            _ => self.write(chunk),
+        }
+    }
+
+    fn write(&mut self, chunk: &[u8]) {
         if !self.open {
             return;
         }
@@ -232,9 +317,15 @@ impl<'a, S: Source> Piece<'a, S> {
     }
 
     fn finish(&mut self, answer: &Answer) {
+        if let (Some(mut lines), Some(redaction)) = (self.lines.take(), &self.saving.redaction) {
+            let rest = lines.finish(redaction, matches!(answer.end, End::Exited(_)));
+            if !rest.is_empty() {
+                self.write(rest);
+            }
+        }
         // It said nothing, which is an answer; and what it said at an earlier look is none to this one.
         if self.output.is_none() && (answer.end == End::Exited(0) || self.saving.said.borrow().contains(&self.stem)) {
-            self.feed(&[]);
+            self.write(&[]);
         }
         if !std::mem::take(&mut self.open) {
             return;
@@ -242,7 +333,7 @@ impl<'a, S: Source> Piece<'a, S> {
         if let Some(output) = self.output.take() {
             self.saving.note(&self.stem, self.saving.target.end(output));
         }
-        self.saving.json(&format!("{}.json", self.stem), &described(answer));
+        self.saving.json(&format!("{}.json", self.stem), &described(answer, self.pod.as_ref()));
     }
 }
 
@@ -260,7 +351,6 @@ impl<S: Source> Drop for Piece<'_, S> {
             let answer = Answer {
                 end: End::Failed(failure),
                 started_at: Some(self.started_at.clone()),
-                pod: self.pod.take(),
                 ..Answer::not_gathered("")
             };
             self.finish(&answer);
@@ -268,7 +358,7 @@ impl<S: Source> Drop for Piece<'_, S> {
     }
 }
 
-fn described(answer: &Answer) -> Description {
+fn described(answer: &Answer, asked: Option<&PodRef>) -> Description {
     let (exit_code, error, not_gathered) = match &answer.end {
         End::Exited(code) => (Some(*code), None, None),
         End::Failed(failure) => (None, Some(failure.clone()), None),
@@ -283,7 +373,7 @@ fn described(answer: &Answer) -> Description {
         error,
         not_gathered,
         via: answer.via,
-        pod: answer.pod.as_ref().map(ToString::to_string),
+        pod: answer.pod.as_ref().or(asked).map(ToString::to_string),
     }
 }
 
@@ -299,9 +389,16 @@ impl<S: Source> KeptEvents<'_, S> {
     fn take(&mut self, event: &Event) {
         let before = if self.output.is_some() { ",\n" } else { "\n" };
         let event = Event { message: crate::gather::scrub::scrub(&event.message), ..event.clone() };
+        let redaction = self.saving.redaction.as_ref();
         self.write(|to| {
             to.write_all(before.as_bytes())?;
-            Ok(serde_json::to_writer(to, &event)?)
+            match redaction {
+                None => Ok(serde_json::to_writer(to, &event)?),
+                Some(redaction) => {
+                    redaction.learn_from(&event);
+                    Ok(serde_json::to_writer(to, &redaction.redacted(&event))?)
+                }
+            }
         });
     }
 
@@ -368,6 +465,10 @@ impl<S: Source> Source for Saving<'_, S> {
         self.source.at_once()
     }
 
+    fn kept_neighbour(&self, node: &str) -> Option<PodRef> {
+        self.source.kept_neighbour(node)
+    }
+
     fn refusals(&self) -> u64 {
         self.source.refusals()
     }
@@ -387,10 +488,21 @@ impl<S: Source> Source for Saving<'_, S> {
 
     async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
         let had = self.source.further(what).await;
-        let Some(name) = what.file() else { return had };
+        let pod;
+        let as_written = match what {
+            Further::Log { pod: of, container } => {
+                pod = (self.pod(of), self.name(container));
+                Further::Log { pod: &pod.0, container: &pod.1 }
+            }
+            other => *other,
+        };
+        let Some(name) = as_written.file() else { return had };
         match &had {
             Ok(bytes) => {
-                let written = self.target.put(&name, |to| to.write_all(bytes));
+                let written = match &self.redaction {
+                    None => self.target.put(&name, |to| to.write_all(bytes)),
+                    Some(redaction) => self.target.put(&name, |to| to.write_all(&redaction.document(bytes))),
+                };
                 self.note(&name, written);
             }
             // What was not saved before is not saved again as something that failed.
@@ -402,6 +514,8 @@ impl<S: Source> Source for Saving<'_, S> {
 
     async fn cluster_dns_now(&self) -> Option<(Listed<Service>, Listed<EndpointSlice>)> {
         let (services, slices) = self.source.cluster_dns_now().await?;
+        self.learn(&services);
+        self.learn(&slices);
         self.list("services", &services);
         self.list("endpointslices", &slices);
         Some((services, slices))

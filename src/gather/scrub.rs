@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use crate::pattern::pattern;
 
@@ -36,7 +36,14 @@ pub fn scrub(text: &str) -> String {
     let text = IN_ADDRESSES.replace_all(text, format!("${{1}}{GONE}@"));
     let text = HEADERS.replace_all(&text, format!("${{1}}{GONE}"));
     let text = NAMED.replace_all(&text, format!("${{1}}{GONE}"));
-    FORMS.replace_all(&text, GONE).into_owned()
+    let gone = |found: &Captures<'_>| if is_path(&found[0]) { found[0].to_owned() } else { GONE.to_owned() };
+    FORMS.replace_all(&text, gone).into_owned()
+}
+
+/// Whether what looks like a long random word is a path: chance leaves out neither capitals nor digits.
+fn is_path(text: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| text.as_bytes().iter().any(kind);
+    text.contains('/') && !(has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit))
 }
 
 #[cfg(test)]
@@ -53,6 +60,7 @@ mod tests {
             "https://x.example/?sig=hunter2xyz&a=1",
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.hunter2hunter2",
             "aws_secret_access_key = hunter2xyz",
+            "blob hunter2/Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4",
         ];
         for text in secrets {
             let clean = scrub(text);
@@ -63,6 +71,8 @@ mod tests {
         }
         let plain = "dial tcp: lookup loki.example.org on 169.254.25.10:53: read udp 10.42.3.90:41523->169.254.25.10:53: i/o timeout";
         assert_eq!(scrub(plain), plain);
+        let source = "source=/go/src/github.com/cilium/cilium/pkg/datapath/orchestrator/orchestrator.go:220";
+        assert_eq!(scrub(source), source);
         assert_eq!(scrub("2026-06-06T11:00:00.123456789Z basic facts"), "2026-06-06T11:00:00.123456789Z basic facts");
     }
 }

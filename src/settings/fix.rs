@@ -70,6 +70,7 @@ impl FixSettings {
                 compare: args.look.compare == Compare::Auto,
                 questions: Questions::resolve(args.look),
                 save: None,
+                redact: false,
                 deadline: None,
                 exclude: Vec::new(),
                 shard: None,

@@ -9,6 +9,7 @@ mod diagnose;
 mod fix;
 mod fleet;
 mod packed;
+mod redact;
 mod replay;
 mod save;
 mod second_look;

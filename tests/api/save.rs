@@ -47,7 +47,7 @@ fn read_back(path: &Path) -> Outcome {
 }
 
 /// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -57,7 +57,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What a file holds, decompressed.
-fn contents(path: &Path) -> String {
+pub(crate) fn contents(path: &Path) -> String {
     let bytes = fs::read(path).expect("a file");
     let mut text = Vec::new();
     if path.extension().is_some_and(|ending| ending == "gz") {
@@ -199,7 +199,7 @@ fn a_capture_that_is_interrupted_leaves_a_bundle_that_says_so() {
 }
 
 /// An archive as a folder. What comes later takes the place of what is there, as with `tar`.
-fn unpacked(archive: &Path, beside: &Path) -> PathBuf {
+pub(crate) fn unpacked(archive: &Path, beside: &Path) -> PathBuf {
     let file = fs::File::open(archive).expect("the archive");
     let folder = beside.join("unpacked");
     tar::Archive::new(flate2::read::MultiGzDecoder::new(file)).unpack(&folder).expect("an archive");

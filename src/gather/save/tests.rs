@@ -41,7 +41,7 @@ fn services(node: &str) -> Question<'_> {
     Question { node, evidence: Evidence::ServiceList, agent: None, probe: None }
 }
 
-const RUN: Run = Run { argv: Vec::new(), timeout: Duration::from_secs(60) };
+const RUN: Run = Run { argv: Vec::new(), timeout: Duration::from_secs(60), redact: None };
 
 /// The files of an archive by name; of several of one name the last.
 fn unpacked(path: &Path) -> BTreeMap<String, String> {
