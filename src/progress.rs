@@ -1,4 +1,4 @@
-//! What a person sees while waiting: a bar, what the slowest nodes are doing, and each finding as soon as it is one; on
+//! What a person sees while waiting: a bar (of nodes, or of an archive's bytes), what the slowest nodes are doing, and each finding as soon as it is one; on
 //! standard error, and only on a terminal. With `-o jsonl`, each node's line on standard output as soon as it is known.
 
 use std::cell::{Cell, RefCell};
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::cli::Format;
 use crate::diagnose::Observer;
+use crate::gather::reading::Meter;
 use crate::report::{NodeReport, json, table, text};
 use crate::rules::verdict::Kind;
 use crate::settings::Screen;
@@ -26,6 +27,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct Progress {
     screen: Screen,
     bars: Option<Bars>,
+    /// Whether the bar shows how much of an archive was read.
+    by_bytes: Cell<bool>,
     total: Cell<usize>,
     finished: Cell<usize>,
     kinds: RefCell<HashMap<Kind, usize>>,
@@ -56,6 +59,7 @@ impl Progress {
         Self {
             screen: *screen,
             bars: screen.progress.then(Bars::new),
+            by_bytes: Cell::default(),
             total: Cell::default(),
             finished: Cell::default(),
             kinds: RefCell::default(),
@@ -65,6 +69,21 @@ impl Progress {
             stopped: Cell::default(),
             trouble: RefCell::default(),
         }
+    }
+
+    /// Shows how much of an archive was read from now on, as what comes out of this is told.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let Some(Bars { bar, .. }) = &self.bars else { return Meter::default() };
+        self.by_bytes.set(true);
+        bar.set_style(style("{bar:20} {binary_bytes} of {binary_total_bytes} {elapsed} {wide_msg}"));
+        bar.set_message("reading");
+        bar.enable_steady_tick(TICK);
+        let bar = bar.clone();
+        Meter::new(move |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })
     }
 
     /// Whether nodes are being looked at, so that there is something to tell when the run is ended early.
@@ -114,11 +133,18 @@ impl Progress {
         let mut says: Vec<String> =
             words.iter().filter_map(|(kind, word)| Some(format!("{} {word}", kinds.get(kind)?))).collect();
         let (finished, total) = (self.finished.get(), self.total.get());
-        if let Some(left) = self.begun.get().and_then(|begun| time_left(begun.elapsed(), finished, total)) {
+        let left = if self.by_bytes.get() {
+            says.insert(0, format!("{finished}/{total} nodes"));
+            let kib = |bytes: u64| usize::try_from(bytes >> 10).unwrap_or(usize::MAX);
+            time_left(bars.bar.elapsed(), kib(bars.bar.position()), kib(bars.bar.length().unwrap_or(0)))
+        } else {
+            bars.bar.set_position(finished as u64);
+            self.begun.get().and_then(|begun| time_left(begun.elapsed(), finished, total))
+        };
+        if let Some(left) = left {
             says.push(format!("about {} left", humantime::format_duration(left)));
         }
         bars.bar.set_message(says.join(" · "));
-        bars.bar.set_position(finished as u64);
         let running = self.running.borrow();
         for (at, bar) in bars.slow.iter().enumerate() {
             match running.get(at) {
@@ -157,19 +183,18 @@ impl Progress {
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let styled = |bar: ProgressBar, template: &str| {
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("█▌░"));
-            }
-            bar
-        };
-        let bar = styled(all.add(ProgressBar::new(0)), "{bar:20} {pos}/{len} nodes {elapsed} {wide_msg}");
-        let slow = (0..SLOWEST).map(|_| styled(all.add(ProgressBar::new_spinner()), "{wide_msg}")).collect();
+        let bar = all.add(ProgressBar::new(0)).with_style(style("{bar:20} {pos}/{len} nodes {elapsed} {wide_msg}"));
+        let slow = (0..SLOWEST).map(|_| all.add(ProgressBar::new_spinner()).with_style(style("{wide_msg}"))).collect();
         Self { all, bar, slow }
     }
 }
 
-/// What the nodes so far say of those to come; none while there are too few to go by.
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("█▌░")
+}
+
+/// What the nodes, or KiB, so far say of those to come; none while there are too few to go by.
 fn time_left(elapsed: Duration, finished: usize, total: usize) -> Option<Duration> {
     let left = total.checked_sub(finished).filter(|left| *left > 0)?;
     if finished < 3 || elapsed < Duration::from_secs(2) {
@@ -185,7 +210,9 @@ impl Observer for Progress {
         self.total.set(nodes);
         self.begun.set(Some(Instant::now()));
         if let Some(bars) = &self.bars {
-            bars.bar.set_length(nodes as u64);
+            if !self.by_bytes.get() {
+                bars.bar.set_length(nodes as u64);
+            }
             bars.bar.enable_steady_tick(TICK);
         }
         self.show();

@@ -20,7 +20,6 @@ use crate::exit::{self, Error};
 use crate::gather::Source;
 use crate::gather::cluster::Inventory;
 use crate::gather::live;
-use crate::gather::reading::Meter;
 use crate::gather::save::{Run, Saving};
 use crate::gather::saved::{self, Saved};
 use crate::merge;
@@ -234,6 +233,10 @@ trait Work {
     type Done;
     /// Whether there has to be one.
     const NEEDS_NODES: bool = true;
+    /// Where it is shown how much of an archive was read; none where only its lists are.
+    fn progress(&self) -> Option<&Progress> {
+        None
+    }
     async fn on<S: Source>(
         &self,
         source: &S,
@@ -252,6 +255,10 @@ struct Judge<'a> {
 
 impl Work for Judge<'_> {
     type Done = Report;
+
+    fn progress(&self) -> Option<&Progress> {
+        Some(self.progress)
+    }
 
     async fn on<S: Source>(
         &self,
@@ -284,6 +291,10 @@ struct Gather<'a> {
 impl Work for Gather<'_> {
     /// Whether it was ended before its end.
     type Done = bool;
+
+    fn progress(&self) -> Option<&Progress> {
+        Some(self.progress)
+    }
 
     async fn on<S: Source>(
         &self,
@@ -363,11 +374,13 @@ async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> 
     match &settings.origin {
         Origin::Path(path) => {
             let path_shown = Some(path.display().to_string());
-            match saved::open(path, &Arc::new(Meter::default())).map_err(Error::CannotRun)? {
+            let meter = work.progress().filter(|_| path.is_file()).map(Progress::meter).unwrap_or_default();
+            match saved::open(path, &Arc::new(meter)).await.map_err(Error::CannotRun)? {
                 Saved::Archive(archive) => {
                     let inventory = archive.inventory().await;
                     let there: Vec<String> = archive.nodes(&inventory).into_iter().collect();
                     let nodes = choose_of::<W>(settings, &inventory, &there)?;
+                    archive.expect(&nodes);
                     let about = SourceInfo { kind: archive.kind(), context: None, path: path_shown };
                     work.on(&archive, &inventory, &nodes, settings, about).await
                 }

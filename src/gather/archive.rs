@@ -21,13 +21,14 @@ use serde::de::DeserializeOwned;
 
 use super::cluster::{Inventory, Listed, Node, Origin};
 use super::kube::keep_only_needed_arguments;
-use super::reading::{AT_ONCE, Meter, Outlet, beside, lock};
+use super::reading::{AT_ONCE, Outlet, beside, lock};
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
 use crate::report::SourceKind;
-use zip::{Member, Zip};
+use zip::Member;
 
 pub(super) use reach::Reach;
 pub(super) use tarball::{Tarball, is_gzip, is_tar};
+pub(super) use zip::Zip;
 
 /// How much of an output's end is kept to see how the command ended, in bytes.
 const TAIL: usize = 4 << 10;
@@ -73,15 +74,13 @@ struct PodFiles {
 }
 
 impl Archived {
-    /// Opens a sysdump.
+    /// A sysdump.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with a zip that is damaged, or no sysdump.
-    pub(super) fn sysdump(path: &Path, meter: Arc<Meter>) -> Result<Self, String> {
+    /// Says why the zip is none.
+    pub(super) fn sysdump(zip: Zip, path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let zip = Zip::open(path, meter, is_wanted);
-        let zip = zip.map_err(|error| format!("cannot read the archive {shown}: {error}"))?;
         let pods = files_by_pod(&zip);
         if pods.is_empty() && list(&zip, "k8s-nodes-").is_none() {
             return Err(format!("{shown} is a zip, but no sysdump: it holds no bugtool folder and no list of nodes"));
@@ -125,29 +124,18 @@ impl Archived {
         }
     }
 
-    /// The lists of a sysdump.
-    fn lists(&self, zip: &Zip) -> Inventory {
-        let mut latest = None;
-        let nodes = read_list(zip, "k8s-nodes-", &mut latest);
-        let pods = read_list(zip, "k8s-pods-", &mut latest).map(|mut pods| {
-            keep_only_needed_arguments(&mut pods);
-            pods
-        });
-        let services = read_list(zip, "k8s-services-", &mut latest);
-        let endpoint_slices = match list(zip, "k8s-endpointslices-") {
-            Some(_) => read_list(zip, "k8s-endpointslices-", &mut latest),
-            None => read_list(zip, "k8s-endpoints-", &mut latest).map(lists::slices),
+    /// Says that these nodes will be looked at, so that whoever waits knows how much will be read.
+    pub fn expect(&self, chosen: &[String]) {
+        let Kind::Sysdump(Sysdump { zip, pods, nodes, .. }) = &self.kind else { return };
+        let nodes = nodes.borrow();
+        let files = chosen.iter().filter_map(|node| pods.get(nodes.get(node)?));
+        let bytes = |files: &PodFiles| {
+            let packed = |index: &usize| zip.members()[*index].packed;
+            // A tar is read for its sum, and to unpack it.
+            files.evidence.values().map(packed).sum::<u64>()
+                + files.archive.iter().map(|index| 2 * packed(index)).sum::<u64>()
         };
-        let events = read_list(zip, "k8s-events-", &mut latest);
-        self.latest.borrow_mut().clone_from(&latest);
-        Inventory {
-            origin: Origin { context: None, captured_at: latest },
-            nodes,
-            pods,
-            services,
-            endpoint_slices,
-            events,
-        }
+        zip.expect(files.map(bytes).sum());
     }
 
     async fn pour(&self, question: &Question<'_>, out: Sink<'_>) -> Result<(), Missed> {
@@ -218,6 +206,25 @@ fn open(zip: Arc<Zip>, index: usize) -> io::Result<Tarball> {
     Tarball::open(Reach::Member(zip, index), |name| evidence_in_tar(name).is_some())
 }
 
+/// The lists of a sysdump.
+fn lists_of_sysdump(zip: &Zip) -> Inventory {
+    zip.expect(LISTS.iter().filter_map(|begin| list(zip, begin)).map(|member| member.packed).sum());
+    let mut latest = None;
+    let nodes = read_list(zip, "k8s-nodes-", &mut latest);
+    let pods = read_list(zip, "k8s-pods-", &mut latest).map(|mut pods| {
+        keep_only_needed_arguments(&mut pods);
+        pods
+    });
+    let services = read_list(zip, "k8s-services-", &mut latest);
+    let endpoint_slices = match list(zip, "k8s-endpointslices-") {
+        Some(_) => read_list(zip, "k8s-endpointslices-", &mut latest),
+        None => read_list(zip, "k8s-endpoints-", &mut latest).map(lists::slices),
+    };
+    let events = read_list(zip, "k8s-events-", &mut latest);
+    let origin = Origin { context: None, captured_at: latest };
+    Inventory { origin, nodes, pods, services, endpoint_slices, events }
+}
+
 /// Pours the evidence's file out of a bugtool's archive. Says whether it is there.
 fn from_tar(tar: &Mutex<Tarball>, evidence: Evidence, outlet: &Outlet<'_>) -> io::Result<bool> {
     let mut tar = lock(tar);
@@ -227,18 +234,22 @@ fn from_tar(tar: &Mutex<Tarball>, evidence: Evidence, outlet: &Outlet<'_>) -> io
 
 /// Without lists, the status names the node's own range, so that its pods are known as such.
 fn lists_of_bugtool(name: &str, tar: &Mutex<Tarball>) -> Inventory {
-    let no = || Failure::new(FailureKind::NotFound, "a bugtool archive holds no Kubernetes lists; a sysdump does");
     let mut node = Node::default();
     name.clone_into(&mut node.metadata.name);
     let is_status = |name: &str| evidence_in_tar(name) == Some(Evidence::AgentStatus);
     node.spec.pod_cidrs = start_of(&mut lock(tar), is_status).map(|text| pod_ranges(&text)).unwrap_or_default();
+    let no = Failure::new(FailureKind::NotFound, "a bugtool archive holds no Kubernetes lists; a sysdump does");
+    Inventory { nodes: Ok(vec![node]), ..no_lists(&no) }
+}
+
+fn no_lists(why: &Failure) -> Inventory {
     Inventory {
         origin: Origin::default(),
-        nodes: Ok(vec![node]),
-        pods: Err(no()),
-        services: Err(no()),
-        endpoint_slices: Err(no()),
-        events: Err(no()),
+        nodes: Err(why.clone()),
+        pods: Err(why.clone()),
+        services: Err(why.clone()),
+        endpoint_slices: Err(why.clone()),
+        events: Err(why.clone()),
     }
 }
 
@@ -253,7 +264,11 @@ impl Source for Archived {
         match &self.kind {
             Kind::Bugtool { node, tar } => lists_of_bugtool(node, tar),
             Kind::Sysdump(Sysdump { zip, pods, nodes, .. }) => {
-                let inventory = self.lists(zip);
+                let shared = Arc::clone(zip);
+                let lists = beside(move |_| Ok(lists_of_sysdump(&shared)), &mut |_| {}).await;
+                let inventory =
+                    lists.unwrap_or_else(|error| no_lists(&Failure::new(FailureKind::Other, error.to_string())));
+                self.latest.borrow_mut().clone_from(&inventory.origin.captured_at);
                 let listed = inventory.pods.as_deref().unwrap_or_default();
                 let mut nodes = nodes.borrow_mut();
                 for pod in pods.keys() {

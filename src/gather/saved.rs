@@ -6,9 +6,9 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::archive::{Archived, Reach, Tarball, is_gzip, is_of_bugtool, is_tar};
+use super::archive::{Archived, Reach, Tarball, Zip, is_gzip, is_of_bugtool, is_tar};
 use super::bundle::{Bundle, is_of_bundle, root_of_bundle};
-use super::reading::Meter;
+use super::reading::{Meter, Outlet, beside};
 
 /// How much of a file is looked at to tell what it is, in bytes.
 const HEAD: u64 = 512;
@@ -46,24 +46,27 @@ fn kind(path: &Path) -> io::Result<Kind> {
     })
 }
 
-/// Opens it.
+/// Opens it, and walks through it where it is a tar.
 ///
 /// # Errors
 ///
 /// Says what is missing or damaged.
-pub fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
+pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
     let shown = path.display();
     let cannot = |error: io::Error| format!("cannot read the archive {shown}: {error}");
     if !path.is_file() {
         return Bundle::open(path).map(Saved::Bundle);
     }
+    let (from, meter) = (path.to_owned(), Arc::clone(meter));
     match kind(path).map_err(cannot)? {
-        Kind::Zip => Archived::sysdump(path, Arc::clone(meter)).map(Saved::Archive),
+        Kind::Zip => {
+            let zip = beside(move |_| Zip::open(&from, meter), &mut |_| {}).await.map_err(cannot)?;
+            Archived::sysdump(zip, path).map(Saved::Archive)
+        }
         Kind::Tar => {
-            meter.expect(std::fs::metadata(path).map_err(cannot)?.len());
             let is_wanted = |name: &str| is_of_bugtool(name) || is_of_bundle(name);
-            let mut tar = Tarball::open(Reach::File(path.to_owned(), Arc::clone(meter)), is_wanted).map_err(cannot)?;
-            tar.walk();
+            let walk = move |_: &Outlet<'_>| Tarball::walked(Reach::File(from, meter), is_wanted);
+            let tar = beside(walk, &mut |_| {}).await.map_err(cannot)?;
             if let Some(root) = root_of_bundle(tar.names()) {
                 return Bundle::in_tar(tar, &root, path).map(Saved::Bundle);
             }

@@ -32,7 +32,7 @@ pub(crate) fn judge(path: &Path) -> (Result<Report, String>, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let about = SourceInfo { kind: SourceKind::Bundle, context: None, path: None };
     let report = runtime.block_on(async {
-        Ok(match saved::open(path, &meter)? {
+        Ok(match saved::open(path, &meter).await? {
             Saved::Bundle(bundle) => {
                 let inventory = bundle.inventory().await;
                 let mut nodes: Vec<String> = bundle.nodes(&inventory).into_iter().collect();

@@ -246,6 +246,32 @@ fn too_many_members_and_too_long_names_are_refused() {
     assert!(words.contains("more than 500000 files"), "{words}");
 }
 
+#[test]
+fn whoever_waits_for_an_archive_need_not() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("bugtool");
+    // A dump of 2 GB that takes a minute: the same line in gzip members that are alike.
+    let mut header = tar::Header::new_gnu();
+    header.set_size(2 << 30);
+    header.set_path("x/cmd/cilium-dbg-bpf-ct-list-global.md").expect("a path");
+    header.set_cksum();
+    let line = "TCP OUT 10.42.1.17:50123 -> 93.184.215.14:443 expires=821456 Packets=0 Bytes=0 RxFlagsSeen=0x1b \n";
+    let lines = gzip(line.repeat((8 << 20) / line.len()).as_bytes());
+    fs::write(&path, [gzip(header.as_bytes()), lines.repeat(300)].concat()).expect("a file");
+    let from = path.display().to_string();
+
+    let late = staledp(["diagnose", "-o", "json", "--timeout", "2s", "--from", &from]).run();
+    let reason = late.report().check("(unnamed)", "external-conntrack")["reason"].to_string();
+    assert!(reason.contains("the node's time of 2s was over"), "{reason}");
+
+    let running = staledp(["diagnose", "-o", "json", "--from", &from]).start();
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    running.interrupt();
+    let interrupted = running.wait();
+    assert_eq!(interrupted.code, Some(130), "{}", interrupted.stderr);
+    assert!(interrupted.elapsed < std::time::Duration::from_secs(20), "{:?}", interrupted.elapsed);
+}
+
 /// So many blanks, packed.
 fn blanks(mut encoder: GzEncoder<Vec<u8>>, size: u64) -> GzEncoder<Vec<u8>> {
     io::copy(&mut io::repeat(b' ').take(size), &mut encoder).expect("a Vec takes all");

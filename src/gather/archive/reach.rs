@@ -33,6 +33,14 @@ impl Reach {
         }
     }
 
+    /// So many bytes are to be read. Of a member the zip says so.
+    pub(super) fn expect(&self, bytes: impl FnOnce(u64) -> u64) -> io::Result<()> {
+        if let Self::File(path, meter) = self {
+            meter.expect(bytes(path.metadata()?.len()));
+        }
+        Ok(())
+    }
+
     /// Whether any place in it can be gone to at no cost.
     pub(super) fn can_seek(&self) -> bool {
         matches!(self, Self::File(..))

@@ -84,8 +84,16 @@ impl Tarball {
     }
 
     /// Walks to the end, so that all files that are wanted are known.
-    pub(crate) fn walk(&mut self) {
-        while self.advance().is_some() {}
+    pub(crate) fn walked(reach: Reach, wanted: fn(&str) -> bool) -> io::Result<Self> {
+        let mut tar = Self::open(reach, wanted)?;
+        let Stream { reach, is_packed, .. } = &tar.stream;
+        // In a plain tar the walk goes from header to header.
+        reach.expect(|length| if *is_packed { length } else { 0 })?;
+        while tar.advance().is_some() {}
+        let Stream { reach, is_packed, .. } = &tar.stream;
+        let large: u64 = tar.members.iter().filter(|member| member.kept.is_none()).map(|member| member.size).sum();
+        reach.expect(|length| if *is_packed { length.min(large) } else { large })?;
+        Ok(tar)
     }
 
     /// Why the walk did not come to the proper end of the archive, where it did not.

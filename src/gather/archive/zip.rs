@@ -12,6 +12,7 @@ use std::sync::Arc;
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
+use super::is_wanted;
 use crate::gather::reading::{Meter, Metered};
 
 /// The longest comment at the end, and so the farthest that the end record may lie from the end.
@@ -49,8 +50,8 @@ pub(super) struct Member {
 }
 
 impl Zip {
-    /// Reads the directory, and remembers the members whose names are wanted.
-    pub(super) fn open(path: &Path, meter: Arc<Meter>, wanted: impl Fn(&str) -> bool) -> io::Result<Self> {
+    /// Reads the directory, and remembers the members that may be needed of a sysdump.
+    pub(crate) fn open(path: &Path, meter: Arc<Meter>) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         let (count, size, at) = directory(&mut file, length)?;
@@ -65,7 +66,7 @@ impl Zip {
         let mut members: Vec<Member> = Vec::new();
         let mut names = 0;
         for _ in 0..count {
-            if let Some(member) = record(&mut reader, &wanted)? {
+            if let Some(member) = record(&mut reader)? {
                 names += member.name.len();
                 members.push(member);
             }
@@ -90,6 +91,11 @@ impl Zip {
     /// The members that are wanted, by name.
     pub(super) fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// So many bytes of the file are to be read.
+    pub(super) fn expect(&self, bytes: u64) {
+        self.meter.expect(bytes);
     }
 
     /// A member's content. Reading ends with an error where it is not what the directory says.
@@ -162,7 +168,7 @@ fn directory(file: &mut File, length: u64) -> io::Result<(u64, u64, u64)> {
 }
 
 /// The next record of the directory, where it is wanted.
-fn record(reader: &mut impl Read, wanted: &impl Fn(&str) -> bool) -> io::Result<Option<Member>> {
+fn record(reader: &mut impl Read) -> io::Result<Option<Member>> {
     let mut fixed = [0; RECORD];
     reader.read_exact(&mut fixed)?;
     if !fixed.starts_with(b"PK\x01\x02") {
@@ -172,7 +178,7 @@ fn record(reader: &mut impl Read, wanted: &impl Fn(&str) -> bool) -> io::Result<
     let mut rest = vec![0; usize::from(name) + usize::from(extra) + usize::from(comment)];
     reader.read_exact(&mut rest)?;
     let (name, rest) = rest.split_at(usize::from(name));
-    let Some(name) = std::str::from_utf8(name).ok().filter(|name| wanted(name)) else {
+    let Some(name) = std::str::from_utf8(name).ok().filter(|name| is_wanted(name)) else {
         return Ok(None);
     };
     if u16_at(&fixed, 8) & 1 != 0 {
