@@ -193,8 +193,11 @@ pub fn list(symptoms: &[Symptom], shown: usize, prose: usize) -> String {
         if let Some(container) = &symptom.container {
             _ = write!(who, " ({})", safe(container));
         }
-        let who =
+        let mut who =
             if who.is_empty() { symptom.kind.name().to_owned() } else { format!("{}: {who}", symptom.kind.name()) };
+        if let Some(when) = symptom.when() {
+            _ = write!(who, ", {when}");
+        }
         let word = match symptom.explained {
             Some(true) => "explained by the verdict",
             Some(false) => "not explained by the verdict",

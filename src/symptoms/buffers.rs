@@ -223,7 +223,7 @@ mod tests {
         let says: Vec<&str> = found.nodes["graz"].iter().map(|s| s.says.as_str()).collect();
         assert_eq!(says[0], "buffer of journal: 97 % full, and nothing sent in 15 min");
         assert!(says.contains(&"buffer of pods: 0 % full, sends 1200 B/s: fine"), "{says:?}");
-        assert_eq!(found.weight("graz"), 5);
+        assert_eq!(found.weight("graz"), 50);
     }
 
     #[test]

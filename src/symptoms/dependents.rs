@@ -64,10 +64,14 @@ pub(super) fn tell(
     for object in objects {
         let state = &object.status.operation_state;
         let failed = matches!(state.phase.as_str(), "Failed" | "Error");
-        let operation = failed.then_some(("operation", state.message.as_str(), state.finished_at.as_deref()));
+        let last = ("its last operation failed".to_owned(), state.message.as_str(), state.finished_at.as_deref());
+        let operation = failed.then_some(last);
         let conditions =
             object.status.conditions.iter().filter(|told| told.status != "True" || told.r#type.ends_with("Error"));
-        let told = conditions.map(|t| (t.r#type.as_str(), t.message.as_str(), t.last_transition_time.as_deref()));
+        let told = conditions.map(|t| {
+            let what = if t.status == "False" { format!("not {}", t.r#type) } else { t.r#type.clone() };
+            (what, t.message.as_str(), t.last_transition_time.as_deref())
+        });
         let Some((what, fate, message, since)) =
             told.chain(operation).find_map(|(what, message, since)| Some((what, fate(message)?, message, since)))
         else {
@@ -84,10 +88,14 @@ pub(super) fn tell(
             count: 1,
             first: since.map(str::to_owned),
             last: since.map(str::to_owned),
-            says: format!("{} {what}: {says}{by}", kind.kind),
+            says: format!("{}, {what}: {says}{by}", kind.kind),
             sample: sample(message),
             looks,
-            weight: if looks == Looks::Unanswered { 2 } else { 1 },
+            weight: match looks {
+                Looks::Unanswered => 2,
+                Looks::Open => 1,
+                _ => 0,
+            },
             ..Symptom::default()
         };
         into.add(from.map(|(_, node)| node), symptom);

@@ -180,8 +180,8 @@ pub(super) fn read(text: &str, whose: &Whose<'_>, kind: Kind) -> Vec<Symptom> {
             let (looks, weight) = match fate.looks() {
                 Looks::Unanswered if whose.host_network => (Looks::OfTheHost, 1),
                 Looks::Unanswered => (Looks::Unanswered, 5),
-                Looks::Open => (Looks::Open, 2),
-                looks => (looks, 1),
+                Looks::Open => (Looks::Open, 1),
+                looks => (looks, 0),
             };
             Symptom { says, looks, weight, ..symptom }
         })

@@ -125,6 +125,26 @@ impl Symptom {
             ..Self::default()
         }
     }
+
+    /// From when to when, to the minute and in UTC, for people; none where nobody knows.
+    #[must_use]
+    pub fn when(&self) -> Option<String> {
+        let minute = |moment: &Option<String>| {
+            let utc = moment.as_deref()?.parse::<Timestamp>().ok()?.to_string();
+            let (day, time) = utc.split_once('T')?;
+            Some((day.to_owned(), time.get(..5)?.to_owned()))
+        };
+        match (minute(&self.first), minute(&self.last)) {
+            (Some(first), Some(last)) if first == last => Some(format!("{} {} UTC", last.0, last.1)),
+            (Some(first), Some(last)) if first.0 == last.0 => {
+                Some(format!("{} {} to {} UTC", first.0, first.1, last.1))
+            }
+            (Some(first), Some(last)) => Some(format!("{} {} to {} {} UTC", first.0, first.1, last.0, last.1)),
+            (Some(first), None) => Some(format!("since {} {} UTC", first.0, first.1)),
+            (None, Some(last)) => Some(format!("{} {} UTC", last.0, last.1)),
+            (None, None) => None,
+        }
+    }
 }
 
 /// The symptoms of a cluster.
@@ -177,10 +197,15 @@ impl Symptoms {
         }
     }
 
-    /// How much a node's symptoms speak for a look at its datapath.
+    /// How much a node's symptoms speak for a look at its datapath; 0: not at all. Those that nobody can tell from here
+    /// count, but never as much as one that was not answered, however many they are.
     #[must_use]
     pub fn weight(&self, node: &str) -> u32 {
-        self.nodes.get(node).into_iter().flatten().map(|symptom| symptom.weight).sum()
+        let (mut speaking, mut open) = (0, 0);
+        for symptom in self.nodes.get(node).into_iter().flatten() {
+            if symptom.weight > 1 { speaking += symptom.weight } else { open += symptom.weight }
+        }
+        speaking * 10 + open.min(9)
     }
 
     /// The nodes with symptoms, the one to look at first in front.
@@ -250,5 +275,24 @@ fn widen(first: &mut Option<String>, last: &mut Option<String>, moments: [Option
         if last.as_deref().and_then(second).is_none_or(|known| at > known) {
             *last = Some(moment.to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_utc_and_no_day_twice() {
+        let when = |first: Option<&str>, last: Option<&str>| {
+            let (first, last) = (first.map(str::to_owned), last.map(str::to_owned));
+            Symptom { first, last, ..Symptom::default() }.when()
+        };
+        let (one, two) = (Some("2026-06-05T12:59:19Z"), Some("2026-06-06T02:00:00.5+02:00"));
+        assert_eq!(when(one, two).as_deref(), Some("2026-06-05 12:59 to 2026-06-06 00:00 UTC"));
+        assert_eq!(when(one, Some("2026-06-05T13:01:00Z")).as_deref(), Some("2026-06-05 12:59 to 13:01 UTC"));
+        assert_eq!(when(one, one).as_deref(), Some("2026-06-05 12:59 UTC"));
+        assert_eq!(when(one, None).as_deref(), Some("since 2026-06-05 12:59 UTC"));
+        assert_eq!(when(Some("yesterday"), None), None);
     }
 }

@@ -128,6 +128,7 @@ impl Tally {
             let weight = match (looks, recovered) {
                 (Looks::Unanswered, Some(false)) => 5,
                 (Looks::Unanswered, _) => 3,
+                (Looks::Answered, _) => 0,
                 _ => 1,
             };
             let node = known.map_or(sum.host.as_str(), |p| p.spec.node_name.as_str());

@@ -80,7 +80,7 @@ pub(super) fn of(kind: Kind, pod: &Pod, container: &ContainerStatus, tally: &Tal
         () => Looks::Open,
     };
     let weight = match looks {
-        Looks::Memory => 0,
+        Looks::Memory | Looks::Answered => 0,
         Looks::Unanswered => 3,
         _ => 1,
     };

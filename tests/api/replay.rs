@@ -30,16 +30,16 @@ fn telling() -> World {
     status["restartCount"] = json!(9);
     status["lastState"] =
         json!({"terminated": {"reason": "Error", "exitCode": 2, "finishedAt": "2026-06-06T11:00:00Z"}});
-    let told = |name: &str, condition: &str| {
+    let told = |name: &str, condition: &str, status: Option<&str>| {
         json!([{"metadata": {"name": name, "namespace": "shop", "annotations": {"last-applied": "hunter2"},
                              "labels": {"note": "hunter2"}},
                 "spec": {"provider": {"vault": {"auth": {"tokenSecretRef": "hunter2"}}}},
-                "status": {"conditions": [{"type": condition, "status": "False", "message": MESSAGE,
+                "status": {"conditions": [{"type": condition, "status": status, "message": MESSAGE,
                                            "lastTransitionTime": "2026-06-06T11:00:00Z"}]}}])
     };
-    install(&mut world, "external-secrets.io", "v1", "externalsecrets", &told("db", "Ready"));
-    install(&mut world, "external-secrets.io", "v1", "secretstores", &told("vault", "Ready"));
-    install(&mut world, "argoproj.io", "v1alpha1", "applications", &told("shop", "SyncError"));
+    install(&mut world, "external-secrets.io", "v1", "externalsecrets", &told("db", "Ready", Some("False")));
+    install(&mut world, "external-secrets.io", "v1", "secretstores", &told("vault", "Ready", Some("False")));
+    install(&mut world, "argoproj.io", "v1alpha1", "applications", &told("shop", "SyncError", None));
     install(&mut world, "cilium.io", "v2", "ciliumlocalredirectpolicies", &redirect());
     world.pod_mut("apps/app-1-1")["metadata"]["labels"]["app.kubernetes.io/name"] = json!("external-secrets");
     let line = "2026-06-06T11:00:00Z token=hunter2hunter2 lookup db.example on 169.254.25.10:53: i/o timeout\n";
@@ -110,9 +110,9 @@ fn symptoms_that_are_saved_and_read_again_are_the_same() {
         "db.example was not resolved",
         "buffer of loki_journal: 97 % full",
         "0.97 for loki > 0",
-        "ExternalSecret Ready: vault.example was not resolved",
-        "SecretStore Ready: vault.example was not resolved",
-        "Application SyncError: vault.example was not resolved",
+        "ExternalSecret, not Ready: vault.example was not resolved",
+        "SecretStore, not Ready: vault.example was not resolved",
+        "Application, SyncError: vault.example was not resolved",
         "redirects 169.254.25.10 (addressMatcher)",
     ] {
         assert!(told.contains(what), "{what}: {told}");
@@ -160,7 +160,7 @@ fn a_bundle_of_a_diagnosis_or_a_capture_tells_all_that_the_cluster_told() {
         json!(nodes.map(|n| json!([n["node"], n["symptoms"], n["affected"], n["notes"]])).collect::<Vec<_>>())
     };
     assert_eq!(of_nodes(&read_again("diagnose", &bundle)), of_nodes(&live), "left: read again, right: live");
-    assert!(live.stdout.contains("ExternalSecret Ready: vault.example was not resolved"), "{}", live.stdout);
+    assert!(live.stdout.contains("ExternalSecret, not Ready: vault.example was not resolved"), "{}", live.stdout);
     assert_eq!(lasting(&read_again("symptoms", &bundle)), lasting(&whole), "left: of the diagnosis, right: live");
 
     let bundle = keep.path().join("captured").display().to_string();

@@ -136,7 +136,7 @@ fn objects_that_name_a_failure_of_dns_are_told_without_their_credentials() {
     let told = report["elsewhere"].as_array().expect("a list");
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_eq!(told[0]["pod"], "db");
-    let says = "ExternalSecret Ready: vault.example was not resolved: no answer from 169.254.25.10";
+    let says = "ExternalSecret, not Ready: vault.example was not resolved: no answer from 169.254.25.10";
     assert_eq!(told[0]["says"], says);
     assert!(!outcome.stdout.contains("hunter2"));
 }

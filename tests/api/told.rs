@@ -205,11 +205,11 @@ fn objects_are_told_of_the_node_from_which_they_were_asked() {
     let here: Vec<_> = all(&report).into_iter().map(|(node, s)| (node, s["pod"].clone(), s["says"].clone())).collect();
     let by = |who: &str| format!("(asked by {who}, which runs on this node)");
     let first = format!(
-        "Application ComparisonError: git.example was not resolved: no answer from 169.254.25.10 {}",
+        "Application, ComparisonError: git.example was not resolved: no answer from 169.254.25.10 {}",
         by(&format!("pod apps/{name}"))
     );
     let second = format!(
-        "Application ComparisonError: git.example was not resolved: no answer, or a temporary failure {}",
+        "Application, ComparisonError: git.example was not resolved: no answer, or a temporary failure {}",
         by("argocd-repo-server")
     );
     assert_eq!(
@@ -426,14 +426,70 @@ fn a_question_needs_somebody_to_ask_and_a_bundle_is_nobody() {
 }
 
 #[test]
+fn symptoms_that_were_answered_are_no_reason_to_look_at_a_node() {
+    let mut world = healthy();
+    let (namespace, pod) = ordinary(&world);
+    let mut event = unhealthy(&namespace, &pod, 1, 50);
+    event["message"] = json!("Readiness probe failed: HTTP probe failed with statuscode: 503");
+    world.events.push(event);
+    let api = ApiServer::start(world);
+    let report = symptoms(&api, &[]).exits(0).report().0;
+    assert_eq!((&report["next"], &report["nodes"][0]["weight"]), (&Value::Null, &json!(0)));
+    assert!(text(&api, &[]).ends_with("None of these symptoms speaks for a look at a node's datapath.\n"));
+}
+
+#[test]
+fn pods_with_symptoms_that_the_verdict_explains_are_among_the_affected() {
+    let mut world = Scene::stale().world();
+    // Pods without a flow of their own: only the kubelet's word says that they are hit.
+    let template = world.pods.iter().find(|pod| pod["metadata"]["name"] == "web-1").expect("a pod").clone();
+    for (n, name) in ["vault-0", "bazarr-0"].into_iter().enumerate() {
+        let mut pod = template.clone();
+        pod["metadata"]["name"] = json!(name);
+        pod["status"]["podIP"] = json!(format!("10.42.1.{}", 240 + n));
+        pod["status"]["podIPs"] = json!([{"ip": format!("10.42.1.{}", 240 + n)}]);
+        world.pods.push(pod);
+    }
+    world.events.push(unhealthy("apps", "vault-0", 1, 90));
+    let status = &mut world.pod_mut("apps/bazarr-0")["status"]["containerStatuses"][0];
+    status["restartCount"] = json!(7);
+    status["lastState"] =
+        json!({"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-06-06T11:00:00Z"}});
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let args = ["diagnose", "--kubeconfig", &kubeconfig.path(), "--no-ssh", "--node", "prusik"];
+    let report = staledp([&args[..], &["-o", "json"]].concat()).run().exits(1).report();
+    let node = report.node("prusik");
+    assert_eq!(node["verdict"]["code"], "stale-datapath");
+    let affected = |pod: &str| {
+        let all = node["affected"].as_array().expect("affected");
+        all.iter().find(|a| a["pod"] == pod).map(|a| a["says"].as_str().expect("text").to_owned())
+    };
+    let says = affected("vault-0").unwrap_or_else(|| panic!("vault-0 is hit: {:#}", node["affected"]));
+    assert!(says.starts_with("by symptom probe-failures: 90 failed readiness probes in 60 min"), "{says}");
+    assert_eq!(affected("bazarr-0"), None, "its end has a reason of its own");
+    let explained = |pod: &str| {
+        let all = node["symptoms"].as_array().expect("symptoms");
+        all.iter().find(|s| s["pod"] == pod).expect("a symptom")["explained"].clone()
+    };
+    assert_eq!((explained("vault-0"), explained("bazarr-0")), (json!(true), json!(false)));
+    let text = unfolded(&staledp(args).run().exits(1).stdout);
+    assert!(text.contains("explained by the verdict: pods of this node get no answers"), "{text}");
+    let memory = "not explained by the verdict: no network makes a container outgrow its memory limit";
+    assert!(text.contains(memory), "{text}");
+}
+
+#[test]
 fn the_command_at_the_end_can_be_copied_and_leads_to_the_likeliest_node() {
     let mut world = three();
     world.context = "two words".to_owned();
-    // Many harmless ones on one node, one that speaks of the datapath on another.
-    for n in 1..6 {
-        let mut event = unhealthy("apps", &format!("app-1-{n}"), n, 50);
+    // Many that were answered or may be anything on one node, two that speak of the datapath on another.
+    for pod in world.pods.iter_mut().filter(|pod| pod["spec"]["nodeName"] == "prusik") {
+        let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
+        let mut event = unhealthy("apps", &name, 1, 50);
         event["message"] = json!("Readiness probe failed: HTTP probe failed with statuscode: 503");
         world.events.push(event);
+        pod["status"]["containerStatuses"][0]["restartCount"] = json!(40);
     }
     for (n, pod) in ["web-2", "app-2-1"].into_iter().enumerate() {
         world.pod_mut(&format!("apps/{pod}"))["status"]["conditions"][0]["status"] = json!("False");
