@@ -101,8 +101,9 @@ how nodes are reached, as for
 .BR ssh (1).
 Nothing ever prompts: keys have to be in the agent or without a passphrase.
 .TP
-\fIbundle.json\fR, \fIkube/\fR, \fInodes/\fR
-a bundle, which \fB\-\-from\fR reads: the output of every command of a diagnosis, one plain file each
+\fIbundle.json\fR, \fIkube/\fR, \fInodes/\fR, \fIsymptoms/\fR
+a bundle, which \fB\-\-from\fR reads: the output of every command of a diagnosis, one plain file each, and what symptoms
+were read from
 .SH ENVIRONMENT
 .TP
 \fBKUBECONFIG\fR
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn the_manual_tells_every_command_and_option() {
         let page = String::from_utf8(man().unwrap()).unwrap();
-        for name in ["DIAGNOSE", "CAPTURE", "MERGE", "FIX", "RBAC", "EXPLAIN", "COMPLETIONS", "MAN"] {
+        for name in ["DIAGNOSE", "CAPTURE", "SYMPTOMS", "MERGE", "FIX", "RBAC", "EXPLAIN", "COMPLETIONS", "MAN"] {
             assert_eq!(page.matches(&format!("\n.SH \"STALEDP {name}\"\n")).count(), 1, "{name}");
         }
         let plain = page.replace("\\-", "-");

@@ -171,13 +171,27 @@ fn the_incidents_tell_the_symptoms_of_the_runbook() {
     for (case, node, wanted) in cases {
         for command in ["symptoms", "diagnose"] {
             let there = told(case, command, node);
+            let text = run::program(&root().join(case), &[command, "--from", "bundle", "--color", "never"]);
+            let text = String::from_utf8_lossy(&text.stdout);
             for (kind, pod, says, explained) in wanted {
                 let explained = explained.filter(|_| command == "diagnose");
                 let found = there.iter().any(|t| t.0 == *kind && t.1 == *pod && t.2.contains(says) && t.3 == explained);
                 assert!(found, "{command}: {kind} of {pod}: {says} ({explained:?}) is not in {there:#?}");
+                let word = match explained {
+                    Some(true) => " · explained by the verdict: ",
+                    Some(false) => " · not explained by the verdict: ",
+                    None => "",
+                };
+                let begin = format!("  {kind}: ");
+                let is_it =
+                    |line: &&str| line.starts_with(&begin) && [pod, says, &word].iter().all(|w| line.contains(**w));
+                assert!(text.lines().any(|line| is_it(&line)), "{command}: {kind} of {pod}: {says} is not in {text}");
             }
         }
     }
+    let report = run::program(&root().join("2026-06-06-prusik"), &["symptoms", "--from", "bundle", "-o", "json"]);
+    let report: Value = serde_json::from_slice(&report.stdout).expect("a report");
+    assert_eq!(report["next"], "staledp diagnose --from bundle --node prusik");
     for (node, count) in [("vienna", "76 restarts"), ("brno", "79 restarts")] {
         assert!(told("2026-06-06-prusik", "symptoms", node).iter().any(|t| t.2.contains(count)));
     }

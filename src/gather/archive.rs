@@ -19,9 +19,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::de::DeserializeOwned;
 
-use super::cluster::{Inventory, Listed, Node, Origin};
+use super::cluster::{Custom, Inventory, Listed, Node, Origin};
 use super::kube::keep_only_needed_arguments;
 use super::reading::{AT_ONCE, Outlet, beside, lock};
+use super::symptoms::Further;
 use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
 use crate::report::SourceKind;
 use zip::Member;
@@ -39,8 +40,15 @@ const MOST_PACKED: u64 = 2 << 30;
 /// What a bugtool writes behind the output of a command that failed.
 const FAILED: &str = "> Error while running '";
 /// The lists of a sysdump that are read, by the beginning of their names.
-const LISTS: [&str; 6] =
-    ["k8s-nodes-", "k8s-pods-", "k8s-services-", "k8s-endpoints-", "k8s-endpointslices-", "k8s-events-"];
+const LISTS: [&str; 7] = [
+    "k8s-nodes-",
+    "k8s-pods-",
+    "k8s-services-",
+    "k8s-endpoints-",
+    "k8s-endpointslices-",
+    "k8s-events-",
+    "ciliumlocalredirectpolicies-",
+];
 
 /// An archive.
 pub struct Archived {
@@ -292,6 +300,18 @@ impl Source for Archived {
 
     fn at_once(&self) -> usize {
         AT_ONCE
+    }
+
+    /// Of all that only symptoms are read from, a sysdump holds Cilium's own kinds.
+    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+        match (&self.kind, what) {
+            (Kind::Sysdump(sysdump), Further::Objects(kind)) => {
+                let items: Vec<Custom> = read_list(&sysdump.zip, &format!("{}-", kind.resource), &mut None)?;
+                serde_json::to_vec(&serde_json::json!({"items": items}))
+                    .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
+            }
+            _ => Err(Failure::new(FailureKind::NotFound, "no archive holds it")),
+        }
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use anstyle::Style as Ink;
 use serde::Serialize;
 
-use super::table::Style;
+use super::table::{self, Style};
 use super::text::{self, count, hang, safe, wrap};
-use super::{SourceInfo, SourceKind, Tool};
+use super::{SourceInfo, Tool};
 use crate::symptoms::storm::Storm;
 use crate::symptoms::{Kind, NotRead, Symptom, Symptoms};
 
@@ -108,11 +108,7 @@ pub fn report(
 pub fn render(report: &SymptomsReport, style: &Style) -> String {
     let prose = text::prose(text::columns(style.width));
     let bold = |text: &str| if style.color { format!("{BOLD}{text}{BOLD:#}") } else { text.to_owned() };
-    let mut parts = Vec::new();
-    if report.source.kind != SourceKind::Cluster {
-        parts.push(report.source.path.as_ref().map_or_else(|| "bundle".to_owned(), |p| format!("bundle {}", safe(p))));
-    }
-    parts.extend(report.source.context.as_ref().map(|context| format!("context {}", safe(context))));
+    let mut parts = table::source(&report.source);
     parts.push(format!("{} with symptoms", count(report.nodes.len(), "node", "nodes")));
     parts.push(safe(&report.generated_at).into_owned());
     let mut out = wrap(&parts.join(" · "), prose).join("\n") + "\n";

@@ -10,7 +10,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::figures;
 use super::symptoms;
 use super::text::{self, count, hang, safe, wrap};
-use super::{Check, NodeReport, Report, SourceKind, Summary};
+use super::{Check, NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::checks::{CheckId, Status};
 use crate::rules::verdict::{Confidence, Kind, Remediation, RiskLevel, Verdict};
 
@@ -168,14 +168,7 @@ impl Page {
 
     /// What the report rests on.
     fn header(&mut self, report: &Report) {
-        let mut parts = Vec::new();
-        if report.source.kind != SourceKind::Cluster {
-            let kind = source_word(report.source.kind);
-            parts.push(report.source.path.as_ref().map_or_else(|| kind.to_owned(), |p| format!("{kind} {}", safe(p))));
-        }
-        if let Some(context) = &report.source.context {
-            parts.push(format!("context {}", safe(context)));
-        }
+        let mut parts = source(&report.source);
         parts.push(count(report.nodes.len(), "node", "nodes"));
         if let Some(shard) = report.shard {
             parts.push(format!("shard {shard}"));
@@ -624,13 +617,18 @@ fn short(node: &NodeReport, id: CheckId) -> String {
     node.checks.iter().find(|c| c.id == id).map_or_else(|| "?".to_owned(), figures::short)
 }
 
-const fn source_word(kind: SourceKind) -> &'static str {
-    match kind {
-        SourceKind::Cluster => "cluster",
-        SourceKind::Bundle => "bundle",
-        SourceKind::Sysdump => "sysdump",
-        SourceKind::Bugtool => "bugtool",
-    }
+/// What a report rests on, in the parts of its first line.
+pub(super) fn source(source: &SourceInfo) -> Vec<String> {
+    let kind = match source.kind {
+        SourceKind::Cluster => None,
+        SourceKind::Bundle => Some("bundle"),
+        SourceKind::Sysdump => Some("sysdump"),
+        SourceKind::Bugtool => Some("bugtool"),
+    };
+    let path = source.path.as_ref();
+    let saved = kind.map(|kind| path.map_or_else(|| kind.to_owned(), |path| format!("{kind} {}", safe(path))));
+    let context = source.context.as_ref().map(|context| format!("context {}", safe(context)));
+    saved.into_iter().chain(context).collect()
 }
 
 #[cfg(test)]

@@ -296,6 +296,19 @@ fn exporter() -> SocketAddr {
                      vector_component_sent_bytes_total{{endpoint=\"http://loki\",protocol=\"http\",{tags}}} {sent}\n"
                 );
             }
+            // A release from 0.53.0 on, with a buffer in memory: the new names alone, as when the old ones are gone.
+            let tags = "component_id=\"kafka\",component_kind=\"sink\",component_type=\"kafka\",host=\"vector-1\"";
+            for (name, value) in [("size_events", 490), ("size_bytes", 1_000_000), ("max_size_events", 500)] {
+                _ = writeln!(body, "vector_buffer_{name}{{buffer_type=\"memory\",stage=\"0\",{tags}}} {value}");
+            }
+            _ = writeln!(body, "vector_component_sent_bytes_total{{protocol=\"kafka\",{tags}}} 7000");
+            // While both are told: the old name and the new one of the same buffer.
+            let tags = "component_id=\"both\",component_kind=\"sink\",component_type=\"loki\",host=\"vector-0\"";
+            for (name, value) in
+                [("byte_size", 220), ("size_bytes", 220), ("max_byte_size", 1_000), ("max_size_bytes", 1_000)]
+            {
+                _ = writeln!(body, "vector_buffer_{name}{{buffer_type=\"disk\",stage=\"0\",{tags}}} {value}");
+            }
             // Each type may be told once only.
             let body = body.replacen("# TYPE vector_buffer_byte_size gauge\n", "", 2);
             let _ = write!(
@@ -336,6 +349,10 @@ fn a_real_prometheus_answers_directly_and_through_the_service_proxy() {
         assert!(says.contains(&(place.clone(), full.to_owned())), "{at}: {report:#}");
         let fine = says.iter().find(|(_, says)| says.contains("loki_pods")).expect("the other buffer");
         assert!(fine.0 == place && fine.1.contains("0 % full, sends") && fine.1.ends_with(": fine"), "{fine:?}");
+        let memory = "buffer of kafka: 98 % full, and nothing sent in 15 min";
+        assert!(says.contains(&(place.clone(), memory.to_owned())), "{at}: {report:#}");
+        let both: Vec<_> = says.iter().filter(|(_, says)| says.contains("buffer of both")).collect();
+        assert!(matches!(both[..], [one] if one.1.starts_with("buffer of both: 22 % full")), "{both:?}");
         let elsewhere = report["elsewhere"].to_string();
         assert!(elsewhere.contains("42 for sum by (job)"), "{elsewhere}");
         let unread = report["not_read"].to_string();

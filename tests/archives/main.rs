@@ -10,6 +10,7 @@ mod made;
 #[path = "../support/run.rs"]
 #[allow(dead_code, reason = "shared with other test crates, and none of them uses all of it")]
 mod run;
+mod symptoms;
 
 use std::fs;
 use std::path::{Path, PathBuf};
