@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::save::{contents, files};
+use super::replay::{prometheus, read_again, telling, wishes};
+use super::save::unpacked;
+use super::symptoms::{all, symptoms};
 use crate::support::api::ApiServer;
 use crate::support::run::{Outcome, staledp};
+use crate::support::saved::{contents, files, read_back, redacted, run_live, same};
 use crate::support::scenes::Scene;
 use crate::support::world::{End, ExecReply, Pods};
 
@@ -44,88 +47,6 @@ const PUBLIC: [&str; 25] = [
 
 /// What kind of answer Prometheus gave, which is nobody's Vector.
 const PROMETHEUS: &str = r#""resultType":"vector""#;
-
-/// What a report says of each node, without its names, addresses and sentences, in no order.
-fn essence(report: &Value) -> Value {
-    fn figures(value: &Value) -> Value {
-        match value {
-            Value::Object(fields) => {
-                let names = ["address", "pod", "namespace", "service"];
-                let plain = |(key, value): (&String, &Value)| {
-                    let value = if names.contains(&key.as_str()) { json!(!value.is_null()) } else { figures(value) };
-                    (key.clone(), value)
-                };
-                Value::Object(fields.iter().map(plain).collect())
-            }
-            // Ties are told by name or address.
-            Value::Array(items) => sorted(items.iter().map(figures).collect()),
-            other => other.clone(),
-        }
-    }
-    let words = |list: &Value, key: &str| -> Value {
-        sorted(list.as_array().into_iter().flatten().map(|item| item[key].clone()).collect())
-    };
-    let of_node = |node: &Value| {
-        let verdict = &node["verdict"];
-        let checks: Vec<Value> = node["checks"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|check| json!([check["id"], check["status"], check["reason"].is_null(), figures(&check["data"])]))
-            .collect();
-        let symptoms: Vec<Value> = node["symptoms"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|symptom| json!([symptom["kind"], symptom["count"], symptom["looks"], symptom["first"]]))
-            .collect();
-        json!({
-            "verdict": [verdict["kind"], verdict["code"], verdict["confidence"]],
-            "because": words(&verdict["because"], "check"),
-            "ruled_out": words(&verdict["ruled_out"], "code"),
-            "not_ruled_out": words(&verdict["not_ruled_out"], "code"),
-            "version": node["cilium"]["version"],
-            "started_at": node["cilium"]["started_at"],
-            "checks": checks,
-            "symptoms": sorted(symptoms),
-            "affected": node["affected"].as_array().map(Vec::len),
-            "commands": node["remediation"]["commands"].as_array().map(Vec::len),
-            "risk": node["remediation"]["risk"]["level"],
-            "known_issues": words(&node["known_issues"], "id"),
-        })
-    };
-    let nodes = report["nodes"].as_array().expect("nodes").iter().map(of_node).collect();
-    json!({"summary": report["summary"], "nodes": sorted(nodes)})
-}
-
-fn sorted(mut items: Vec<Value>) -> Value {
-    items.sort_by_cached_key(Value::to_string);
-    Value::Array(items)
-}
-
-fn diagnose(from: &Path, more: &[&str]) -> Outcome {
-    let from = from.display().to_string();
-    let mut args = vec!["diagnose", "--from", &from, "-o", "json"];
-    args.extend(more);
-    staledp(args).run()
-}
-
-/// A redacted copy of a bundle, and both reports.
-fn redacted(bundle: &Path, to: &Path) -> (Outcome, Outcome) {
-    let before = diagnose(bundle, &["--redact", "--save", &to.display().to_string()]);
-    (before, diagnose(to, &[]))
-}
-
-#[track_caller]
-fn same(before: &Outcome, after: &Outcome, name: &str) {
-    assert_eq!(after.code, before.code, "{name}\n{}", after.stderr);
-    let (right, left) = (essence(&before.report().0), essence(&after.report().0));
-    let (right, left) = (format!("{right:#}"), format!("{left:#}"));
-    let differ = left.lines().zip(right.lines()).position(|(left, right)| left != right);
-    let at =
-        |text: &str| text.lines().skip(differ.unwrap_or(0).saturating_sub(6)).take(12).collect::<Vec<_>>().join("\n");
-    assert!(left == right, "{name}\nredacted:\n{}\nas it was:\n{}", at(&left), at(&right));
-}
 
 /// The runs of letters and digits of a text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -285,14 +206,6 @@ fn names_that_are_words_of_the_evidence_do_not_change_what_is_read_in_it() {
     assert!(all > 1000, "there are words: {all}");
 }
 
-fn run_live(api: &ApiServer, command: &str, args: &[&str]) -> Outcome {
-    let kubeconfig = api.kubeconfig();
-    let path = kubeconfig.path();
-    let mut all = vec![command, "--kubeconfig", &path, "--no-ssh", "-o", "json", "--timeout", "8s"];
-    all.extend(args);
-    staledp(all).run()
-}
-
 #[test]
 fn a_live_run_is_redacted_while_it_streams() {
     let scene = Scene::stale();
@@ -309,7 +222,7 @@ fn a_live_run_is_redacted_while_it_streams() {
         }
         let api = ApiServer::start(world);
         let live = run_live(&api, "diagnose", &["--all-nodes", "--redact", "--save", &to.display().to_string()]);
-        same(&live, &diagnose(&to, &[]), "live");
+        same(&live, &read_back(&to), "live");
         let about: Value = serde_json::from_str(&contents(&to.join("bundle.json"))).expect("JSON");
         assert!(about["redacted"]["kept"].as_str().is_some_and(|text| text.contains("look through")), "{about:#}");
         assert_ne!(about["context"], "grigri");
@@ -327,10 +240,45 @@ fn a_capture_as_one_file_is_redacted_too() {
     run_live(&api, "capture", &["--all-nodes", "--redact", &to.display().to_string()]).exits(0);
     let plain = keep.path().join("plain");
     run_live(&api, "capture", &["--all-nodes", &plain.display().to_string()]).exits(0);
-    let folder = super::save::unpacked(&to, keep.path());
+    let folder = unpacked(&to, keep.path());
     let found = leaks(scene.path(), &folder);
     assert!(found.is_empty(), "{found:#?}");
-    same(&diagnose(&plain, &[]), &diagnose(&folder, &[]), "captured");
+    same(&read_back(&plain), &read_back(&folder), "captured");
+}
+
+#[test]
+fn symptoms_name_nobody_either_and_stay_what_they_are() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept").display().to_string();
+    let prometheus = prometheus();
+    let url = format!("http://{}", prometheus.address());
+    let api = ApiServer::start(telling());
+    let mut args = wishes(&url, &bundle);
+    args.push("--redact");
+    let live = symptoms(&api, &args).exits(0);
+    let again = read_again("symptoms", &bundle).exits(0);
+    let told = |outcome: &Outcome| {
+        let of = |(_, symptom): &(String, Value)| {
+            json!([symptom["kind"], symptom["count"], symptom["looks"], symptom["first"], symptom["pod"].is_null()])
+        };
+        let mut told: Vec<String> = all(&outcome.report().0).iter().map(|symptom| of(symptom).to_string()).collect();
+        told.sort();
+        told
+    };
+    assert!(told(&live).len() >= 8, "{:#?}", told(&live));
+    assert_eq!(told(&again), told(&live), "left: redacted, right: as it was");
+    let by_node = |outcome: &Outcome| {
+        let report = outcome.report().0;
+        let nodes = report["nodes"].as_array().expect("nodes");
+        nodes.iter().map(|node| node["symptoms"].as_array().map(Vec::len)).collect::<Vec<_>>()
+    };
+    assert_eq!(by_node(&again), by_node(&live), "worst first");
+    for file in files(Path::new(&bundle)) {
+        let text = format!("{}\n{}", file.strip_prefix(&bundle).expect("below it").display(), contents(&file));
+        for gone in ["vault", "db.example", "shop", "apps", "prusik", "brno", "loki", "hunter2"] {
+            assert!(!text.contains(gone), "{gone} in {text}");
+        }
+    }
 }
 
 #[test]
@@ -341,7 +289,7 @@ fn a_neighbour_stays_the_neighbour_whatever_it_is_called() {
         let scene = Scene::stale();
         let api = ApiServer::start(scene.world());
         let live = run_live(&api, "diagnose", &["--node", "prusik", "--redact", "--save", &to.display().to_string()]);
-        let after = diagnose(&to, &[]);
+        let after = read_back(&to);
         same(&live, &after, "one node and its neighbour");
         let says = |outcome: &Outcome| {
             let report = outcome.report().0;

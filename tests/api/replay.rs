@@ -16,7 +16,7 @@ const MESSAGE: &str = "Get \"https://vault.example/v1/kv?token=hunter2hunter2\":
                        169.254.25.10:53: read udp 10.42.1.11:4->169.254.25.10:53: i/o timeout";
 
 /// A cluster that tells something of every kind.
-fn telling() -> World {
+pub(crate) fn telling() -> World {
     let mut world = three();
     let (namespace, pod) = ordinary(&world);
     world.events.push(unhealthy(&namespace, &pod, 1, 7));
@@ -48,7 +48,7 @@ fn telling() -> World {
 }
 
 /// Something that answers as Prometheus does: a full buffer, whatever is asked.
-fn prometheus() -> ApiServer {
+pub(crate) fn prometheus() -> ApiServer {
     let mut world = World::default();
     let metric = json!({"namespace": "apps", "pod": "app-1-3", "component_id": "loki_journal"});
     let result = json!([{"metric": metric, "value": [1_780_000_000.0, "0.97"]}]);
@@ -82,12 +82,12 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn read_again(command: &str, bundle: &str) -> Outcome {
+pub(crate) fn read_again(command: &str, bundle: &str) -> Outcome {
     staledp([command, "--from", bundle, "-o", "json"]).run()
 }
 
 /// The arguments that save to this path, and ask for all there is.
-fn wishes<'a>(prometheus: &'a str, bundle: &'a str) -> Vec<&'a str> {
+pub(crate) fn wishes<'a>(prometheus: &'a str, bundle: &'a str) -> Vec<&'a str> {
     vec!["--logs", "--prometheus", prometheus, "--query", "loki > 0", "--save", bundle]
 }
 

@@ -1,126 +1,24 @@
 //! Evidence that lasts: a live run that is saved and read again says the same.
 
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::support::api::ApiServer;
-use crate::support::run::{Outcome, staledp};
+use crate::support::run::staledp;
+use crate::support::saved::{contents, files, lasting, read_back, run_live, same_in_same_out, same_in_same_out_as};
 use crate::support::scenes::Scene;
-use crate::support::world::{End, ExecReply, Pods, World};
-
-const PATIENCE: &str = "8s";
-
-/// A report without what is different in every run: when, from where, and how long it took.
-fn lasting(outcome: &Outcome) -> String {
-    fn drop_times(value: &mut Value) {
-        match value {
-            Value::Object(fields) => {
-                fields.remove("duration_ms");
-                fields.values_mut().for_each(drop_times);
-            }
-            Value::Array(items) => items.iter_mut().for_each(drop_times),
-            _ => {}
-        }
-    }
-    let mut report = outcome.report().0;
-    drop_times(&mut report);
-    report["generated_at"] = Value::Null;
-    report["source"]["kind"] = Value::Null;
-    report["source"]["path"] = Value::Null;
-    format!("{report:#}")
-}
-
-fn run_live(api: &ApiServer, command: &str, args: &[&str]) -> Outcome {
-    let kubeconfig = api.kubeconfig();
-    let path = kubeconfig.path();
-    let mut all = vec![command, "--kubeconfig", &path, "--no-ssh", "-o", "json", "--timeout", PATIENCE];
-    all.extend(args);
-    staledp(all).run()
-}
-
-fn read_back(path: &Path) -> Outcome {
-    staledp(["diagnose", "--from", &path.display().to_string(), "-o", "json"]).run()
-}
-
-/// All files below a folder.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
-    }
-    out
-}
-
-/// What a file holds, decompressed.
-pub(crate) fn contents(path: &Path) -> String {
-    let bytes = fs::read(path).expect("a file");
-    let mut text = Vec::new();
-    if path.extension().is_some_and(|ending| ending == "gz") {
-        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text).expect("a compressed file");
-    } else {
-        text = bytes;
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// A live run of a world, saved and read again.
-#[track_caller]
-fn same_in_same_out(world: World, name: &str) {
-    same_in_same_out_as(world, name, "kept");
-}
-
-/// The same, in a file or folder of this name.
-#[track_caller]
-fn same_in_same_out_as(world: World, name: &str, kept: &str) {
-    let keep = tempfile::tempdir().expect("a folder");
-    let bundle = keep.path().join(kept);
-    let to = bundle.display().to_string();
-    let probes = world.probe_pods.clone();
-    let mut args = vec!["--all-nodes", "--save", &to];
-    args.extend(probes.iter().flat_map(|pod| ["--probe-pod", pod]));
-    let api = ApiServer::start(world);
-    let live = run_live(&api, "diagnose", &args);
-    if live.code == Some(5) || live.code == Some(2) {
-        // Without a list of nodes nothing was chosen, and nothing is there to read.
-        assert!(!bundle.exists(), "{name}: {}", live.stderr);
-        return;
-    }
-    let saved = read_back(&bundle);
-    assert_eq!(lasting(&saved), lasting(&live), "left: read again, right: live; {name}");
-    assert_eq!(saved.code, live.code, "{name}");
-    assert!(live.stderr.contains("saved: "), "{}", live.stderr);
-    assert!(api.writes().is_empty(), "{name}");
-}
+use crate::support::world::{End, ExecReply, Pods};
 
 #[test]
 fn a_live_run_that_is_saved_and_read_again_says_the_same() {
     for scene in [Scene::healthy(), Scene::stale()] {
         for kept in ["kept", "kept.tar.gz"] {
-            same_in_same_out_as(scene.world(), "a scene", kept);
+            same_in_same_out_as(scene.world(), "a scene", kept, &["--all-nodes"]);
         }
     }
-}
-
-#[test]
-fn every_fixture_as_a_live_cluster_saved_and_read_again_says_the_same() {
-    let mut differ = Vec::new();
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")).expect("fixtures") {
-        let bundle = entry.expect("an entry").path().join("bundle");
-        let name = bundle.display().to_string();
-        // All are tried, so that one run shows them all.
-        // Every other one as one file.
-        let kept = if name.rsplit('/').nth(1).map_or(0, str::len) % 2 == 0 { "kept" } else { "kept.tar.gz" };
-        let same = || same_in_same_out_as(World::from_bundle(&bundle), &name, kept);
-        if bundle.is_dir() && std::panic::catch_unwind(same).is_err() {
-            differ.push(name);
-        }
-    }
-    assert!(differ.is_empty(), "live and read again differ: {differ:#?}");
 }
 
 #[test]

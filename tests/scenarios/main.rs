@@ -4,7 +4,12 @@
 #[allow(dead_code, reason = "shared with other test crates, and none of them uses all of it")]
 mod scenario;
 
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "shared with other test crates, and none of them uses all of it")]
+mod support;
+
 mod matrix;
 mod properties;
+mod saved;
 mod situations;
 mod suite;

@@ -19,10 +19,15 @@ pub(crate) fn all() -> Vec<Scenario> {
     out
 }
 
-/// Judges all of these, a few at once, in order.
+/// Judges all of these, in order.
 pub(crate) fn judge_all(scenarios: &[Scenario]) -> Vec<Judged> {
+    a_few_at_once(scenarios, run::judge)
+}
+
+/// Does this with each, a few at once; what comes is in their order.
+pub(crate) fn a_few_at_once<T: Send>(scenarios: &[Scenario], what: impl Fn(&Scenario) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Judged)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -31,15 +36,15 @@ pub(crate) fn judge_all(scenarios: &[Scenario]) -> Vec<Judged> {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     scenarios.get(at).map(|s| (at, s))
                 } {
-                    let judged = run::judge(scenario);
-                    done.lock().expect("no worker panics while it holds the lock").push((at, judged));
+                    let one = what(scenario);
+                    done.lock().expect("no worker panics while it holds the lock").push((at, one));
                 }
             });
         }
     });
     let mut done = done.into_inner().expect("the workers are done");
     done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, judged)| judged).collect()
+    done.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Expected kind by the kind that came: for people who want to see at once which way the errors go.
