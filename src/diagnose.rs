@@ -13,8 +13,9 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 
-use crate::gather::Source;
+use crate::cilium::conntrack::picture::Picture;
 use crate::gather::cluster::Inventory;
+use crate::gather::{Evidence, Source};
 use crate::report::{self, NodeReport, Report, SourceInfo, Summary, Tool};
 use crate::rules;
 use crate::settings::Settings;
@@ -48,6 +49,29 @@ pub trait Observer {
     async fn interrupted(&self) {
         std::future::pending::<()>().await;
     }
+}
+
+/// Nobody is told.
+pub(crate) struct Silent;
+
+impl Observer for Silent {
+    fn step(&self, _: &str, _: &str) {}
+    fn done(&self, _: &str) {}
+}
+
+/// One node's dump and nothing else, as a picture of who gets answers.
+///
+/// # Errors
+///
+/// Why there is none.
+pub(crate) async fn glance<S: Source>(
+    source: &S,
+    inventory: &Inventory,
+    node: &str,
+    settings: &Settings,
+) -> Result<Box<Picture>, String> {
+    let looker = Looker { source, inventory, settings, observer: &Silent, node, ends: None };
+    looker.glance(node, Evidence::CtList).await
 }
 
 /// Looks at these nodes and judges them. Every node has an entry, whatever happens to it.

@@ -18,6 +18,7 @@ mod stop;
 mod trace;
 mod verify;
 mod wait;
+mod watch;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ use crate::gather::kube::write::Writer;
 use crate::gather::live::{self, Live};
 use crate::gather::save::{Run, Saving, name};
 use crate::progress::Progress;
+use crate::report::text::count;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::verdict::RiskLevel;
 use crate::settings::{FixSettings, Screen};
@@ -358,15 +360,31 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
         );
         End::not_verified(says, vec![describe, "the kubelet's log of the node".to_owned()])
     })?;
-    let new_pod = new.metadata.name;
+    let new_pod = new.metadata.name.clone();
     walk.borrow_mut().fix.new_pod = Some(new_pod.clone());
 
     cx.steps.begin(8, "Verify", "with the checks that convicted it, on flows since the new agent's start");
     let convicted = convicted(walk);
     let mut seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
     if let Some(span) = settings.watch.filter(|_| seen.wrong.is_empty()) {
-        cx.steps.line(&format!("watching for {}", humantime::format_duration(span)));
-        seen = verify::watch(cx, node, &new_pod, &convicted, lock, span).await;
+        let what = "new flows without answer, new failed probes, and the agent itself";
+        cx.steps.line(&format!("watching for {}: {what}", humantime::format_duration(span)));
+        // Who interrupts the watch leaves a node that was verified before.
+        walk.borrow_mut().fix.after = Some(seen.clone());
+        let watched = Box::pin(watch::watch(cx, node, &new, lock, span)).await;
+        seen.wrong = watched.wrong();
+        let lasts = seen.wrong.is_empty();
+        if lasts {
+            let looks = count(watched.looks as usize, "look", "looks");
+            cx.steps.line(&format!("nothing new in {looks} over {} s", watched.seconds));
+            seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
+        }
+        seen.watched = Some(watched);
+        if !lasts {
+            let end = did_not_last(node, &new_pod, &seen.wrong);
+            walk.borrow_mut().fix.after = Some(seen);
+            return Err(end);
+        }
     }
     let wrong = seen.wrong.clone();
     walk.borrow_mut().fix.after = Some(seen);
@@ -385,6 +403,16 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
             format!("report it upstream{evidence}; `staledp explain` names the known issues"),
         ],
     ))
+}
+
+fn did_not_last(node: &str, pod: &str, wrong: &[String]) -> End {
+    End::not_verified(
+        format!("{pod} runs, and everything that was wrong was fine; but while watching: {}", wrong.join("; ")),
+        vec![
+            format!("staledp diagnose --node {node}: whether it is stale again, or only this is wrong"),
+            "not another restart: what one did not cure for good, another will not".to_owned(),
+        ],
+    )
 }
 
 /// The checks that failed before; where nobody knows, all.
@@ -482,7 +510,11 @@ fn settle(walk: &mut Walk, end: Result<(), End>) {
             fix.outcome = Outcome::Interrupted;
             (fix.says, fix.next) = if walk.sent {
                 let pod = walk.locked.as_ref().map_or("the pod", |plan| &plan.doomed.pod);
+                let verified = fix.after.as_ref().is_some_and(|seen| seen.wrong.is_empty());
                 let says = match fix.restart {
+                    _ if verified => {
+                        format!("interrupted while watching, after {pod} was restarted and that was verified")
+                    }
                     Some(Restart::NotKnown) => {
                         format!("interrupted while {pod} was being deleted: whether it was is not known")
                     }

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::Cx;
 use super::lock::Lock;
+use super::watch::Watched;
 use crate::checks::pod_egress::looked_up;
 use crate::checks::{CheckId, Outcome, Status};
-use crate::diagnose::{Observer, diagnose};
+use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
 use crate::gather::probes;
 use crate::report::{NodeReport, SourceInfo, SourceKind};
@@ -26,16 +27,10 @@ pub struct Look {
     pub node: NodeReport,
     /// What became of `nslookup` of the probes' name in a pod of the node; none where there was nobody or no tool.
     pub name_lookup: Option<bool>,
+    /// What came of watching; none where nobody was to watch.
+    pub watched: Option<Watched>,
     /// What is still wrong; empty: nothing.
     pub wrong: Vec<String>,
-}
-
-/// Nobody is told: the steps speak for themselves.
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&self, _: &str, _: &str) {}
-    fn done(&self, _: &str) {}
 }
 
 /// Looks until nothing is wrong or the time is over; the last look.
@@ -57,29 +52,6 @@ pub(super) async fn verify(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[Chec
     }
 }
 
-/// Goes on looking for a while; the first look at which something is wrong, or the last.
-pub(super) async fn watch(
-    cx: &Cx<'_>,
-    node: &str,
-    pod: &str,
-    convicted: &[CheckId],
-    lock: &Lock<'_>,
-    span: Duration,
-) -> Look {
-    let deadline = Instant::now() + span;
-    let mut looks = 0;
-    loop {
-        tokio::time::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
-        let _ = lock.renew(false).await;
-        let seen = look(cx, node, pod, convicted).await;
-        looks += 1;
-        if !seen.wrong.is_empty() || Instant::now() >= deadline {
-            cx.steps.line(&format!("{looks} looks"));
-            return seen;
-        }
-    }
-}
-
 async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look {
     let settings = Settings { since_agent_start: true, ..cx.settings.look.clone() };
     let inventory = cx.live.inventory().await;
@@ -88,7 +60,7 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
     let name_lookup = name_lookup(cx, node, &inventory).await;
     let found = report.nodes.swap_remove(0);
     let wrong = wrong(&found, pod, convicted, name_lookup);
-    Look { node: found, name_lookup, wrong }
+    Look { node: found, name_lookup, watched: None, wrong }
 }
 
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.

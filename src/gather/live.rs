@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::future::{Either, select};
 use tokio::time::timeout;
 
-use super::cluster::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Service};
+use super::cluster::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
 use super::kube::{Cluster, LOG_LINES};
 use super::ssh::{self, Ssh};
 use super::symptoms::Further;
@@ -110,6 +110,23 @@ impl Live {
         let container = self.known.borrow().containers.get(pod).cloned();
         let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: !last };
         self.ask_for_text(place, probes::lookup(name)).await
+    }
+
+    /// Reads one node's pods anew into the lists; returns those that are not being ended, which alone are in the lists
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they can't be had; the lists stay as they were.
+    pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Listed<Pod> {
+        let mut here = self.cluster.pods_on(node).await?;
+        here.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        self.known.borrow_mut().unanswered.remove(node);
+        let mut pods = std::mem::replace(&mut inventory.pods, Ok(Vec::new())).unwrap_or_default();
+        pods.retain(|pod| pod.spec.node_name != node);
+        pods.extend(here.iter().cloned());
+        inventory.pods = Ok(pods);
+        Ok(here)
     }
 
     /// What the agent of this node says of its endpoints, whatever they are doing: `cilium-dbg endpoint list`.

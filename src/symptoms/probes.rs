@@ -14,7 +14,7 @@ use crate::gather::cluster::Event;
 const MOST: usize = 20_000;
 
 /// Probes by pod, container and kind, summed as events come.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Tally {
     sums: BTreeMap<(PodRef, String, &'static str), Sum>,
     /// Pods' containers that the kubelet killed for a failed probe.
@@ -23,7 +23,7 @@ pub struct Tally {
     pub over: bool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Sum {
     count: u64,
     first: Option<String>,
@@ -33,7 +33,40 @@ struct Sum {
     answered: bool,
 }
 
+/// A probe that failed.
+pub(crate) struct Failing<'a> {
+    pub(crate) pod: &'a PodRef,
+    container: &'a str,
+    /// `readiness`, `liveness` or `startup`.
+    pub(crate) probe: &'static str,
+    /// How often.
+    pub(crate) count: u64,
+    /// Whether what it met last was an answer.
+    pub(crate) answered: bool,
+    /// What the kubelet said of it last.
+    pub(crate) says: &'a str,
+}
+
+impl Failing<'_> {
+    /// Whether both are of the same probe.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.pod, self.container, self.probe) == (other.pod, other.container, other.probe)
+    }
+}
+
 impl Tally {
+    /// All probes that failed.
+    pub(crate) fn failing(&self) -> impl Iterator<Item = Failing<'_>> {
+        self.sums.iter().map(|((pod, container, probe), sum)| Failing {
+            pod,
+            container,
+            probe,
+            count: sum.count,
+            answered: sum.answered,
+            says: &sum.sample,
+        })
+    }
+
     /// Takes in an event: a failed probe, or a container that was killed for one.
     pub fn take(&mut self, event: &Event) {
         let object = &event.involved_object;

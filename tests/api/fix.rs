@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::support::api::{ApiServer, Kubeconfig, Logged};
 use crate::support::http::Answer;
 use crate::support::run::{Outcome, Run, staledp, unfolded};
-use crate::support::scenes::{Health, Scene};
-use crate::support::world::{ExecReply, Fault, FaultKind, Kubelet, Pods, World};
+use crate::support::scenes::{Health, Scene, unanswered};
+use crate::support::world::{ExecReply, ExecRule, Fault, FaultKind, Kubelet, Pods, World};
 use crate::support::writes::Allowed;
 
 const POD: &str = "/api/v1/namespaces/kube-system/pods/cilium-swmbt";
@@ -701,21 +701,157 @@ fn a_kubelet_that_is_silent_at_first_after_the_restart_is_asked_again() {
     in_good_order(&api, 1);
 }
 
+/// prusik is stale, and all of it is well after the restart, the dump included, which holds these lines besides.
+fn stale_until_the_restart(lines: &[String]) -> World {
+    let mut world = stale();
+    let fine = Scene::new(&[("prusik", Health::Fine), ("vienna", Health::Fine), ("brno", Health::Fine)]).world();
+    let dump = dump(&fine, lines);
+    world.writes.cure = fine.execs;
+    let argv = crate::support::world::Argv::Prefix(CT_LIST.map(str::to_owned).to_vec());
+    world.writes.cure.push(ExecRule { pods: Pods::agent("prusik"), argv, reply: ExecReply::prints(dump.as_str()) });
+    // So that what was sent some seconds ago was sent after the new agent's start.
+    world.writes.ready_after = Duration::from_secs(9);
+    world
+}
+
+const CT_LIST: [&str; 5] = ["cilium-dbg", "bpf", "ct", "list", "global"];
+
+/// prusik's dump with further lines.
+fn dump(world: &World, lines: &[String]) -> String {
+    let agent = json!({"metadata": {"labels": {"k8s-app": "cilium"}}, "spec": {"nodeName": "prusik"}});
+    let bytes = world.reply(&agent, &CT_LIST.map(str::to_owned)).stdout.pieces(1 << 20).flatten().collect();
+    let text = String::from_utf8(bytes).expect("text");
+    format!("{}\n{}\n", text.trim_end_matches('\n'), lines.join("\n"))
+}
+
+/// A probe that failed, as the kubelet tells it.
+fn unhealthy(pod: &str, message: &str, count: u32) -> Value {
+    let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    json!({"metadata": {"name": format!("{pod}.{message}"), "namespace": "apps"}, "reason": "Unhealthy",
+           "involvedObject": {"kind": "Pod", "namespace": "apps", "name": pod, "fieldPath": "spec.containers{main}"},
+           "message": message, "type": "Warning", "count": count, "firstTimestamp": at, "lastTimestamp": at,
+           "source": {"component": "kubelet"}})
+}
+
+const TIMEOUT: &str = "Readiness probe failed: Get \"http://10.42.1.10:8080/\": context deadline exceeded";
+const SAYS_NO: &str = "Readiness probe failed: HTTP probe failed with statuscode: 503";
+
 #[test]
-fn what_breaks_again_while_watching_is_not_verified() {
-    let api = ApiServer::start(stale());
+fn what_breaks_while_watching_is_not_verified() {
+    type Change = fn(&mut World);
+    let cases: [(&str, Change, &str); 8] = [
+        (
+            "a flow to node-local DNS",
+            |w| {
+                let line = unanswered("UDP OUT 10.42.1.10:55555 -> 169.254.25.10:53", 7);
+                let dump = dump(w, &[line]);
+                w.on_exec(Pods::agent("prusik"), &CT_LIST, ExecReply::prints(dump.as_str()));
+            },
+            "1 new flow without answer: apps/web-1: 10.42.1.10:55555 -> 169.254.25.10:53 (pods to node-local DNS)",
+        ),
+        (
+            "the only flow of its pod on that way",
+            |w| {
+                let line = unanswered("UDP OUT 10.42.1.13:5000 -> 203.0.113.9:514", 7);
+                let dump = dump(w, &[line]);
+                w.on_exec(Pods::agent("prusik"), &CT_LIST, ExecReply::prints(dump.as_str()));
+            },
+            "apps/app-1-3: 10.42.1.13:5000 -> 203.0.113.9:514 (pods to the world by UDP)",
+        ),
+        ("the whole node", |w| w.execs = stale().execs, "new flows without answer: "),
+        (
+            "a probe without answer",
+            |w| w.events.push(unhealthy("web-1", TIMEOUT, 1)),
+            "1 probe failed anew: readiness probe of apps/web-1 failed: Get",
+        ),
+        (
+            "a probe of a pod that was ready",
+            |w| w.events.push(unhealthy("web-1", SAYS_NO, 3)),
+            "1 probe failed anew: readiness probe of apps/web-1 failed 3 times: HTTP probe",
+        ),
+        (
+            "the agent's container",
+            |w| {
+                let agent = w.pod_mut("kube-system/cilium-q87g1");
+                agent["status"]["containerStatuses"][0]["restartCount"] = 1.into();
+            },
+            "container cilium-agent of cilium-q87g1 was started again",
+        ),
+        (
+            "the agent's pod",
+            |w| w.pod_mut("kube-system/cilium-q87g1")["metadata"]["uid"] = "another".into(),
+            "the agent cilium-q87g1 is gone",
+        ),
+        (
+            "the right to look",
+            |w| _ = w.fault(Fault::new("/api/v1/events", FaultKind::Forbidden("alice".into()))),
+            "nobody could look whether it lasts: events is forbidden",
+        ),
+    ];
+    at_once(cases, |(name, change, says)| {
+        let api = ApiServer::start(stale_until_the_restart(&[]));
+        let kubeconfig = api.kubeconfig();
+        let running = fix(&kubeconfig, &["--yes", "--watch", "20s"]).start();
+        running.wait_until_it_says(PATIENCE, "watching for 20s");
+        // The first look is what later ones are compared with; its last call asks for the failed probes.
+        let probes = |log: &[Logged]| {
+            log.iter().rev().take_while(|r| r.method != "DELETE").filter(|request| is_probes(request)).count()
+        };
+        api.wait_until(PATIENCE, |log| probes(log) >= 1);
+        std::thread::sleep(Duration::from_millis(500));
+        api.change(change);
+        let outcome = running.wait().exits(6);
+        ends(&outcome, "not-verified");
+        let report = outcome.report().0;
+        let told = report["fix"][0]["says"].as_str().expect("words");
+        assert!(told.contains("while watching: ") && told.contains(says), "{name}: {told}");
+        assert!(report["fix"][0]["after"]["watched"]["seconds"].as_u64().is_some_and(|s| s <= 30), "{name}");
+        in_good_order(&api, 1);
+    });
+}
+
+/// The question of the watch for failed probes.
+fn is_probes(request: &Logged) -> bool {
+    request.path == "/api/v1/events" && request.query.contains("reason%3DUnhealthy")
+}
+
+/// What was there before, and what is a pod's or a far end's own affair, is no news; and looking costs little.
+#[test]
+fn a_quiet_watch_passes_and_asks_little() {
+    let lines = [
+        unanswered("UDP OUT 10.42.1.12:55555 -> 169.254.25.10:53", 7),
+        // Its pod gets answers from others out there.
+        unanswered("TCP OUT 10.42.1.11:46001 -> 203.0.113.9:443", 7),
+    ];
+    let mut world = stale_until_the_restart(&lines);
+    world.events.push(unhealthy("app-1-3", SAYS_NO, 5));
+    world.pod_mut("apps/app-1-4")["status"]["conditions"][0]["status"] = "False".into();
+    let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();
-    let running = fix(&kubeconfig, &["--yes", "--watch", "40s"]).start();
-    let asked = |log: &[Logged]| {
-        log.iter()
-            .filter_map(|r| r.exec.as_ref())
-            .filter(|e| e.argv.ends_with(&["nslookup".to_owned(), "google.com".to_owned()]))
-            .count()
-    };
-    api.wait_until(PATIENCE, |log| asked(log) >= 2);
-    api.change(|world| world.execs = stale().execs);
-    let outcome = running.wait().exits(6);
-    assert!(outcome.stderr.contains("watching for 40s"), "{}", outcome.stderr);
+    let running = fix(&kubeconfig, &["--yes", "--watch", "15s"]).start();
+    running.wait_until_it_says(PATIENCE, "watching for 15s");
+    let asked = |log: &[Logged]| log.iter().filter(|request| is_probes(request)).count();
+    let before = asked(&api.requests());
+    api.wait_until(PATIENCE, |log| asked(log) > before);
+    std::thread::sleep(Duration::from_millis(500));
+    let begin = api.requests().len();
+    api.change(|world| {
+        let more = unanswered("TCP OUT 10.42.1.11:46002 -> 203.0.113.9:443", 7);
+        let dump = dump(world, &[more]);
+        world.on_exec(Pods::agent("prusik"), &CT_LIST, ExecReply::prints(dump.as_str()));
+        world.events.retain(|event| event["reason"] != "Unhealthy");
+        world.events.push(unhealthy("app-1-3", SAYS_NO, 9));
+        world.events.push(unhealthy("app-1-4", SAYS_NO, 1));
+        world.events.push(unhealthy("web-2", TIMEOUT, 4));
+    });
+    running.wait_until_it_says(PATIENCE, "nothing new in 4 looks");
+    let calls = api.requests().len() - begin;
+    let outcome = running.wait().exits(0);
+    ends(&outcome, "verified");
+    let watched = &outcome.report().0["fix"][0]["after"]["watched"];
+    assert_eq!((&watched["looks"], &watched["flows"], &watched["blind"]), (&json!(4), &json!([]), &Value::Null));
+    // Three looks more: pods, dump, events; and what asks again where a tool is missing.
+    assert!(calls <= 3 * 4, "{calls} calls");
     in_good_order(&api, 1);
 }
 

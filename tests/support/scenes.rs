@@ -164,6 +164,11 @@ pub(crate) fn line(
     )
 }
 
+/// A line whose packets nobody ever answered: who, to whom, and how many seconds ago the last of them left.
+pub(crate) fn unanswered(head: &str, ago: u32) -> String {
+    line(head, NOW - ago + 60, (0, 0), (2, NOW - ago), PLAIN)
+}
+
 const PLAIN: &str = "Flags=0x0000 [ ] RevNAT=0 SourceSecurityID=35631";
 const ESTABLISHED: &str = "Flags=0x0010 [ SeenNonSyn ] RevNAT=0 SourceSecurityID=35631";
 

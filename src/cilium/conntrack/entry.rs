@@ -3,7 +3,8 @@
 //! The grammar is in section 1.3 of the format notes: protocol, direction, initiator, responder, then `key=value`
 //! fields that came and went over the releases (1.12 to 1.20 and main). The tuple is read by position, fields by name.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,12 @@ pub struct Side {
     pub ip: IpAddr,
     /// The port; for ICMP an identifier or 0.
     pub port: u16,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.ip, self.port).fmt(f)
+    }
 }
 
 /// The packet counters of a line.

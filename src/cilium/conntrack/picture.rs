@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use super::clock::{Calibration, Clock, REPORT_INTERVAL_S};
-use super::entry::{Direction, Entry, Packets, Protocol, looks_like_entry, tcp};
+use super::entry::{Direction, Entry, Packets, Protocol, Side, looks_like_entry, tcp};
 use super::roles::{Role, Roles, key};
 use crate::cilium::lines::Lines;
 use crate::net::Prefix;
@@ -20,6 +20,9 @@ const MOST_PENDING: usize = 768 << 10;
 
 /// Endpoints that are told apart; a node runs some hundreds of pods at the most. Those beyond share one place.
 const MOST_ENDPOINTS: usize = 4095;
+
+/// Flows without answer that are named, where that is wanted.
+const MOST_NAMED: usize = 4096;
 
 /// A TCP entry lives for hours after its last packet. One whose last packet is older than this, in seconds, says
 /// nothing about now.
@@ -178,6 +181,19 @@ impl Endpoint {
     }
 }
 
+/// A flow by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The way it takes.
+    pub group: Group,
+    /// The local endpoint's address.
+    pub local: IpAddr,
+    /// Who began.
+    pub from: Side,
+    /// Who was asked.
+    pub to: Side,
+}
+
 /// What the packet counters of a dump can say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -243,6 +259,18 @@ pub struct Picture {
     groups: Box<[Counts]>,
     /// The local endpoints, in no order.
     pub endpoints: Vec<Endpoint>,
+    /// The flows that never were answered, though there was time, by name, in no order; none where they were not to be
+    /// named.
+    pub unanswered: Option<Unanswered>,
+}
+
+/// Flows without answer, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Unanswered {
+    /// The flows, a bounded number of them.
+    pub flows: Vec<Flow>,
+    /// Whether there are more.
+    pub more: bool,
 }
 
 impl Picture {
@@ -270,7 +298,8 @@ pub struct Lens {
     pub probe_sources: Vec<IpAddr>,
     /// The address they probed.
     pub probe_target: IpAddr,
-    /// Flows whose last packet is older than this, in seconds before "now", are counted as expired; none: all count.
+    /// Flows whose last packet is older than this, in seconds before "now", are counted as expired, and of the others
+    /// those without answer are named; none: all count, and none is named.
     pub most_age_s: Option<f64>,
 }
 
@@ -353,6 +382,9 @@ struct Tally {
     remaining: (u64, u64, i64),
     pending: Vec<Vec<Pending>>,
     pending_len: usize,
+    /// Those of the pending that were never answered, by name; a bounded number.
+    unanswered: Vec<(Pending, Flow)>,
+    more_unanswered: bool,
     endpoints: Vec<Endpoint>,
     endpoint_of: FxHashMap<u128, u16>,
 }
@@ -375,6 +407,8 @@ impl<'a> Pass<'a> {
             remaining: (0, 0, 0),
             pending: Vec::new(),
             pending_len: 0,
+            unanswered: Vec::new(),
+            more_unanswered: false,
             endpoints: vec![Endpoint::new(None)],
             endpoint_of: FxHashMap::default(),
         };
@@ -491,6 +525,9 @@ impl Tally {
         }
         let tag = Tag::new(group, endpoint, entry, peer);
         let pending = Pending { expires: entry.expires, asked, answered, tag };
+        if self.most_age_s.is_some() && (answered == 0 || half_open) && group != Group::Probe {
+            self.name(pending, Flow { group, local, from: entry.initiator, to: entry.responder });
+        }
         if self.pending_len >= MOST_PENDING {
             self.settle();
         }
@@ -503,6 +540,20 @@ impl Tally {
             }
         }
         self.pending_len += 1;
+    }
+
+    /// Keeps the name of a flow without answer. Where there are too many, those that are over by now make room.
+    fn name(&mut self, pending: Pending, flow: Flow) {
+        if self.more_unanswered {
+            return;
+        }
+        if self.unanswered.len() >= MOST_NAMED {
+            let judge = self.judge();
+            self.unanswered.retain(|(pending, _)| judge.state(pending) != State::Expired);
+            // Making room again and again for a few would take its time.
+            self.more_unanswered = self.unanswered.len() > MOST_NAMED / 2;
+        }
+        self.unanswered.push((pending, flow));
     }
 
     fn endpoint(&mut self, address: IpAddr) -> u16 {
@@ -536,16 +587,20 @@ impl Tally {
         self.latest.max(by_remaining)
     }
 
-    /// Decides what was kept, with "now" as it is known so far.
-    fn settle(&mut self) {
+    /// Tells states with "now" as it is known so far.
+    fn judge(&self) -> Judge {
         let clock = self.clock();
-        let now = self.now(clock);
-        let judge = Judge {
-            now,
+        Judge {
+            now: self.now(clock),
             patience: clock.units(REPORT_INTERVAL_S),
             recent: clock.units(RECENT_S),
             most_age: self.most_age_s.map_or(u32::MAX, |age| clock.units(age)),
-        };
+        }
+    }
+
+    /// Decides what was kept.
+    fn settle(&mut self) {
+        let judge = self.judge();
         let mut peers = Peers::default();
         for pending in self.pending.drain(..).flatten() {
             let counts = &mut self.endpoints[pending.tag.endpoint()].counts[pending.tag.group()];
@@ -557,7 +612,16 @@ impl Tally {
     fn finish(mut self) -> Picture {
         self.settle();
         let clock = self.clock();
-        let now = self.now(clock);
+        let judge = self.judge();
+        let unanswered = self.most_age_s.map(|_| Unanswered {
+            flows: self
+                .unanswered
+                .iter()
+                .filter(|(p, _)| judge.state(p) == State::Unanswered)
+                .map(|(_, f)| *f)
+                .collect(),
+            more: self.more_unanswered,
+        });
         let mut groups: Box<[Counts]> = vec![Counts::default(); Group::ALL.len()].into();
         for endpoint in &self.endpoints {
             for (sum, counts) in groups.iter_mut().zip(&endpoint.counts) {
@@ -572,12 +636,13 @@ impl Tally {
             samples: self.samples,
             remarks: self.remarks,
             clock,
-            now,
+            now: judge.now,
             counters: self.counters,
             runbook: self.runbook,
             maps: self.maps,
             groups,
             endpoints,
+            unanswered,
         }
     }
 }
@@ -598,30 +663,54 @@ struct Peers {
     dead: rustc_hash::FxHashSet<(usize, u32)>,
 }
 
+/// The state of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Expired,
+    InFlight,
+    Unanswered,
+    Idle,
+    Stopped,
+    Answered,
+}
+
 impl Judge {
-    fn count(&self, pending: &Pending, counts: &mut Counts, peers: &mut Peers) {
+    fn state(&self, pending: &Pending) -> State {
         let Pending { expires, asked, answered, tag } = *pending;
-        let peer = (tag.group(), tag.peer());
-        let latest = asked.max(answered);
-        let age = self.now.saturating_sub(latest);
+        let age = self.now.saturating_sub(asked.max(answered));
         if expires < self.now || age > self.most_age {
-            counts.expired += 1;
+            State::Expired
         } else if answered == 0 || tag.is_half_open() {
-            if age <= self.patience {
-                counts.in_flight += 1;
-            } else {
+            if age <= self.patience { State::InFlight } else { State::Unanswered }
+        } else if tag.is_tcp() && age > self.recent {
+            State::Idle
+        } else if asked.saturating_sub(answered) > 2 * self.patience {
+            State::Stopped
+        } else {
+            State::Answered
+        }
+    }
+
+    fn count(&self, pending: &Pending, counts: &mut Counts, peers: &mut Peers) {
+        let tag = pending.tag;
+        let peer = (tag.group(), tag.peer());
+        match self.state(pending) {
+            State::Expired => counts.expired += 1,
+            State::InFlight => counts.in_flight += 1,
+            State::Unanswered => {
                 counts.unanswered += 1;
                 counts.half_open += u32::from(tag.is_half_open());
                 counts.dead_peers += u32::from(peers.dead.insert(peer));
             }
-        } else if tag.is_tcp() && age > self.recent {
-            counts.idle += 1;
-        } else if asked.saturating_sub(answered) > 2 * self.patience {
-            counts.stopped += 1;
-            counts.dead_peers += u32::from(peers.dead.insert(peer));
-        } else {
-            counts.answered += 1;
-            counts.answered_peers += u32::from(peers.answered.insert(peer));
+            State::Idle => counts.idle += 1,
+            State::Stopped => {
+                counts.stopped += 1;
+                counts.dead_peers += u32::from(peers.dead.insert(peer));
+            }
+            State::Answered => {
+                counts.answered += 1;
+                counts.answered_peers += u32::from(peers.answered.insert(peer));
+            }
         }
     }
 }

@@ -55,6 +55,18 @@ impl Cluster {
         Ok(pods)
     }
 
+    /// The pods on a node, without the arguments that nobody reads.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn pods_on(&self, node: &str) -> Listed<Pod> {
+        let fields = format!("spec.nodeName={node}");
+        let mut pods = self.list::<core::Pod, Pod>(Selection { fields: Some(&fields), ..Selection::default() }).await?;
+        keep_only_needed_arguments(&mut pods);
+        Ok(pods)
+    }
+
     /// The one service of this name, as a list, so that the right to list is enough.
     ///
     /// # Errors

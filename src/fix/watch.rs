@@ -1,0 +1,252 @@
+//! Step 8, where it is wanted: watching whether the repair lasts. What counts is what is new: single flows that get no
+//! answer, failed probes, and the agent itself. A look costs three calls: the node's pods, its dump, the events.
+//!
+//! What looks wrong is looked at again at once, with the pods of that moment: a pod that ends leaves a question behind
+//! that nobody answers.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use super::Cx;
+use super::lock::Lock;
+use crate::cilium::conntrack::picture::{Flow, Group, Picture};
+use crate::diagnose::glance;
+use crate::gather::cluster::{Inventory, Pod};
+use crate::gather::kube::objects::AgentPod;
+use crate::gather::{PodRef, Source as _};
+use crate::report::text::count;
+use crate::settings::Settings;
+use crate::symptoms::probes::Tally;
+
+/// About so many looks, whatever the time.
+const LOOKS: u32 = 12;
+/// But no closer than this.
+const CLOSEST: Duration = Duration::from_secs(5);
+/// And no farther: an entry without answer lives for a minute.
+const FARTHEST: Duration = Duration::from_secs(30);
+/// Before what looks wrong is looked at again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Who could not look for so long may have missed something.
+const BLIND: Duration = Duration::from_secs(60);
+/// How many flows or probes are named.
+const MOST_NAMED: usize = 5;
+
+/// What came of watching.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Watched {
+    /// For how long, in seconds.
+    pub seconds: u64,
+    /// How many looks there were.
+    pub looks: u32,
+    /// New flows without answer, by name.
+    pub flows: Vec<String>,
+    /// New failed probes, by name.
+    pub probes: Vec<String>,
+    /// What is wrong with the agent itself.
+    pub agent: Option<String>,
+    /// Why nobody could look.
+    pub blind: Option<String>,
+}
+
+impl Watched {
+    /// Everything that speaks against success, in sentences; empty: nothing.
+    pub(super) fn wrong(&self) -> Vec<String> {
+        let mut wrong: Vec<String> = self.agent.iter().cloned().collect();
+        let mut add = |found: &[String], one: &str, many: &str| {
+            if !found.is_empty() {
+                let named = found.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join("; ");
+                let more = found.len().saturating_sub(MOST_NAMED);
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                wrong.push(format!("{}: {named}{more}", count(found.len(), one, many)));
+            }
+        };
+        add(&self.flows, "new flow without answer", "new flows without answer");
+        add(&self.probes, "probe failed anew", "probes failed anew");
+        wrong.extend(self.blind.iter().map(|why| format!("nobody could look whether it lasts: {why}")));
+        wrong
+    }
+}
+
+/// Watches until the time is over or something is wrong.
+pub(super) async fn watch(cx: &Cx<'_>, node: &str, new: &AgentPod, lock: &Lock<'_>, span: Duration) -> Watched {
+    let begin = Instant::now();
+    let ends = begin + span;
+    let pause = (span / LOOKS).clamp(CLOSEST, FARTHEST);
+    let mut inventory = cx.live.inventory().await;
+    let mut watched = Watched::default();
+    let mut first: Option<First> = None;
+    let mut seen_at = begin;
+    loop {
+        // Losing the lock now endangers nothing: there is no second deletion.
+        let _ = lock.renew(false).await;
+        watched.looks += 1;
+        let sight = look(cx, node, &mut inventory).await;
+        watched.blind = sight.as_ref().err().cloned();
+        if let Ok(sight) = sight {
+            seen_at = Instant::now();
+            match &first {
+                None => first = Some(First::of(&sight)),
+                Some(first) => {
+                    let news = first.news(new, &sight);
+                    if !news.is_empty() {
+                        sleep(AGAIN).await;
+                        if let Ok(again) = look(cx, node, &mut inventory).await {
+                            let news = news.and(&first.news(new, &again));
+                            watched.flows = news.flows.iter().map(|flow| name(flow, &again.pods)).collect();
+                            watched.probes = news.probes.into_iter().map(|(_, says)| says).collect();
+                            watched.agent = news.agent;
+                        }
+                    }
+                }
+            }
+        }
+        watched.seconds = begin.elapsed().as_secs();
+        let is_blind = watched.blind.is_some() && seen_at.elapsed() >= BLIND;
+        let is_over = Instant::now() >= ends || is_blind;
+        if is_over && first.is_none() {
+            watched.blind.get_or_insert_with(|| "there was one look only".to_owned());
+        }
+        if is_over || !(watched.flows.is_empty() && watched.probes.is_empty() && watched.agent.is_none()) {
+            return watched;
+        }
+        sleep(pause.min(ends.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+/// What is seen at one look.
+struct Sight {
+    picture: Box<Picture>,
+    probes: Tally,
+    /// The pods of the node that are not being ended.
+    pods: Vec<Pod>,
+}
+
+async fn look(cx: &Cx<'_>, node: &str, inventory: &mut Inventory) -> Result<Sight, String> {
+    let settings = Settings { since_agent_start: true, ..cx.settings.look.clone() };
+    let pods = cx.live.pods_on(node, inventory).await.map_err(|failure| failure.message)?;
+    let picture = glance(cx.live, inventory, node, &settings).await?;
+    let mut probes = Tally::default();
+    let events = cx.live.events("Unhealthy", inventory, &mut |event| probes.take(event)).await;
+    events.map_err(|failure| failure.message)?;
+    Ok(Sight { picture, probes, pods })
+}
+
+/// What was there when the watch began: old news.
+struct First {
+    flows: HashSet<Flow>,
+    /// Endpoints none of whose flows of a group were answered.
+    silent: HashSet<(Group, IpAddr)>,
+    probes: Tally,
+    /// The pods that were ready.
+    ready: HashSet<PodRef>,
+}
+
+/// What is new and wrong.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct News {
+    flows: Vec<Flow>,
+    /// Whose probe, and what is to be said of it.
+    probes: Vec<(PodRef, String)>,
+    agent: Option<String>,
+}
+
+impl News {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is still so at a second look.
+    fn and(self, again: &Self) -> Self {
+        Self {
+            flows: self.flows.into_iter().filter(|flow| again.flows.contains(flow)).collect(),
+            probes: again.probes.clone(),
+            agent: self.agent.and(again.agent.clone()),
+        }
+    }
+}
+
+impl First {
+    fn of(sight: &Sight) -> Self {
+        let silent = sight.picture.endpoints.iter().flat_map(|endpoint| {
+            let of = move |group: &Group| endpoint.group(*group).answered == 0 && endpoint.group(*group).dead() > 0;
+            Group::ALL.iter().copied().filter(of).filter_map(|group| Some((group, endpoint.address?)))
+        });
+        let ready = sight.pods.iter().filter(|pod| pod.ready() == Some(true)).map(Pod::reference);
+        Self {
+            flows: unanswered(&sight.picture).iter().copied().collect(),
+            silent: silent.collect(),
+            probes: sight.probes.clone(),
+            ready: ready.collect(),
+        }
+    }
+
+    fn news(&self, new: &AgentPod, sight: &Sight) -> News {
+        let flows = unanswered(&sight.picture).iter().filter(|flow| self.is_new(flow, &sight.picture));
+        News { flows: flows.copied().collect(), probes: self.failed(sight), agent: agent(new, &sight.pods) }
+    }
+
+    /// Whether a flow without answer is news, and the datapath's. DNS inside the cluster always answers, and so does a
+    /// pod whose kubelet probes it: one flow is enough. Elsewhere the far end may be at fault, so there it takes an
+    /// endpoint that gets no answer from anybody on that way, and did before.
+    fn is_new(&self, flow: &Flow, picture: &Picture) -> bool {
+        if self.flows.contains(flow) {
+            return false;
+        }
+        match flow.group {
+            Group::NodeLocalDns | Group::OtherDns | Group::HostToPod => true,
+            Group::GoneDns | Group::PodToGone | Group::Probe => false,
+            group => {
+                let of = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(flow.local));
+                of.is_some_and(|endpoint| endpoint.group(group).answered == 0)
+                    && !self.silent.contains(&(group, flow.local))
+            }
+        }
+    }
+
+    /// The node's probes that failed since: those that nobody answered, and of pods that were ready all others, too. A
+    /// pod that goes on saying no, or says it while it is starting, does so for reasons of its own.
+    fn failed(&self, sight: &Sight) -> Vec<(PodRef, String)> {
+        let mut found = Vec::new();
+        for failing in sight.probes.failing() {
+            let on_node = sight.pods.iter().any(|pod| pod.reference() == *failing.pod && !pod.spec.host_network);
+            let before = self.probes.failing().find(|before| before.is_same(&failing));
+            let since = failing.count.saturating_sub(before.as_ref().map_or(0, |before| before.count));
+            let own_affair = before.is_some_and(|before| before.answered) || !self.ready.contains(failing.pod);
+            if on_node && since > 0 && !(failing.answered && own_affair) {
+                let times = if since == 1 { String::new() } else { format!(" {since} times") };
+                let says = format!("{} probe of {} failed{times}: {}", failing.probe, failing.pod, failing.says);
+                found.push((failing.pod.clone(), says));
+            }
+        }
+        found
+    }
+}
+
+fn unanswered(picture: &Picture) -> &[Flow] {
+    picture.unanswered.as_ref().map_or(&[], |unanswered| &unanswered.flows)
+}
+
+/// What is wrong with the new agent.
+fn agent(new: &AgentPod, pods: &[Pod]) -> Option<String> {
+    let name = &new.metadata.name;
+    let Some(now) = pods.iter().find(|pod| pod.metadata.uid == new.metadata.uid) else {
+        return Some(format!("the agent {name} is gone"));
+    };
+    let restarts = |name: &str| now.container(name).map_or(0, |status| status.restart_count);
+    let again = new.status.container_statuses.iter().find(|status| restarts(&status.name) > status.restart_count);
+    if let Some(status) = again {
+        return Some(format!("container {} of {name} was started again", status.name));
+    }
+    (now.ready() != Some(true)).then(|| format!("the agent {name} is not ready any more"))
+}
+
+/// `apps/web-1: 10.42.1.10:30001 -> 169.254.25.10:53 (pods to node-local DNS)`.
+fn name(flow: &Flow, pods: &[Pod]) -> String {
+    let pod = pods.iter().find(|pod| !pod.spec.host_network && pod.ips().any(|ip| ip == flow.local));
+    let pod = pod.map(|pod| format!("{}: ", pod.reference())).unwrap_or_default();
+    format!("{pod}{} -> {} ({})", flow.from, flow.to, flow.group.label())
+}
