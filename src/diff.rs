@@ -1,12 +1,16 @@
-//! Two reports of the same nodes, before and after: which verdicts, checks and figures changed.
+//! Two reports of the same nodes, before and after: which verdicts, checks and figures changed. `staledp diff` shows it
+//! for what was saved, `staledp fix` for the node that it restarted the agent of.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::report::text::safe;
+use crate::report::text::{hang, safe, width, wrap};
 use crate::report::{Check, NodeReport, Report};
+
+/// Below this width before and after stand one below the other.
+const NARROW: usize = 64;
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.diff/v1";
@@ -35,6 +39,22 @@ pub struct NodeDiff {
     pub node: String,
     /// Its changes: the verdict first, then the agent, then the checks in order.
     pub changes: Vec<Change>,
+    /// The same in the words of both reports, and what did not change, too.
+    #[serde(skip)]
+    pub rows: Vec<Row>,
+}
+
+/// Something of a node in words, before and after.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What it is: `verdict`, `agent`, or a check.
+    pub what: String,
+    /// What was said of it.
+    pub before: String,
+    /// What is said of it.
+    pub after: String,
+    /// Whether more than words changed.
+    pub changed: bool,
 }
 
 /// One value that changed.
@@ -69,31 +89,53 @@ pub fn compare(before: &Report, after: &Report) -> Diff {
             diff.only_after.push(name);
             continue;
         };
-        let changes = changes(&then, &now);
-        if changes.is_empty() {
+        let node = compare_node(&then, &now);
+        if node.changes.is_empty() {
             diff.unchanged += 1;
         } else {
-            diff.changed.push(NodeDiff { node: name, changes });
+            diff.changed.push(node);
         }
     }
     diff.only_before = old.into_keys().collect();
     diff
 }
 
-fn changes(then: &NodeReport, now: &NodeReport) -> Vec<Change> {
-    let mut out = Vec::new();
-    let value = |node: &NodeReport| (json(&node.verdict.code), json(&node.cilium));
-    let ((old_code, old_agent), (new_code, new_agent)) = (value(then), value(now));
-    add("verdict", &old_code, &new_code, &mut out);
-    add("cilium", &old_agent, &new_agent, &mut out);
+/// Compares what two reports say of one node.
+#[must_use]
+pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
+    let (mut changes, mut rows) = (Vec::new(), Vec::new());
+    let mut add = |what: &str, words: [String; 2], values: &[(String, Value, Value)]| {
+        let so_far = changes.len();
+        for (name, before, after) in values {
+            add(name, before, after, &mut changes);
+        }
+        let [before, after] = words;
+        rows.push(Row { what: what.to_owned(), before, after, changed: changes.len() > so_far });
+    };
+    let both = |word: fn(&NodeReport) -> String| [word(then), word(now)];
+    let value = |name: &str, value: fn(&NodeReport) -> Value| (name.to_owned(), value(then), value(now));
+    let code = |node: &NodeReport| node.verdict.code.name().to_owned();
+    add("verdict", both(code), &[value("verdict", |node| json(&node.verdict.code))]);
+    add("agent", both(agent), &[value("cilium", |node| json(&node.cilium))]);
     for check in &now.checks {
         let old = then.checks.iter().find(|old| old.id == check.id);
-        let id = json(&check.id);
-        let id = id.as_str().unwrap_or_default();
-        add(&format!("{id}.status"), &old.map_or(Value::Null, |old| json(&old.status)), &json(&check.status), &mut out);
-        add(&format!("{id}.data"), &old.map_or(Value::Null, figures), &figures(check), &mut out);
+        let id = check.id.name();
+        let status = |check: &Check| json(&check.status);
+        let was = |of: fn(&Check) -> Value| old.map_or(Value::Null, of);
+        let values = [
+            (format!("{id}.status"), was(status), status(check)),
+            (format!("{id}.data"), was(figures), figures(check)),
+        ];
+        let words = |check: &Check| format!("{}: {}", check.status.name(), check.summary);
+        add(id, [old.map_or_else(String::new, words), words(check)], &values);
     }
-    out
+    NodeDiff { node: now.node.clone(), changes, rows }
+}
+
+fn agent(node: &NodeReport) -> String {
+    let known = [&node.cilium.pod, &node.cilium.version].into_iter().flatten();
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 }
 
 /// A check's figures. Round-trip times are of a moment, and no change.
@@ -125,25 +167,68 @@ fn add(what: &str, before: &Value, after: &Value, out: &mut Vec<Change>) {
     out.push(Change { what: what.to_owned(), before: before.clone(), after: after.clone() });
 }
 
-/// The changes for people.
+/// The changes for people, in lines of at most so many columns.
 #[must_use]
-pub fn text(diff: &Diff) -> String {
+pub fn text(diff: &Diff, columns: usize) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     for node in &diff.changed {
+        let changed: Vec<&Row> = node.rows.iter().filter(|row| row.changed).collect();
         // Writing to a String can't fail.
         _ = writeln!(out, "{}", safe(&node.node));
-        for change in &node.changes {
-            let (before, after) = (word(&change.before), word(&change.after));
-            _ = writeln!(out, "  {}: {} -> {}", change.what, safe(&before), safe(&after));
+        out += &beside(&changed, columns);
+        let same: Vec<&str> = node.rows.iter().filter(|row| !row.changed).map(|row| row.what.as_str()).collect();
+        if !same.is_empty() {
+            out += &hang("unchanged: ", &same.join(", "), columns);
         }
+        let mut figures = node.changes.iter().filter(|change| change.what.contains(".data.")).peekable();
+        if figures.peek().is_some() {
+            out.push_str("figures that changed:\n");
+        }
+        for change in figures {
+            let (before, after) = (word(&change.before), word(&change.after));
+            let what = change.what.replace(".data.", ": ");
+            let says = if before == after { "changed".to_owned() } else { format!("{before} -> {after}") };
+            out += &hang("  ", &safe(&format!("{what}: {says}")), columns);
+        }
+        out.push('\n');
     }
     for (nodes, word) in [(&diff.only_before, "first"), (&diff.only_after, "second")] {
         if !nodes.is_empty() {
-            _ = writeln!(out, "only in the {word}: {}", safe(&nodes.join(", ")));
+            out += &hang(&format!("only in the {word}: "), &safe(&nodes.join(", ")), columns);
         }
     }
     _ = writeln!(out, "nodes that changed: {}, that did not: {}", diff.changed.len(), diff.unchanged);
+    out
+}
+
+/// Before and after side by side; on narrow screens one below the other.
+#[must_use]
+pub fn beside(rows: &[&Row], columns: usize) -> String {
+    let mut out = String::new();
+    if columns < NARROW {
+        for row in rows {
+            out += &hang("", &safe(&row.what), columns);
+            out += &hang("  before  ", &safe(&row.before), columns);
+            out += &hang("  after   ", &safe(&row.after), columns);
+        }
+        return out;
+    }
+    let head = Row { what: "CHECK".into(), before: "BEFORE".into(), after: "AFTER".into(), changed: false };
+    let first = rows.iter().map(|row| width(&row.what)).max().unwrap_or(0).max(width(&head.what));
+    let longest = rows.iter().map(|row| width(&safe(&row.before))).max().unwrap_or(0).max(width(&head.before));
+    let half = (columns.saturating_sub(first + 4) / 2).min(longest);
+    for row in std::iter::once(&head).chain(rows.iter().copied()) {
+        let cells = [&row.before, &row.after].map(|text| wrap(&safe(text), half));
+        for at in 0..cells[0].len().max(cells[1].len()).max(1) {
+            let what = if at == 0 { row.what.as_str() } else { "" };
+            let [before, after] = cells.each_ref().map(|lines| lines.get(at).map_or("", String::as_str));
+            let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(width(text)));
+            let line = format!("{what}{}  {before}{}  {after}", pad(what, first), pad(before, half));
+            out += line.trim_end();
+            out.push('\n');
+        }
+    }
     out
 }
 

@@ -149,7 +149,7 @@ async fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>, prog
 fn run_diff(before: &Path, after: &Path, screen: &Screen) -> Result<ExitCode, Error> {
     let diff = diff::compare(&report_of(before, screen)?, &report_of(after, screen)?);
     let text = match screen.format {
-        Format::Table | Format::Wide => diff::text(&diff),
+        Format::Table | Format::Wide => diff::text(&diff, text::prose(text::columns(screen.width))),
         Format::Json => json::json(&diff).map_err(Error::CannotRun)?,
         Format::Yaml => json::yaml(&diff).map_err(Error::CannotRun)?,
         Format::Jsonl => return Err(Error::Usage("diff prints table, json or yaml".to_owned())),

@@ -28,6 +28,7 @@ use serde_json::json;
 
 use crate::checks::{CheckId, Status};
 use crate::diagnose::diagnose;
+use crate::diff;
 use crate::exit::Error;
 use crate::gather::Source as _;
 use crate::gather::cluster::Inventory;
@@ -138,6 +139,9 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
         interrupted = stop.has_come();
         if interrupted && walk.fix.outcome != Outcome::Interrupted {
             walk.fix.says.push_str(" (interrupted when only the trace and the lock were left)");
+        }
+        if let (Some(before), Some(after)) = (&walk.fix.before, &walk.fix.after) {
+            walk.fix.changes = diff::compare_node(before, &after.node).changes;
         }
         *fix = walk.fix;
         cx.steps.line(&format!("{node}: {}", fix.says));

@@ -1,6 +1,5 @@
 //! What `fix` says at its end, on standard output: the report of the nodes as they are now, and what was done.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -8,7 +7,7 @@ use serde_json::Value;
 
 use super::preflight::{self, Item};
 use super::verify::Look;
-use crate::checks::CheckId;
+use crate::diff::{self, Change, Row};
 use crate::exit;
 use crate::report::text::{self, hang, safe};
 use crate::report::{NodeReport, Report};
@@ -78,6 +77,8 @@ pub struct NodeFix {
     pub before: Option<NodeReport>,
     /// The node after.
     pub after: Option<Look>,
+    /// What changed between the two, as `staledp diff` has it.
+    pub changes: Vec<Change>,
 }
 
 impl NodeFix {
@@ -99,6 +100,7 @@ impl NodeFix {
             released: None,
             before: None,
             after: None,
+            changes: Vec::new(),
         }
     }
 }
@@ -186,46 +188,20 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
     for next in &node.next {
         put("  next      ", next);
     }
-    if node.before.is_some() && node.after.is_some() {
+    if let (Some(before), Some(after)) = (&node.before, &node.after) {
+        let mut rows = diff::compare_node(before, &after.node).rows;
+        let lookup = match after.name_lookup {
+            Some(true) => "answered",
+            Some(false) => "no answer",
+            None => "nobody could ask",
+        };
+        let what = "lookup of the name".to_owned();
+        rows.push(Row { what, before: "not asked".to_owned(), after: lookup.to_owned(), changed: true });
         out.push('\n');
-        beside(out, node, columns);
+        out.push_str(&diff::beside(&rows.iter().collect::<Vec<_>>(), columns));
     }
 }
 
 fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-/// Before and after, side by side.
-fn beside(out: &mut String, node: &NodeFix, columns: usize) {
-    let (Some(before), Some(after)) = (&node.before, &node.after) else { return };
-    let half = columns.saturating_sub(22) / 2;
-    let mut row = |name: &str, left: &str, right: &str| {
-        if columns == text::UNBOUNDED {
-            let _ = writeln!(out, "{name:18}  {} → {}", safe(left), safe(right));
-            return;
-        }
-        let (left, right) = (text::wrap(&safe(left), half), text::wrap(&safe(right), half));
-        for i in 0..left.len().max(right.len()).max(1) {
-            let cell = |lines: &[String]| lines.get(i).cloned().unwrap_or_default();
-            let (first, left, right) = (if i == 0 { name } else { "" }, cell(&left), cell(&right));
-            let gap = " ".repeat(half.saturating_sub(text::width(&left)));
-            let _ = writeln!(out, "{}", format!("{first:18}  {left}{gap}  {right}").trim_end());
-        }
-    };
-    row("CHECK", "BEFORE", "AFTER");
-    row("verdict", before.verdict.code.name(), after.node.verdict.code.name());
-    for id in CheckId::ALL {
-        let says = |report: &NodeReport| {
-            let check = report.checks.iter().find(|check| check.id == id);
-            check.map_or_else(String::new, |check| format!("{}: {}", check.status.name(), check.summary))
-        };
-        row(id.name(), &says(before), &says(&after.node));
-    }
-    let lookup = match after.name_lookup {
-        Some(true) => "answered",
-        Some(false) => "no answer",
-        None => "nobody could ask",
-    };
-    row("lookup of the name", "", lookup);
 }

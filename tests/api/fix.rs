@@ -151,6 +151,9 @@ fn a_stale_node_is_restarted_once_and_shown_to_work() {
     assert_eq!(fix["before"]["verdict"]["code"], "stale-datapath");
     assert_eq!(fix["after"]["node"]["verdict"]["code"], "healthy");
     assert_eq!(fix["after"]["name_lookup"], true);
+    let changes = fix["changes"].as_array().expect("what changed, as `diff` has it");
+    let verdict = json!({"what": "verdict", "before": "stale-datapath", "after": "healthy"});
+    assert!(changes.contains(&verdict), "{changes:#?}");
     assert_eq!(report["nodes"][0]["verdict"]["kind"], "healthy");
     let events = events(&api);
     assert_eq!(events.len(), 1);
