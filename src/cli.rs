@@ -32,8 +32,8 @@ pub enum Command {
     Diagnose(Box<DiagnoseArgs>),
     /// Gather the evidence of nodes into a bundle, without judging it; never writes to the cluster
     Capture(Box<CaptureArgs>),
-    /// Restart the Cilium pod of a stale node, once, after all checks passed and you agreed, and prove that it worked
-    #[command(after_long_help = fix::PROMISE, after_help = fix::PROMISE)]
+    /// Restart a stale node's Cilium pod, once, safely, and prove that it worked
+    #[command(long_about = fix::PROMISE, after_help = fix::STEPS)]
     Fix(Box<FixArgs>),
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     Rbac(RbacArgs),

@@ -8,33 +8,56 @@ use clap::{Args, ValueEnum};
 use super::{ClusterArgs, LookArgs, duration};
 use crate::rules::verdict::{Code, Kind};
 
-/// What `fix --help` promises.
+/// What `fix --help` promises; in lines that a screen of 80 columns does not fold.
 pub(super) const PROMISE: &str = "\
-What it does, in this order, each step shown on standard error and with a deadline of its own:
-   1. Diagnose the node, beside some others. Only a stale node goes on.
-   2. Preflight: rights, owner, rollout, other agents, lock, storm, image, known issues, DNS, cooldown.
-   3. Keep the evidence as a bundle, and print where.
-   4. Lock: the Lease staledp-fix in Cilium's namespace; two operators can't fix at once.
-   5. Ask. The default is no.
-   6. Delete the node's one Cilium pod, by name and UID, with one request that is never repeated.
-   7. Wait for its replacement on the same node to be ready.
-   8. Verify with the checks that convicted the node, counting only flows since the new agent's start.
-   9. Leave one Event about the pod and the node, and release the lock.
+Restart a stale node's Cilium pod, once, safely, and prove that it worked
 
-What it promises:
-  - Nothing is changed before you agreed, but the lock, which is released on every way out, Ctrl-C included.
-  - At most one DELETE leaves this machine per node, whatever happens to the connection.
-  - It deletes one pod, holds one Lease, writes one Event per restart, and writes nothing else.
-  - It never restarts all nodes: --all-nodes and -l do not exist here.
-  - Success is said only after it was verified.
+It promises:
+  - A node that is not stale is left alone, unless --force names its verdict.
+  - Nothing is changed before you agreed, but the lock: one Lease, so that two
+    operators can't repair at once. It is let go of on every way out, Ctrl-C
+    included; while the API server is away it expires after 15 minutes.
+  - The evidence is kept before the restart destroys it.
+  - At most one DELETE per node leaves this machine, for one pod by name and
+    UID, whatever becomes of the connection.
+  - Nothing else is written but one Event per restart.
+  - \"Verified\" is said only when the checks that convicted the node pass, on
+    flows since the new agent's start. A restart that did not help is not
+    repeated.
+  - It never restarts all nodes: --all-nodes and -l do not exist here. Of
+    several --node the first that is not verified is the last one touched.
+  - Everything ends: each step has a deadline.";
+
+/// What `fix --help` says at its end.
+pub(super) const STEPS: &str = "\
+What it does, in this order, each step shown on standard error:
+   1. Diagnose the node, beside some others (--timeout for each).
+   2. Preflight: rights, node, owner, version, other agents, lock, storm,
+      image, known issues, cluster DNS, only replicas, cooldown. Each line says
+      why, and which flag goes on all the same, where there is one.
+   3. Keep the evidence as a bundle, and print where.
+   4. Lock: the Lease staledp-fix in Cilium's namespace.
+   5. Ask, for five minutes. The default is no, and --yes answers. Without a
+      terminal and without --yes nothing is done.
+   6. Delete the node's one Cilium pod. If the answer gets lost, nothing is
+      sent again: what became of the pod is looked at.
+   7. Wait until its replacement on the node is ready (--wait), and say what it
+      does meanwhile.
+   8. Verify (--verify), and watch whether it lasts (--watch).
+   9. Leave: release the lock, and write one Event about the node and the pod.
+
+The first Ctrl-C ends it in good order at any step, the second at once. If it
+was killed between the restart and the verification, run it again: it goes on
+where it was, without another restart.
 
 Exit codes:
-  0  restarted and verified
+  0  restarted and verified (--dry-run: it would be tried)
   2  the command line or the configuration is wrong; nothing was contacted
   5  could not run at all: no kubeconfig, no such context, API unreachable
   6  restarted, but the verification failed or did not finish
-  7  refused by a safety rule, or not confirmed; nothing was changed (--dry-run: it would be refused)
-  130  interrupted";
+  7  refused by a safety rule, or not confirmed; nothing was changed
+     (--dry-run: it would be refused)
+  130  interrupted; the last line says how far it came";
 
 /// `staledp fix`.
 #[derive(Args, Debug)]
@@ -57,11 +80,13 @@ pub struct FixArgs {
     #[arg(long, value_name = "CODE", value_parser = code)]
     pub force: Option<Code>,
 
-    /// Go on although the preflight says that the risk is high
+    /// Go on although the preflight says that the risk is high: the agent started less than ten minutes ago, other agents
+    /// are not ready, another version waits, an image has to be pulled, all of cluster DNS runs here, or an issue is
+    /// known that cuts nodes off
     #[arg(long)]
     pub accept_risk: bool,
 
-    /// Go on although several nodes look broken
+    /// Go on although several nodes look broken: more than one is stale, or over 10 % of the others are broken
     #[arg(long)]
     pub nodes_at_risk_ok: bool,
 
@@ -77,11 +102,13 @@ pub struct FixArgs {
     #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = duration)]
     pub verify: Duration,
 
-    /// After the verification, go on looking for this long: nothing may fail again [default: off]
+    /// After the verification, watch for this long: no new flow without answer, no newly failed probe, and the agent
+    /// stays [default: off]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub watch: Option<Duration>,
 
-    /// Where to keep the evidence [default: ./staledp-NODE-TIME]
+    /// Where to keep the evidence: a folder, or one file NAME.tar.gz; a bundle of that name that is there already becomes
+    /// NAME.1; for several nodes a folder with one for each [default: ./staledp-NODE-TIME]
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
 
