@@ -501,7 +501,11 @@ impl<S: Source> Source for Saving<'_, S> {
             Ok(bytes) => {
                 let written = match &self.redaction {
                     None => self.target.put(&name, |to| to.write_all(bytes)),
-                    Some(redaction) => self.target.put(&name, |to| to.write_all(&redaction.document(bytes))),
+                    Some(redaction) => {
+                        let is_log = matches!(what, Further::Log { .. });
+                        let other = if is_log { redaction.sentences(bytes) } else { redaction.document(bytes) };
+                        self.target.put(&name, |to| to.write_all(&other))
+                    }
                 };
                 self.note(&name, written);
             }

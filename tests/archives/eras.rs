@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::made::{ERAS, cmd, gzip, output_of, sysdump, tar, zip};
-use crate::{diagnose, fixtures};
+use crate::run::staledp;
+use crate::{diagnose, files_of, fixture, fixtures};
 
 /// Verdicts, and the figures of the checks that an archive can hold.
 pub(crate) fn gist(report: &Value) -> Value {
@@ -78,6 +79,40 @@ fn a_sysdump_of_each_era_is_judged_as_its_bundle_without_probes() {
         }
     }
     assert!(differ.is_empty(), "archive, then bundle:\n{}", differ.join("\n"));
+}
+
+#[test]
+fn a_sysdump_becomes_a_redacted_bundle_of_the_same_verdicts() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let (path, kept) = (keep.path().join("dump.zip"), keep.path().join("kept"));
+    fs::write(&path, zip(&sysdump(&fixture("2026-06-06-prusik"), ERAS[0]), |_, _| {})).expect("a file");
+    let (from, to) = (path.display().to_string(), kept.display().to_string());
+    staledp(["capture", "--from", &from, "--redact", &to]).run().exits(0);
+    let told = |path: &Path| {
+        let report = diagnose(path).1;
+        let nodes = report["nodes"].as_array().expect("nodes").clone();
+        let mut told: Vec<String> = nodes
+            .iter()
+            .map(|node| {
+                json!([
+                    node["verdict"]["code"],
+                    node["verdict"]["confidence"],
+                    node["checks"][2]["data"]["unanswered"],
+                    node["checks"][3]["data"]
+                ])
+                .to_string()
+            })
+            .collect();
+        told.sort();
+        told
+    };
+    assert_eq!(told(&kept), told(&path));
+    for (name, bytes) in files_of(&kept) {
+        let text = format!("{name}\n{}", String::from_utf8_lossy(&bytes));
+        for gone in ["prusik", "vienna", "swmbt", "grigri", "10.42.1.", "192.168.10.2"] {
+            assert!(!text.contains(gone), "{gone} in {name}");
+        }
+    }
 }
 
 /// A bundle of what a bugtool archive can tell: one node's evidence, and of the lists its name and pod ranges.

@@ -33,6 +33,8 @@ pub(super) const ABOUT: Redacted = Redacted {
 
 /// The longest line that is looked at as a whole, in bytes.
 const LONGEST: usize = 256 << 10;
+/// The longest name that is told by its form, in bytes; those of Kubernetes and of DNS have 253 at the most.
+const LONGEST_NAME: usize = 512;
 /// Fields that hold nothing of the site: kinds, states, moments, versions, numbers written as text.
 const PLAIN: [&str; 30] = [
     "apiVersion",
@@ -216,18 +218,19 @@ impl Redaction {
         value
     }
 
-    /// What symptoms are read from: JSON, or a log.
+    /// A document that others made, as JSON; where it is none, it is sentences.
     pub(super) fn document(&self, bytes: &[u8]) -> Vec<u8> {
-        if let Ok(mut value) = serde_json::from_slice::<Value>(bytes)
-            && value.is_object()
-        {
-            self.learn_field("", &value);
-            self.field("", &mut value);
-            if let Some(Value::Array(items)) = value.get_mut("items") {
-                items.sort_by_cached_key(place);
-            }
-            return value.to_string().into_bytes();
+        let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else { return self.sentences(bytes) };
+        self.learn_field("", &value);
+        self.field("", &mut value);
+        if let Some(Value::Array(items)) = value.get_mut("items") {
+            items.sort_by_cached_key(place);
         }
+        value.to_string().into_bytes()
+    }
+
+    /// A log.
+    pub(super) fn sentences(&self, bytes: &[u8]) -> Vec<u8> {
         let mut lines = Lines::new(Manner::Sentences);
         let mut out = lines.feed(self, bytes).to_vec();
         out.extend_from_slice(lines.finish(self, true));
@@ -329,8 +332,10 @@ impl Redaction {
         if at > 1 && matches!(text[at - 1], b'.' | b'-' | b'_') && text[at - 2].is_ascii_alphanumeric() {
             return 0;
         }
-        let run =
-            |more: &[u8]| rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || more.contains(byte)).count();
+        let run = |more: &[u8]| {
+            let run = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || more.contains(byte));
+            run.take(LONGEST_NAME).count()
+        };
         let dotted = &rest[..run(b".-_")];
         let host = &dotted[..dotted.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1)];
         let local = run(b".-_%+");
@@ -346,7 +351,8 @@ impl Redaction {
         // `cluster/node`, `namespace/pod`.
         let label = run(b"-.");
         if let Some(after) = rest[label..].strip_prefix(b"/") {
-            let name = after.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte)).count();
+            let name = after.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte));
+            let name = name.take(LONGEST_NAME).count();
             let name = std::str::from_utf8(&after[..name]).unwrap_or_default();
             if self.names.borrow().contains(name) {
                 return label;
@@ -437,9 +443,10 @@ impl Lines {
     /// Takes a chunk; gives back what can be written.
     pub(super) fn feed(&mut self, redaction: &Redaction, chunk: &[u8]) -> &[u8] {
         self.out.clear();
+        let before = self.begun.len();
         self.begun.extend_from_slice(chunk);
-        let whole = match memchr::memrchr(b'\n', &self.begun) {
-            Some(last) => last + 1,
+        let whole = match memchr::memrchr(b'\n', chunk) {
+            Some(last) => before + last + 1,
             // A line without end is cut at a blank, or it is none.
             None if self.begun.len() > LONGEST => {
                 self.begun.iter().rposition(|byte| matches!(byte, b' ' | b'\t')).map_or(self.begun.len(), |at| at + 1)

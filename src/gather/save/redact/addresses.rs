@@ -32,6 +32,8 @@ const RANGES_STAY: [&str; 11] = [
 ];
 /// Ranges of IPv6 whose last 32 bits are an IPv4 address.
 const EMBEDDED: [&str; 2] = ["::ffff:0:0/96", "64:ff9b::/96"];
+/// The longest IPv6 address and its port, in bytes, and some more.
+const LONGEST: usize = 64;
 /// How many replacements are remembered; a large table names fewer addresses than that over and over.
 const MOST_KNOWN: usize = 128 << 10;
 
@@ -147,7 +149,7 @@ impl Addresses {
     fn v6(&self, text: &[u8], at: usize, table: bool) -> Option<(usize, String)> {
         let long = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
         let run = &text[at..];
-        let run = &run[..run.iter().take_while(long).count()];
+        let run = &run[..run.iter().take_while(long).take(LONGEST).count()];
         if memchr::memchr_iter(b':', run).count() < 2 {
             return None;
         }

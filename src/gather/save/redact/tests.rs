@@ -166,6 +166,28 @@ fn a_line_without_end_is_not_kept() {
     assert_eq!(written, 200 * 1000 * "abcde ".len(), "all of them are of the same length");
 }
 
+#[test]
+fn lines_made_to_cost_time_cost_none() {
+    let redaction = redaction();
+    for piece in [":", "a%", "a:", "a.", "a-", "a@", "1.", "://a", "a/", "user=", "0-", "a_"] {
+        let line = piece.repeat(LONGEST / 4 / piece.len());
+        for manner in [Manner::Table, Manner::Sentences] {
+            let begin = std::time::Instant::now();
+            redaction.text(&line, manner);
+            // Linear is some milliseconds; what is quadratic takes minutes.
+            assert!(begin.elapsed().as_secs() < 10, "{piece} {manner:?}: {:?}", begin.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_log_of_one_json_line_is_sentences() {
+    let redaction = redaction();
+    let line = r#"{"level":"error","error":"lookup loki on 169.254.25.10:53: i/o timeout","message":"giving up"}"#;
+    let other = String::from_utf8(redaction.sentences(line.as_bytes())).unwrap();
+    assert_eq!(other, line.replace("loki", &redaction.name("loki")));
+}
+
 proptest! {
     #[test]
     fn chunks_do_not_matter(cuts in proptest::collection::vec(1_usize..40, 1..80), table: bool) {
