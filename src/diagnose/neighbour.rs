@@ -56,7 +56,9 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
         for evidence in kept.into_iter().chain(own) {
             match glance(name, evidence).await {
                 Ok(neighbour) => return neighbour,
-                Err(unclear) => why = unclear,
+                // The first is what a live run is told.
+                Err(unclear) if why.is_empty() => why = unclear,
+                Err(_) => {}
             }
         }
     }

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::support::api::ApiServer;
 use crate::support::run::staledp;
-use crate::support::saved::{contents, files, lasting, read_back, run_live, same_in_same_out, same_in_same_out_as};
+use crate::support::saved::{
+    contents, difference, files, lasting, read_back, run_live, same_in_same_out, same_in_same_out_as,
+};
 use crate::support::scenes::Scene;
 use crate::support::world::{End, ExecReply, Pods};
 
@@ -63,6 +65,31 @@ fn a_run_that_is_interrupted_leaves_a_bundle_that_can_be_read() {
     let report = read_back(&bundle).report();
     assert_eq!(report.check("prusik", "dns-conntrack")["status"], "fail", "{:#}", report.0);
     assert_eq!(report.check("prusik", "dns-backends")["status"], "unknown", "{:#}", report.0);
+}
+
+#[test]
+fn a_run_whose_api_server_goes_away_leaves_a_bundle_that_says_the_same() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept");
+    let mut world = Scene::stale().world();
+    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let (config, to) = (kubeconfig.path(), bundle.display().to_string());
+    let running =
+        staledp(["diagnose", "--kubeconfig", &config, "--no-ssh", "--node", "prusik", "--save", &to, "-o", "json"])
+            .start();
+    api.wait_until(std::time::Duration::from_secs(30), |requests| {
+        requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
+    });
+    drop(api);
+    let live = running.wait();
+    assert_eq!(live.report().check("prusik", "dns-conntrack")["status"], "fail", "{:#}", live.report().0);
+    assert_eq!(live.report().check("prusik", "dns-backends")["status"], "unknown", "{:#}", live.report().0);
+    let saved = read_back(&bundle);
+    let (left, right) = (lasting(&saved), lasting(&live));
+    assert!(left == right, "{}", difference(&left, &right));
+    assert_eq!(saved.code, live.code);
 }
 
 #[test]

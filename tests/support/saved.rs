@@ -182,7 +182,7 @@ pub(crate) fn same(before: &Outcome, after: &Outcome, name: &str) {
 }
 
 /// The lines around the first difference: whole reports are long.
-fn difference(read_again: &str, first: &str) -> String {
+pub(crate) fn difference(read_again: &str, first: &str) -> String {
     let differ = read_again.lines().zip(first.lines()).position(|(left, right)| left != right).unwrap_or_default();
     let around = |text: &str| text.lines().skip(differ.saturating_sub(6)).take(12).collect::<Vec<_>>().join("\n");
     format!("read again:\n{}\nat first:\n{}", around(read_again), around(first))
