@@ -2,8 +2,9 @@
 
 mod fix;
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Screen {
     pub color: bool,
     /// The width of standard output in columns; none where it is no terminal.
     pub width: Option<u16>,
+    /// The width of standard error in columns; none where it is no terminal.
+    pub error_width: Option<u16>,
     /// Whether standard error shows progress.
     pub progress: bool,
     /// How much is said on standard error: 0, 1 (`-v`), 2 (`-vv`).
@@ -53,12 +56,19 @@ impl Screen {
                 When::Never => false,
                 When::Auto => terminal && !no_color && !dumb,
             },
-            width: terminal.then(|| terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0)),
+            width: width(std::io::stdout()),
+            error_width: width(std::io::stderr()),
             progress: std::io::stderr().is_terminal() && !args.no_progress && !args.quiet && args.verbose == 0 && !dumb,
             verbose: args.verbose,
             quiet: args.quiet,
         }
     }
+}
+
+/// The width of a stream in columns; none where it is no terminal.
+fn width<S: IsTerminal + AsFd>(stream: S) -> Option<u16> {
+    let columns = |stream| terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0);
+    stream.is_terminal().then(|| columns(stream))
 }
 
 /// Everything `diagnose` needs to know.

@@ -24,6 +24,8 @@ const RENEW: Duration = Duration::from_secs(240);
 const TRIES: u32 = 4;
 /// How long releasing it is tried: an API server that is away may come back.
 const RELEASE: Duration = Duration::from_secs(15);
+/// How long a request that was interrupted may still be on its way to the API server.
+const IN_FLIGHT: Duration = Duration::from_secs(3);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(700);
 /// The annotation by which a process of this machine is found again.
@@ -206,13 +208,19 @@ fn six_decimals(time: Timestamp) -> String {
     format!("{time:.6}")
 }
 
-/// Lets go of the lock if it is this process's, also where nobody knows whether it was taken.
+/// Lets go of the lock if it is this process's. Where the request for it was interrupted, it may become so only now.
 ///
 /// # Errors
 ///
 /// Why it may still be held.
-pub(super) async fn release(writer: &Writer<'_>, namespace: &str, holder: &Holder) -> Result<bool, String> {
+pub(super) async fn release(
+    writer: &Writer<'_>,
+    namespace: &str,
+    holder: &Holder,
+    in_doubt: bool,
+) -> Result<bool, String> {
     let mut trouble = "no answer".to_owned();
+    let begin = Instant::now();
     let released = timeout(RELEASE, async {
         loop {
             match writer.lease(namespace).await {
@@ -226,6 +234,7 @@ pub(super) async fn release(writer: &Writer<'_>, namespace: &str, holder: &Holde
                         Put::Lost(lost) => trouble = lost.0,
                     }
                 }
+                Ok(_) if in_doubt && begin.elapsed() < IN_FLIGHT => {}
                 Ok(_) => return Ok(false),
                 Err(failure) => trouble = failure.message,
             }

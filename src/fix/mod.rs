@@ -36,7 +36,6 @@ use crate::gather::kube::write::Writer;
 use crate::gather::live::{self, Live};
 use crate::gather::save::{Run, Saving, name};
 use crate::progress::Progress;
-use crate::report::text::count;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::verdict::RiskLevel;
 use crate::settings::{FixSettings, Screen};
@@ -85,6 +84,8 @@ struct Walk {
     fix: NodeFix,
     /// The plan, from the moment on at which the lock may be held.
     locked: Option<Plan>,
+    /// Whether it is being taken: the answer is not there yet.
+    taking: bool,
     /// Whether the DELETE was sent, or an interrupted run is gone on with.
     sent: bool,
 }
@@ -116,7 +117,7 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
     let (mut first, mut interrupted) = (true, false);
     for fix in &mut fixes {
         let node = fix.node.clone();
-        let walk = RefCell::new(Walk { fix: NodeFix::new(&node), locked: None, sent: false });
+        let walk = RefCell::new(Walk { fix: NodeFix::new(&node), locked: None, taking: false, sent: false });
         let end = tokio::select! {
             end = one(cx, &node, &walk) => end,
             () = stop.first() => Ok(Err(End { outcome: Outcome::Interrupted, says: String::new(), next: Vec::new() })),
@@ -337,8 +338,14 @@ async fn act(
 
 async fn take<'a>(cx: &Cx<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock<'a>, End> {
     cx.steps.begin(4, "Lock", &format!("the Lease {} in {}", crate::rights::LEASE, plan.doomed.namespace));
-    walk.borrow_mut().locked = Some(plan.clone());
-    match Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, plan.record(cx.live.cluster().user())).await {
+    {
+        let walk = &mut walk.borrow_mut();
+        (walk.locked, walk.taking) = (Some(plan.clone()), true);
+    }
+    let record = plan.record(cx.live.cluster().user());
+    let taken = Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, record).await;
+    walk.borrow_mut().taking = false;
+    match taken {
         Ok(lock) => {
             cx.steps.line(&format!("held by {}", lock.holder()));
             Ok(lock)
@@ -379,8 +386,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
         seen.wrong = watched.wrong();
         let lasts = seen.wrong.is_empty();
         if lasts {
-            let looks = count(watched.looks as usize, "look", "looks");
-            cx.steps.line(&format!("nothing new in {looks} over {} s", watched.seconds));
+            cx.steps.line(&watched.says());
             seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
         }
         seen.watched = Some(watched);
@@ -546,7 +552,7 @@ async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
     let namespace = &plan.doomed.namespace;
     cx.steps.begin(9, "Leave", "the trace and the lock");
     // Let go first: the trace may be refused, the lock must not stay.
-    match lock::release(cx.writer, namespace, cx.holder).await {
+    match lock::release(cx.writer, namespace, cx.holder, walk.taking).await {
         Ok(held) => {
             walk.fix.released = Some(true);
             cx.steps.line(if held { "the lock is released" } else { "the lock is not held" });

@@ -180,6 +180,9 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         };
         put("  restart   ", &format!("{word}; the new pod is {new}"));
     }
+    if let Some(watched) = node.after.as_ref().and_then(|after| after.watched.as_ref()) {
+        put("  watched   ", &watched.says());
+    }
     for (what, done) in [("event", node.event), ("lock", node.released)] {
         if done == Some(false) {
             put(&format!("  {what:9} "), "not certain: see above");

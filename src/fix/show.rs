@@ -5,45 +5,46 @@ use std::io::{BufRead as _, Write as _};
 
 use futures::channel::oneshot;
 
-use crate::report::text::{hang, safe};
+use crate::report::text::{UNBOUNDED, columns, hang, prose, safe};
 use crate::settings::Screen;
 
 /// Steps 1 to 9.
 const STEPS: u8 = 9;
-/// Lines of the steps are folded at this width.
-const WIDTH: usize = 100;
 
 /// Who shows the steps.
 #[derive(Debug)]
 pub(super) struct Steps {
     quiet: bool,
+    /// Lines are folded at this width.
+    columns: usize,
     /// Whether a question stands on the last line, without its answer.
     open: Cell<bool>,
 }
 
 impl Steps {
-    pub(super) const fn new(screen: &Screen) -> Self {
-        Self { quiet: screen.quiet, open: Cell::new(false) }
+    pub(super) fn new(screen: &Screen) -> Self {
+        let columns = prose(columns(screen.error_width));
+        Self { quiet: screen.quiet, columns, open: Cell::new(false) }
     }
 
     /// A step begins.
     pub(super) fn begin(&self, number: u8, name: &str, says: &str) {
-        self.put(&hang(&format!("[{number}/{STEPS}] {name}: "), &safe(says), WIDTH));
+        self.put(&hang(&format!("[{number}/{STEPS}] {name}: "), &safe(says), self.columns));
     }
 
     /// More about the step that goes on.
     pub(super) fn line(&self, says: &str) {
-        self.put(&hang("        ", &safe(says), WIDTH));
+        self.put(&hang("        ", &safe(says), self.columns));
     }
 
     /// A word and what belongs to it, one below the other.
     pub(super) fn entry(&self, word: &str, says: &str) {
-        self.put(&entry(word, says));
+        self.put(&entry(word, says, self.columns));
     }
 
     /// Asks, with what has to be known to answer, also where nothing else is said; the answer, where there is one.
     pub(super) async fn ask(&self, facts: &[(&str, &str)], question: &str) -> Option<String> {
-        let facts: String = facts.iter().map(|(word, says)| entry(word, says)).collect();
+        let facts: String = facts.iter().map(|(word, says)| entry(word, says, self.columns)).collect();
         let _ = write!(std::io::stderr(), "{facts}        {question}");
         let _ = std::io::stderr().flush();
         self.open.set(true);
@@ -70,6 +71,8 @@ impl Steps {
     }
 }
 
-fn entry(word: &str, says: &str) -> String {
-    hang(&format!("        {word:8} "), &safe(says), WIDTH)
+fn entry(word: &str, says: &str, columns: usize) -> String {
+    // A command is copied whole.
+    let columns = if word == "command" { UNBOUNDED } else { columns };
+    hang(&format!("        {word:8} "), &safe(says), columns)
 }

@@ -53,6 +53,13 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// What was seen, in a few words.
+    pub(super) fn says(&self) -> String {
+        let looks = count(self.looks as usize, "look", "looks");
+        let what = if self.wrong().is_empty() { "nothing new" } else { "it did not stay quiet" };
+        format!("{what} in {looks} over {} s", self.seconds)
+    }
+
     /// Everything that speaks against success, in sentences; empty: nothing.
     pub(super) fn wrong(&self) -> Vec<String> {
         let mut wrong: Vec<String> = self.agent.iter().cloned().collect();

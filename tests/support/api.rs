@@ -214,6 +214,10 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 let _ = writes::answer(&mut locked(&shared.world), &request);
                 return;
             }
+            Some(FaultKind::DoneThen(answer)) => {
+                let _ = writes::answer(&mut locked(&shared.world), &request);
+                Some(answer)
+            }
             Some(FaultKind::Silence) => return connection.outlast().await,
             Some(FaultKind::Answer(answer)) => Some(answer),
             Some(FaultKind::Forbidden(user)) => Some(lists::forbidden(&request, &user, true)),

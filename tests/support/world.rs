@@ -373,6 +373,8 @@ pub(crate) enum FaultKind {
     HangUp,
     /// It is done, and the connection is closed without an answer.
     DoneThenHangUp,
+    /// It is done, and answered so.
+    DoneThen(Answer),
     /// It is never answered.
     Silence,
     /// It is answered as ever, but late.
