@@ -6,7 +6,8 @@ mod neighbour;
 mod node;
 mod pace;
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -23,7 +24,7 @@ use crate::symptoms::{self, Symptoms, explain, look};
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
-use node::Looker;
+use node::{Looker, SoFar};
 use pace::Pace;
 
 /// Starts are spread over this time: nodes that begin together ask together ever after.
@@ -70,7 +71,8 @@ pub(crate) async fn glance<S: Source>(
     node: &str,
     settings: &Settings,
 ) -> Result<Box<Picture>, String> {
-    let looker = Looker { source, inventory, settings, observer: &Silent, node, ends: None };
+    let looker =
+        Looker { source, inventory, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
     looker.glance(node, Evidence::CtList).await
 }
 
@@ -84,24 +86,22 @@ pub async fn diagnose<S: Source>(
     observer: &impl Observer,
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
-    let spread = nodes.len() > 1 && !source.is_saved();
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
     let limit = settings.deadline.map_or(settings.timeout, |whole| whole.min(settings.timeout));
     let mut telling = std::pin::pin!(look::look(source, inventory, &settings.symptoms, Some(nodes), limit));
     let mut told = nodes.is_empty().then(Symptoms::default);
-    let mut partial = false;
+    let mut stopped = false;
+    let is_over = || ends.is_some_and(|ends| ends <= Instant::now());
+    let so_far: &RefCell<HashMap<String, SoFar>> = &RefCell::default();
     let look = |node: &String| {
         let node = node.clone();
         async move {
-            if spread {
+            if nodes.len() > 1 && !source.is_saved() {
                 sleep(Duration::from_millis(report::spread(&node) % SPREAD_MS)).await;
             }
-            let looker = Looker { source, inventory, settings, observer, node: &node, ends };
-            let (case, checks) = looker.look().await;
-            let mut entry = node_report(&case, checks, rules::judge(&case));
-            entry.neighbour = neighbour::look(&looker, nodes.len() == 1, entry.verdict.code).await;
-            entry
+            let looker = Looker { source, inventory, settings, observer, node: &node, ends, so_far };
+            judged_alone(&looker, nodes.len() == 1).await
         }
     };
 
@@ -127,6 +127,7 @@ pub async fn diagnose<S: Source>(
     let mut judged: Vec<NodeReport> = Vec::new();
     loop {
         while running.len() < pace.limit()
+            && !is_over()
             && let Some(node) = to_come.next()
         {
             running.push(look(node));
@@ -137,7 +138,7 @@ pub async fn diagnose<S: Source>(
         tokio::select! {
             biased;
             () = &mut interrupted => {
-                partial = true;
+                stopped = true;
                 break;
             }
             found = &mut telling, if told.is_none() => told = Some(found),
@@ -157,13 +158,15 @@ pub async fn diagnose<S: Source>(
             }
         }
     }
-    // What was under way is dropped; on the far side every command has a bound of its own.
-    let begun = nodes.len() - to_come.len();
+    // What was under way is dropped; on the far side every command has a bound of its own. Where the run's time was over,
+    // nodes ended by themselves, with what they had.
     drop(running);
+    let ended = if stopped { Some("interrupted") } else { is_over().then_some("the run's time was over") };
     let told = told.unwrap_or_else(|| look::of_lists(inventory));
     let finished: BTreeSet<String> = reports.iter().chain(&judged).map(|entry| entry.node.clone()).collect();
-    let left = nodes.iter().enumerate().filter(|(_, node)| !finished.contains(*node));
-    let left = left.map(|(at, node)| unfinished(node, inventory, &settings.questions, at < begun));
+    let cut =
+        |node: &String| unfinished(node, inventory, &settings.questions, ended.unwrap_or("the run ended"), so_far);
+    let left = nodes.iter().filter(|node| !finished.contains(*node)).map(cut);
     for mut entry in judged.into_iter().chain(left) {
         add_symptoms(&told, &mut entry);
         reports.push(entry.clone());
@@ -180,12 +183,21 @@ pub async fn diagnose<S: Source>(
         generated_at: crate::clock::now(),
         source: about,
         summary: Summary::of(&reports),
-        partial,
-        partial_reason: partial.then(|| "interrupted".to_owned()),
+        partial: ended.is_some(),
+        partial_reason: ended.map(|ended| if stopped { ended.to_owned() } else { format!("{ended}; see --deadline") }),
         shard: settings.shard,
         notes: busy(source.refusals()),
         nodes: reports,
     }
+}
+
+/// Looks at one node and judges it by itself, with a look at a neighbour where it is the only one.
+async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bool) -> NodeReport {
+    let (case, checks) = looker.look().await;
+    let mut entry = node_report(&case, checks, rules::judge(&case));
+    entry.neighbour = neighbour::look(looker, only, entry.verdict.code).await;
+    looker.so_far.borrow_mut().remove(looker.node);
+    entry
 }
 
 /// Problems first, then by name.

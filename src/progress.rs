@@ -98,6 +98,12 @@ impl Progress {
         self.stop.notify_one();
     }
 
+    /// Whether it was ended with what is known.
+    #[must_use]
+    pub fn was_stopped(&self) -> bool {
+        self.stopped.get()
+    }
+
     /// Says a line on standard error, beside the bar.
     pub fn say(&self, line: &str) {
         if self.screen.quiet {

@@ -80,24 +80,27 @@ fn print(bytes: &[u8]) -> Result<ExitCode, Error> {
 
 fn run_diagnose(args: DiagnoseArgs, screen: &Screen) -> Result<ExitCode, Error> {
     let settings = Settings::resolve(args);
-    let (report, trouble) = to_its_end(screen, async |progress| {
+    to_its_end(screen, async |progress| {
         let report = look(&settings, &Judge { screen, progress }).await?;
-        Ok((report, progress.take_trouble()))
-    })?;
-    match trouble {
-        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Error::CannotRun(format!("cannot write to standard output: {error}")));
+        // A run whose own time was over is partial, too, and has judged what it could.
+        let interrupted = report.partial && progress.was_stopped();
+        let code = if interrupted { ExitCode::from(exit::INTERRUPTED) } else { exit::of_report(&report) };
+        match progress.take_trouble() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(Error::CannotRun(format!("cannot write to standard output: {error}")));
+            }
+            Some(_) => return Ok(exit::of_report(&report)),
+            None => {}
         }
-        Some(_) => return Ok(exit::of_report(&report)),
-        None => {}
-    }
-    if screen.format == Format::Jsonl {
         // The nodes' lines were printed as they came.
-        print(json::jsonl_end(&report).map_err(Error::CannotRun)?.as_bytes())?;
-    } else {
-        print(render(&report, screen)?.as_bytes())?;
-    }
-    Ok(if report.partial { ExitCode::from(exit::INTERRUPTED) } else { exit::of_report(&report) })
+        let text = if screen.format == Format::Jsonl { json::jsonl_end(&report) } else { render(&report, screen) };
+        let text = text.map_err(Error::CannotRun)?;
+        progress.clear();
+        // Whoever reads may be slow, and must not keep a second Ctrl-C from ending this.
+        let printed = tokio::task::spawn_blocking(move || print(text.as_bytes())).await;
+        printed.map_err(|error| Error::CannotRun(format!("cannot print: {error}")))??;
+        Ok(code)
+    })
 }
 
 fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
@@ -180,7 +183,7 @@ fn run_merge(paths: &[PathBuf], screen: &Screen) -> Result<ExitCode, Error> {
         reports.push((name, report.map_err(Error::CannotRun)?));
     }
     let report = merge::merge(reports).map_err(|why| Error::Usage(format!("cannot join the reports: {why}")))?;
-    print(render(&report, screen)?.as_bytes())?;
+    print(render(&report, screen).map_err(Error::CannotRun)?.as_bytes())?;
     Ok(exit::of_report(&report))
 }
 
@@ -210,8 +213,8 @@ fn rbac(args: &RbacArgs) -> String {
     }
 }
 
-fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
-    let rendered = match screen.format {
+fn render(report: &Report, screen: &Screen) -> Result<String, String> {
+    match screen.format {
         Format::Table | Format::Wide => {
             let wide = screen.format == Format::Wide;
             Ok(table::render(report, &table::Style { color: screen.color, width: screen.width, wide }))
@@ -224,8 +227,7 @@ fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
             .map(json::jsonl_node)
             .chain([json::jsonl_end(report)])
             .collect::<Result<String, String>>(),
-    };
-    rendered.map_err(Error::CannotRun)
+    }
 }
 
 /// What is done with nodes once they are chosen.

@@ -1,8 +1,11 @@
 //! What is known and said of one node, as its entry in the report.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use super::node::shown;
+use super::node::{SoFar, shown};
 use crate::checks::surroundings::{Agent, Surroundings};
 use crate::checks::{
     CheckId, DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData,
@@ -68,10 +71,30 @@ pub(super) fn advice(code: Code) -> Vec<String> {
     knowledge::codes::advice(code).iter().map(|a| (*a).to_owned()).collect()
 }
 
-/// The entry of a node that was not looked at to its end, because the run was ended.
-pub(super) fn unfinished(node: &str, inventory: &Inventory, questions: &Questions, begun: bool) -> NodeReport {
-    let why =
-        if begun { "interrupted while this node was looked at" } else { "interrupted before this node was looked at" };
+/// The entry of a node that was not looked at to its end, because the run was ended: with the checks that were finished,
+/// which are too few for a verdict.
+pub(super) fn unfinished(
+    node: &str,
+    inventory: &Inventory,
+    questions: &Questions,
+    ended: &str,
+    so_far: &RefCell<HashMap<String, SoFar>>,
+) -> NodeReport {
+    let (why, checks) = match so_far.borrow_mut().remove(node) {
+        Some(SoFar { step, checks }) => (format!("{ended} while this node was looked at ({step})"), checks),
+        None => (format!("{ended} before this node was looked at"), Vec::new()),
+    };
+    let check = |id| {
+        let finished = checks.iter().find(|check| check.id == id).cloned();
+        finished.unwrap_or_else(|| match id {
+            CheckId::HostPing => unknown::<HostPingData>(id, &why),
+            CheckId::PodEgress => unknown::<PodEgressData>(id, &why),
+            CheckId::DnsConntrack => unknown::<DnsConntrackData>(id, &why),
+            CheckId::ExternalConntrack => unknown::<ExternalConntrackData>(id, &why),
+            CheckId::DnsBackends => unknown::<DnsBackendsData>(id, &why),
+        })
+    };
+    let checks = CheckId::ALL.into_iter().map(check).collect();
     let around = Surroundings::of(node, inventory, questions);
     let (agent, version) = match around.agent {
         Agent::Running(agent) => (Some((agent.pod, agent.started_at)), agent.version),
@@ -83,7 +106,7 @@ pub(super) fn unfinished(node: &str, inventory: &Inventory, questions: &Question
         code: Code::EvidenceMissing,
         confidence: Confidence::High,
         summary: format!("This node was not judged: {why}."),
-        because: vec![Because::evidence("run", why)],
+        because: vec![Because::evidence("run", why.clone())],
         ruled_out: Vec::new(),
     };
     NodeReport {
@@ -95,13 +118,7 @@ pub(super) fn unfinished(node: &str, inventory: &Inventory, questions: &Question
             started_at: started_at.flatten(),
         },
         verdict,
-        checks: vec![
-            unknown::<HostPingData>(CheckId::HostPing, why),
-            unknown::<PodEgressData>(CheckId::PodEgress, why),
-            unknown::<DnsConntrackData>(CheckId::DnsConntrack, why),
-            unknown::<ExternalConntrackData>(CheckId::ExternalConntrack, why),
-            unknown::<DnsBackendsData>(CheckId::DnsBackends, why),
-        ],
+        checks,
         affected: Vec::new(),
         remediation: None,
         advice: vec!["Run again for this node.".to_owned()],

@@ -1,5 +1,7 @@
 //! One node: gather, check, and ask for more where that could change what is said.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -36,9 +38,30 @@ pub(super) struct Looker<'a, S, O> {
     pub(super) node: &'a str,
     /// When the whole run has to be over.
     pub(super) ends: Option<Instant>,
+    /// What is known so far of nodes that are being looked at, for a run that is ended early.
+    pub(super) so_far: &'a RefCell<HashMap<String, SoFar>>,
+}
+
+/// What is known so far of a node that is being looked at.
+#[derive(Default)]
+pub(super) struct SoFar {
+    /// What is being done.
+    pub(super) step: &'static str,
+    /// The checks that are finished, as they stand now.
+    pub(super) checks: Vec<Check>,
 }
 
 impl<S: Source, O: Observer> Looker<'_, S, O> {
+    fn step(&self, step: &'static str) {
+        self.so_far.borrow_mut().entry(self.node.to_owned()).or_default().step = step;
+        self.observer.step(self.node, step);
+    }
+
+    /// A check is finished, for now.
+    fn found<D: Serialize>(&self, id: CheckId, finding: &Finding<D>) {
+        self.so_far.borrow_mut().entry(self.node.to_owned()).or_default().checks.push(shown(id, finding));
+    }
+
     /// Runs the five checks in order.
     pub(super) async fn look(&self) -> (Case, Vec<Check>) {
         let questions = &self.settings.questions;
@@ -49,19 +72,21 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             Agent::Unknown(_) | Agent::NotRunning { .. } => None,
         };
 
-        self.observer.step(self.node, "ping from the host");
+        self.step("ping from the host");
         let host = host_ping::judge(
             &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
             questions.ping_target,
         );
+        self.found(CheckId::HostPing, &host);
 
-        self.observer.step(self.node, "probes from a pod");
+        self.step("probes from a pod");
         let mut probes = self.probes(agent.as_ref(), &deadline).await;
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.inventory));
         let egress = pod_egress::judge(&probes, nobody);
+        self.found(CheckId::PodEgress, &egress.finding);
         learn_dns_address(&mut around, &egress, questions);
 
-        self.observer.step(self.node, "reading the conntrack table");
+        self.step("reading the conntrack table");
         let lens = self.lens(&around, &probes);
         let asked = Question { node: self.node, evidence: Evidence::CtList, agent: agent.as_ref(), probe: None };
         let (answer, dump) = self.dump(&lens, &asked, &deadline).await;
@@ -69,12 +94,16 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         // The second large table lies behind the first in an archive, which then need not be read again for it.
         let nat = if self.source.is_saved() { Some(self.nat(agent.as_ref(), &deadline).await) } else { None };
 
-        self.observer.step(self.node, "reading the service table");
-        let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
-        let backends = dns_backends::judge(&raw, &around);
-
         let dns = dns_conntrack::judge(&dump, &around, answer.duration_ms);
         let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
+        self.found(CheckId::DnsConntrack, &dns);
+        self.found(CheckId::ExternalConntrack, &external);
+
+        self.step("reading the service table");
+        let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
+        let backends = dns_backends::judge(&raw, &around);
+        self.found(CheckId::DnsBackends, &backends.finding);
+
         let mut case = Case {
             context: self.inventory.origin.context.clone(),
             taken_at: answer.started_at.clone().or_else(|| self.inventory.origin.captured_at.clone()),
@@ -87,10 +116,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         };
         // Further evidence costs calls: it is asked for where it could change what is said.
         if self.source.is_saved() || rules::judge(&case).verdict.kind != Kind::Healthy {
-            self.observer.step(self.node, "further evidence");
+            self.step("further evidence");
             case.beyond = self.beyond(nat, agent.as_ref(), &deadline).await;
             if !self.source.is_saved() {
-                self.observer.step(self.node, "a second look");
+                self.step("a second look");
                 self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline).await;
             }
         }
@@ -237,7 +266,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             return Err("it has no running agent to ask".to_owned());
         };
         let deadline = Deadline::new(self.settings.timeout, self.ends);
-        self.observer.step(self.node, "a look at a neighbour");
+        self.step("a look at a neighbour");
         let node = if evidence == Evidence::CtList { neighbour } else { self.node };
         let question = Question { node, evidence, agent: Some(&agent.pod), probe: None };
         let (_, dump) = self.dump(&self.lens(&around, &[]), &question, &deadline).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -247,9 +248,10 @@ fn an_interrupt_tells_what_is_known() {
         let api = ApiServer::start(world);
         let kubeconfig = api.kubeconfig();
         let running = all(&kubeconfig, &["-o", format, "--timeout", "50s", "--concurrency", "1"]).start();
-        // brno is done when prusik, which hangs, was begun; vienna is never begun.
+        // brno is done when prusik's dump, which hangs, was begun; vienna is never begun.
         api.wait_until(Duration::from_secs(30), |requests| {
-            requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "prusik")
+            let calls = requests.iter().filter_map(|request| request.exec.as_ref());
+            calls.into_iter().any(|call| call.node == "prusik" && call.argv.contains(&"ct".to_owned()))
         });
         running.interrupt();
         let outcome = running.wait().exits(130);
@@ -259,11 +261,51 @@ fn an_interrupt_tells_what_is_known() {
         let kinds = kinds(&report);
         assert_eq!(kinds.keys().map(String::as_str).collect::<Vec<_>>(), NODES);
         assert_eq!(kinds["brno"], "healthy");
-        for node in report["nodes"].as_array().expect("nodes").iter().filter(|node| node["node"] != "brno") {
+        // What was finished of prusik is kept, and the row says where it was.
+        for (node, finished, at) in [("prusik", 2, "(reading the conntrack table)"), ("vienna", 0, "before")] {
+            let node = report["nodes"].as_array().expect("nodes").iter().find(|entry| entry["node"] == node);
+            let node = node.expect("a row");
             assert_eq!(node["verdict"]["code"], "evidence-missing", "{node:#}");
-            assert!(node["verdict"]["summary"].to_string().contains("interrupted"), "{node:#}");
+            let summary = node["verdict"]["summary"].to_string();
+            assert!(summary.contains("interrupted") && summary.contains(at), "{node:#}");
+            let checks = node["checks"].as_array().expect("checks");
+            let status: Vec<&str> = checks.iter().filter_map(|check| check["status"].as_str()).collect();
+            let right: Vec<&str> = (0..5).map(|i| if i < finished { "pass" } else { "unknown" }).collect();
+            assert_eq!(status, right, "{node:#}");
         }
     }
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let names: Vec<String> = (0..24).map(|i| format!("node-{i:02}")).collect();
+    let nodes: Vec<(&str, Health)> = names.iter().map(|name| (name.as_str(), Health::Fine)).collect();
+    let mut world = Scene::new(&nodes).world();
+    hang(&mut world, "node-00");
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let (mut child, _home) = all(&kubeconfig, &["--timeout", "50s"]).by_hand();
+    let interrupt = |child: &Child| {
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+    };
+    api.wait_until(Duration::from_secs(40), |requests| {
+        requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "node-23")
+    });
+    interrupt(&child);
+    // Nobody reads the report, which is longer than a pipe holds: without a second word this would wait for ever.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(child.try_wait().expect("it can be waited for").is_none(), "it still prints");
+    let begun = Instant::now();
+    interrupt(&child);
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            break status;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on after a second interrupt");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(130));
 }
 
 /// A report in JSON or in JSON lines.
@@ -278,15 +320,45 @@ fn whole(text: &str) -> Value {
 }
 
 #[test]
-fn the_run_has_a_deadline_of_its_own() {
-    let mut world = world(Health::Fine);
-    hang(&mut world, "prusik");
-    hang(&mut world, "brno");
-    let api = ApiServer::start(world);
-    let outcome = all(&api.kubeconfig(), &["--timeout", "45s", "--deadline", "6s"]).run().exits(4);
-    every_node_has_a_row(&outcome);
-    assert!(outcome.elapsed < Duration::from_secs(25), "{:?}", outcome.elapsed);
-    assert!(outcome.stdout.contains("--deadline"), "{}", outcome.stdout);
+fn the_run_has_a_deadline_of_its_own_and_says_so_in_every_format() {
+    for format in ["json", "jsonl", "yaml", "table"] {
+        let mut world = world(Health::Fine);
+        hang(&mut world, "prusik");
+        let api = ApiServer::start(world);
+        let args = ["--timeout", "45s", "--deadline", "6s", "--concurrency", "1", "-o", format];
+        let outcome = all(&api.kubeconfig(), &args).run().exits(4);
+        assert!(outcome.elapsed < Duration::from_secs(12), "{:?}", outcome.elapsed);
+        if format == "table" {
+            let line = "PARTIAL: the run's time was over; see --deadline";
+            assert!(outcome.stdout.lines().any(|shown| shown == line), "{}", outcome.stdout);
+            continue;
+        }
+        if format == "yaml" {
+            assert!(outcome.stdout.contains("partial: true\n"), "{}", outcome.stdout);
+            continue;
+        }
+        let report = whole(&outcome.stdout);
+        assert_eq!(report["partial"], true);
+        assert_eq!(report["partial_reason"], "the run's time was over; see --deadline");
+        let kinds = kinds(&report);
+        assert_eq!(kinds.keys().map(String::as_str).collect::<Vec<_>>(), NODES);
+        assert_eq!(
+            (&*kinds["brno"], &*kinds["prusik"], &*kinds["vienna"]),
+            ("healthy", "inconclusive", "inconclusive")
+        );
+        // prusik ended with what it had, and vienna was never begun.
+        let node = |name: &str| report["nodes"].as_array().expect("nodes").iter().find(|n| n["node"] == name).cloned();
+        let (prusik, vienna) = (node("prusik").expect("a row"), node("vienna").expect("a row"));
+        assert_eq!(prusik["checks"][1]["status"], "pass", "{prusik:#}");
+        assert!(prusik["checks"][2]["reason"].to_string().contains("--deadline"), "{prusik:#}");
+        let summary = vienna["verdict"]["summary"].to_string();
+        assert!(summary.contains("the run's time was over before this node was looked at"), "{summary}");
+        assert!(api.execs_on("vienna").is_empty());
+    }
+    // A run that ends in time is whole.
+    let api = ApiServer::start(world(Health::Fine));
+    let outcome = all(&api.kubeconfig(), &["--deadline", "50s"]).run().exits(0);
+    assert_eq!(outcome.report().0["partial"], Value::Null);
 }
 
 #[test]
