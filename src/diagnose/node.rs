@@ -142,7 +142,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             && let Some((index, probe)) = probes.iter_mut().enumerate().find(|(_, probe)| failed(probe))
         {
             let pod = probe.pod.clone();
-            let asked = Some(Probe { slot: index + 1, pod: &pod, last: false });
+            // It has answered, with a shell or without: it is asked as it was.
+            let asked = Some(Probe { slot: index + 1, pod: &pod, last: true });
             probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
             case.egress = pod_egress::judge(probes, None);
         }
