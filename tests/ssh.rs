@@ -2,9 +2,11 @@
 //!
 //! Nothing here leaves the machine, and nothing reads the keys or known hosts of whoever runs it.
 
+#[path = "support/sshd.rs"]
+mod sshd;
+
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +17,8 @@ use staledp::gather::{End, Failure, FailureKind};
 use staledp::settings::SshSettings;
 use tempfile::TempDir;
 
-const SSHD: &str = "/usr/sbin/sshd";
+use sshd::{SSHD, is_here};
+
 const HOST: &str = "127.0.0.1";
 const TARGET: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LIMIT: Duration = Duration::from_secs(8);
@@ -42,31 +45,11 @@ impl Sshd {
         if !is_here(SSHD) {
             return None;
         }
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        let programs = path.join("bin");
-        std::fs::create_dir(&programs).unwrap();
-        for (name, script) in fakes {
-            let file = programs.join(name);
-            std::fs::write(&file, script).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        for key in ["host", "user", "stranger"] {
-            make_key(&path.join(key));
-        }
-        std::fs::copy(path.join("user.pub"), path.join("authorized")).unwrap();
-        let own = if own_programs { ":/usr/bin:/bin" } else { "" };
         let port = free_port();
-        let p = path.display();
-        let config = format!(
-            "Port {port}\nListenAddress {HOST}\nHostKey {p}/host\nPidFile none\nAuthorizedKeysFile {p}/authorized\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin yes\nSetEnv PATH={p}/bin{own}\n"
-        );
-        std::fs::write(path.join("config"), config).unwrap();
+        let listen = format!("Port {port}\nListenAddress {HOST}\n");
+        let directory = sshd::directory(fakes, own_programs, &listen);
+        let path = directory.path();
         known_hosts(path, port, "host");
-        // Where sshd runs as root it wants this directory, which the package makes at boot only.
-        let _ = std::fs::create_dir_all("/run/sshd");
         let log = std::fs::File::create(path.join("log")).unwrap();
         let child = Command::new(SSHD)
             .args(["-D", "-e", "-f"])
@@ -101,11 +84,6 @@ impl Sshd {
     }
 }
 
-fn make_key(file: &Path) {
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(file).status().unwrap();
-    assert!(made.success());
-}
-
 /// Makes the key of this name the one that is known for the port.
 fn known_hosts(directory: &Path, port: u16, key: &str) {
     let key = std::fs::read_to_string(directory.join(key).with_extension("pub")).unwrap();
@@ -114,16 +92,6 @@ fn known_hosts(directory: &Path, port: u16, key: &str) {
 
 fn free_port() -> u16 {
     TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Whether a program is there; where it is not the test is skipped, but never in CI.
-fn is_here(program: &str) -> bool {
-    let here = Path::new(program).exists();
-    if !here {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{program} is missing in CI");
-        println!("skipped: there is no {program}");
-    }
-    here
 }
 
 /// Settings that leave the operator's own keys and hosts alone.

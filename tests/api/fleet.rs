@@ -202,6 +202,44 @@ fn a_node_that_is_deleted_while_it_is_looked_at_says_so() {
 }
 
 #[test]
+fn an_agent_that_is_replaced_while_it_is_looked_at_costs_no_other_its_verdict() {
+    let mut world = world(Health::Fine);
+    let ping = ExecReply::prints("PING 1.1.1.1\n").delayed(Duration::from_secs(3));
+    world.on_exec(Pods::agent("prusik"), &["ping"], ping);
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let running = all(&kubeconfig, &[]).start();
+    api.wait_until(Duration::from_secs(30), |requests| {
+        requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "prusik")
+    });
+    api.change(|world| {
+        let agent = world.pod_mut(&format!("kube-system/{}", agent("prusik")));
+        agent["metadata"]["name"] = "cilium-new01".into();
+        agent["metadata"]["uid"] = "uid-cilium-new01".into();
+    });
+    let outcome = running.wait().exits(4);
+    let kinds = every_node_has_a_row(&outcome);
+    assert_eq!((&*kinds["brno"], &*kinds["prusik"], &*kinds["vienna"]), ("healthy", "inconclusive", "healthy"));
+    let report = outcome.report();
+    let summary = report.node("prusik")["verdict"]["summary"].to_string();
+    assert!(summary.contains("is gone since the cluster was listed"), "{summary}");
+    assert_eq!(report.node("prusik")["remediation"], Value::Null, "nothing is said of the new agent");
+}
+
+#[test]
+fn throttled_lists_are_asked_for_again_as_told_and_that_is_said_once() {
+    let mut world = world(Health::Fine);
+    world.fault(Fault::too_many("/api/v1/pods", "1").times(2)).fault(Fault::too_many("/api/v1/nodes", "1").times(1));
+    let api = ApiServer::start(world);
+    let outcome = all(&api.kubeconfig(), &[]).run().exits(0);
+    every_node_has_a_row(&outcome);
+    let notes = outcome.report().0["notes"].to_string();
+    assert!(notes.contains("refused 3 requests for now (429)"), "{notes}");
+    assert_eq!(outcome.stderr.matches("429").count(), 1, "{}", outcome.stderr);
+    assert!(outcome.elapsed >= Duration::from_secs(2), "it waited as told: {:?}", outcome.elapsed);
+}
+
+#[test]
 fn lists_are_asked_for_once_and_a_node_costs_few_commands() {
     let mut world = world(Health::Fine);
     // Brno's first two pods have no tools, prusik's not even a shell, and vienna's has what it takes.
@@ -261,6 +299,10 @@ fn an_interrupt_tells_what_is_known() {
         let kinds = kinds(&report);
         assert_eq!(kinds.keys().map(String::as_str).collect::<Vec<_>>(), NODES);
         assert_eq!(kinds["brno"], "healthy");
+        // What still runs there ends by itself: this program can't end it any more.
+        for call in api.execs() {
+            assert!(call.argv.contains(&"timeout".to_owned()), "{:?} has no bound of its own", call.argv);
+        }
         // What was finished of prusik is kept, and the row says where it was.
         for (node, finished, at) in [("prusik", 2, "(reading the conntrack table)"), ("vienna", 0, "before")] {
             let node = report["nodes"].as_array().expect("nodes").iter().find(|entry| entry["node"] == node);

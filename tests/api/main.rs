@@ -14,5 +14,6 @@ mod replay;
 mod save;
 mod second_look;
 mod server;
+mod ssh;
 mod symptoms;
 mod told;
