@@ -32,14 +32,17 @@ pub async fn capture<S: Source>(
     observer: &impl Observer,
 ) -> Capture {
     observer.begin(nodes.len());
+    let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let asked = futures::stream::iter(nodes).map(|node| async move {
-        let asker = Asker { source, node, deadline: Instant::now() + settings.timeout };
+        let own = Instant::now() + settings.timeout;
+        let asker = Asker { source, node, deadline: ends.map_or(own, |ends| ends.min(own)), ends };
         let done = asker.node(inventory, settings, observer).await;
         observer.done(node);
         done
     });
     // What is told meanwhile passes through the source, too.
-    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), settings.timeout);
+    let limit = settings.deadline.map_or(settings.timeout, |whole| whole.min(settings.timeout));
+    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), limit);
     let told = futures::stream::once(telling).map(|told| Capture {
         missing: told.not_read.into_iter().map(|unread| format!("{}: {}", unread.what, unread.reason)).collect(),
         ..Capture::default()
@@ -61,6 +64,7 @@ pub async fn capture<S: Source>(
         whole.answers += answers;
         whole.missing.extend(missing);
     }
+    whole.partial |= ends.is_some_and(|ends| ends <= Instant::now());
     whole.missing.sort();
     whole
 }
@@ -68,7 +72,10 @@ pub async fn capture<S: Source>(
 struct Asker<'a, S> {
     source: &'a S,
     node: &'a str,
+    /// When this node has to be done.
     deadline: Instant,
+    /// When the whole run has to be over.
+    ends: Option<Instant>,
 }
 
 impl<S: Source> Asker<'_, S> {
@@ -130,6 +137,7 @@ impl<S: Source> Asker<'_, S> {
             }
             Some(End::Failed(failure)) => failure.message.as_str(),
             Some(End::NotGathered(why)) => why,
+            None if self.ends == Some(self.deadline) => "the run's time was over; see --deadline",
             None => "the node's time was over; see --timeout",
         };
         done.missing.push(format!("{evidence} of {}: {why}", self.node));

@@ -236,7 +236,7 @@ pub struct TargetArgs {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 
-    /// How long the whole run may take; nodes that are not done by then are not judged [default: no limit]
+    /// How long the whole run may take; what is not done by then is left out, and said to be [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub deadline: Option<Duration>,
 

@@ -107,8 +107,8 @@ fn run_capture(args: CaptureArgs, screen: &Screen) -> Result<ExitCode, Error> {
     let CaptureArgs { to, redact, cluster, target, symptoms } = args;
     let save = SaveArgs { save: Some(to), redact };
     let settings = Settings::resolve(DiagnoseArgs { cluster, target, symptoms, save });
-    let partial = to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
-    Ok(if partial { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
+    let interrupted = to_its_end(screen, async |progress| look(&settings, &Gather { screen, progress }).await)?;
+    Ok(if interrupted { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
 /// Runs something that waits, with progress, until its end or until it is told to end.
@@ -291,7 +291,7 @@ struct Gather<'a> {
 }
 
 impl Work for Gather<'_> {
-    /// Whether it was ended before its end.
+    /// Whether it was interrupted.
     type Done = bool;
 
     fn progress(&self) -> Option<&Progress> {
@@ -322,7 +322,7 @@ impl Work for Gather<'_> {
         let nodes = nodes.len();
         let more = format!("nodes: {nodes}, answers: {answers}, not had: {}", missing.len());
         say(self.screen, &format!("saved: {} ({more}){remark}", path.display()));
-        Ok(partial)
+        Ok(partial && self.progress.was_stopped())
     }
 }
 

@@ -225,6 +225,23 @@ fn nothing_that_is_there_is_lost_and_no_link_is_followed() {
 }
 
 #[test]
+fn a_capture_whose_time_is_over_keeps_what_it_has_and_says_so() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("kept");
+    let mut world = Scene::stale().world();
+    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "bpf", "ct"], ExecReply::silent());
+    let api = ApiServer::start(world);
+    let to = bundle.display().to_string();
+    let outcome = run_live(&api, "capture", &["--all-nodes", "--deadline", "5s", &to]).exits(0);
+    assert!(outcome.elapsed < std::time::Duration::from_secs(12), "{:?}", outcome.elapsed);
+    let line = "not had: ct-list of prusik: the run's time was over; see --deadline";
+    assert!(outcome.stderr.lines().any(|said| said == line), "{}", outcome.stderr);
+    let about: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).expect("about")).expect("JSON");
+    assert_eq!(about["partial"], true);
+    assert!(bundle.join("nodes/vienna/ct-list.json").is_file());
+}
+
+#[test]
 fn a_capture_holds_all_evidence_and_is_judged_as_a_diagnosis_is() {
     let keep = tempfile::tempdir().expect("a folder");
     let bundle = keep.path().join("kept");
