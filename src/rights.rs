@@ -81,6 +81,21 @@ pub const FIX: &[Grant] = &[
     cilium("events.k8s.io", "events", &["create"], "the trace: one Event per restart"),
 ];
 
+/// What `symptoms` uses. Where one is missing, the rest goes on.
+pub const SYMPTOMS: &[Grant] = &[
+    cluster("", "nodes", &["list"], "which nodes there are, and whether they are ready"),
+    cluster("", "pods", &["list"], "restarts, and which pod is on which node"),
+    cluster("", "events", &["list"], "failed probes, and nodes that were not ready"),
+    cluster("external-secrets.io", "secretstores", &["list"], "what they say of their connection"),
+    cluster("external-secrets.io", "clustersecretstores", &["list"], "the same"),
+    cluster("external-secrets.io", "externalsecrets", &["list"], "the same; their Secrets are not read"),
+    cluster("argoproj.io", "applications", &["list"], "what they say of names and connections"),
+    cluster("cilium.io", "ciliumlocalredirectpolicies", &["list"], "what leads to NodeLocal DNS"),
+    cluster("", "pods/log", &["get"], "with --logs: names that were not resolved"),
+    cluster("", "services/proxy", &["get"], "with --prometheus NS/SERVICE: the way to it"),
+    cluster("", "services", &["list"], "with --prometheus NS/SERVICE: its port, where none is given"),
+];
+
 /// The roles of a command as YAML; `grants` go into a ClusterRole and, those of the Cilium namespace, into a Role.
 #[must_use]
 pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
@@ -93,10 +108,12 @@ pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
     if of(Scope::CiliumNamespace).next().is_some() {
         let _ = writeln!(text, "#   kubectl create rolebinding {name} -n {namespace} --role={name} --user=USER");
     }
-    text.push_str(
-        "# pods/exec is a strong right: who may exec may do what the container may. It need not hold for the whole\n\
-         # cluster: a Role in Cilium's namespace and in those of the pods named by --probe-pod is enough.\n",
-    );
+    if of(Scope::Cluster).any(|grant| grant.resource == "pods/exec") {
+        text.push_str(
+            "# pods/exec is a strong right: who may exec may do what the container may. It need not hold for the whole\n\
+             # cluster: a Role in Cilium's namespace and in those of the pods named by --probe-pod is enough.\n",
+        );
+    }
     text.push_str("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n");
     let _ = writeln!(text, "  name: {name}\nrules:");
     of(Scope::Cluster).for_each(|grant| rule(&mut text, grant));

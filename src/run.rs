@@ -209,6 +209,7 @@ fn run_fix(args: FixArgs, screen: &Screen) -> Result<ExitCode, Error> {
 fn rbac(args: &RbacArgs) -> String {
     match args.command {
         RbacFor::Diagnose => rights::yaml("diagnose", &[rights::DIAGNOSE], &args.cilium_namespace),
+        RbacFor::Symptoms => rights::yaml("symptoms", &[rights::SYMPTOMS], &args.cilium_namespace),
         RbacFor::Fix => rights::yaml("fix", &[rights::DIAGNOSE, rights::FIX], &args.cilium_namespace),
     }
 }

@@ -138,7 +138,9 @@ pub struct RbacArgs {
 pub enum RbacFor {
     /// `staledp diagnose`: a ClusterRole that only reads
     Diagnose,
-    /// `staledp fix`: the same and a Role in the namespace of the agents
+    /// `staledp symptoms`: a ClusterRole that only reads, too; what one leaves out of it is said to be unread
+    Symptoms,
+    /// `staledp fix`: that of `diagnose` and a Role in the namespace of the agents
     Fix,
 }
 

@@ -117,7 +117,7 @@ impl<'a, S: Source> Saving<'a, S> {
         self.list("pods", &pods);
         self.list("services", &inventory.services);
         self.list("endpointslices", &inventory.endpoint_slices);
-        self.list("events", &inventory.events);
+        self.list("events", &inventory.events.clone().map(|events| events.iter().map(without_credentials).collect()));
     }
 
     /// What is to be known of a bundle with other names, behind the words that tell where it is.
@@ -377,6 +377,11 @@ fn described(answer: &Answer, asked: Option<&PodRef>) -> Description {
     }
 }
 
+/// An event as it is kept: what a probe printed may be anything.
+fn without_credentials(event: &Event) -> Event {
+    Event { message: super::scrub::scrub(&event.message), ..event.clone() }
+}
+
 /// The events of one reason on their way: a list, and beside it why it is not whole.
 struct KeptEvents<'a, S: Source> {
     saving: &'a Saving<'a, S>,
@@ -388,7 +393,7 @@ struct KeptEvents<'a, S: Source> {
 impl<S: Source> KeptEvents<'_, S> {
     fn take(&mut self, event: &Event) {
         let before = if self.output.is_some() { ",\n" } else { "\n" };
-        let event = Event { message: crate::gather::scrub::scrub(&event.message), ..event.clone() };
+        let event = without_credentials(event);
         let redaction = self.saving.redaction.as_ref();
         self.write(|to| {
             to.write_all(before.as_bytes())?;

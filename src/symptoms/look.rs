@@ -271,18 +271,23 @@ impl<S: Source> Look<'_, S> {
         let moment = self.inventory.origin.captured_at.as_deref();
         match self.ask("buffer-fill", buffers::FILL).await {
             Ok(Some(fill)) => {
-                let sent = self.ask("sent-bytes", buffers::SENT).await.unwrap_or_else(|why| {
-                    found.cannot("buffers: what was sent", why);
+                let sent = self.ask("sent-bytes", buffers::SENT).await.unwrap_or_else(|failure| {
+                    found.cannot("buffers: what was sent", failure.message);
                     None
                 });
                 buffers::tell(&fill, sent.as_deref(), &pods, moment, found);
             }
             Ok(None) if self.nodes.is_none() => found.cannot("buffers", "no answer of Prometheus was saved"),
             Ok(None) => {}
-            Err(why) => {
+            Err(failure) => {
+                use FailureKind::{Forbidden, Timeout, Unreachable};
+                let gone = matches!(failure.kind, Forbidden | Timeout | Unreachable);
+                found.cannot("buffers", failure.message);
                 // Who does not answer the first question is not asked a second one.
-                found.cannot("buffers", why);
-                if asked {
+                if asked && gone {
+                    for query in &self.wish.queries {
+                        found.cannot(format!("the answer to '{query}'"), "it was not asked: see buffers");
+                    }
                     return;
                 }
             }
@@ -293,7 +298,7 @@ impl<S: Source> Look<'_, S> {
         for (nth, query) in self.wish.queries.iter().take(MOST_QUERIES).enumerate() {
             match self.ask(&format!("query-{}", nth + 1), query).await {
                 Ok(answer) => buffers::tell_own(query, &answer.unwrap_or_default(), &pods, moment, found),
-                Err(why) => found.cannot(format!("the answer to '{query}'"), why),
+                Err(failure) => found.cannot(format!("the answer to '{query}'"), failure.message),
             }
         }
         if self.wish.queries.len() > MOST_QUERIES {
@@ -321,12 +326,12 @@ impl<S: Source> Look<'_, S> {
     }
 
     /// One question to Prometheus; nothing where nobody asked it when things were saved.
-    async fn ask(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, String> {
+    async fn ask(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, Failure> {
         let at = self.wish.prometheus.as_ref();
         match self.further(&Further::Metrics { name, query, at }).await {
-            Ok(bytes) => buffers::series(&bytes).map(Some),
+            Ok(bytes) => buffers::series(&bytes).map(Some).map_err(|why| Failure::new(FailureKind::Other, why)),
             Err(failure) if failure.kind == FailureKind::NotFound && self.source.is_saved() => Ok(None),
-            Err(failure) => Err(failure.message),
+            Err(failure) => Err(failure),
         }
     }
 }

@@ -1074,7 +1074,7 @@ fn a_lock_whose_answers_get_lost_is_taken_and_held_all_the_same() {
 }
 
 /// The rights that `staledp rbac` prints, as an authorizer has them.
-fn granted(command: &str) -> Vec<Allowed> {
+pub(crate) fn granted(command: &str) -> Vec<Allowed> {
     let yaml = staledp(["rbac", command]).run().exits(0).stdout;
     let mut all = Vec::new();
     for role in yaml.split("\n---\n") {

@@ -251,7 +251,7 @@ fn symptoms_name_nobody_either_and_stay_what_they_are() {
     let keep = tempfile::tempdir().expect("a folder");
     let bundle = keep.path().join("kept").display().to_string();
     let prometheus = prometheus();
-    let url = format!("http://{}", prometheus.address());
+    let url = format!("http://{prometheus}");
     let api = ApiServer::start(telling());
     let mut args = wishes(&url, &bundle);
     args.push("--redact");

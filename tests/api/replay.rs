@@ -1,15 +1,19 @@
 //! What symptoms were read from is kept in a bundle, and says the same when it is read again.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::fix::granted;
 use super::symptoms::{healthy, ordinary, symptoms, unhealthy};
 use super::told::{install, not_ready, redirect, three};
 use crate::support::api::ApiServer;
 use crate::support::run::{Outcome, staledp};
 use crate::support::world::{Fault, FaultKind, World};
+use crate::support::writes::Allowed;
 
 /// A message that names a secret, and why a connection came to nothing.
 const MESSAGE: &str = "Get \"https://vault.example/v1/kv?token=hunter2hunter2\": dial tcp: lookup vault.example on \
@@ -48,13 +52,20 @@ pub(crate) fn telling() -> World {
 }
 
 /// Something that answers as Prometheus does: a full buffer, whatever is asked.
-pub(crate) fn prometheus() -> ApiServer {
-    let mut world = World::default();
+pub(crate) fn prometheus() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
     let metric = json!({"namespace": "apps", "pod": "app-1-3", "component_id": "loki_journal"});
     let result = json!([{"metric": metric, "value": [1_780_000_000.0, "0.97"]}]);
-    let answer = json!({"status": "success", "data": {"resultType": "vector", "result": result}});
-    world.foreign.insert("/api/v1/query".to_owned(), answer);
-    ApiServer::start(world)
+    let answer = json!({"status": "success", "data": {"resultType": "vector", "result": result}}).to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 8192]);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}", answer.len());
+            let _ = write!(stream, "{head}\r\nConnection: close\r\n\r\n{answer}");
+        }
+    });
+    address
 }
 
 /// A report without what is different in every run: when, from where, and when Prometheus was asked.
@@ -94,14 +105,17 @@ pub(crate) fn wishes<'a>(prometheus: &'a str, bundle: &'a str) -> Vec<&'a str> {
 #[test]
 fn symptoms_that_are_saved_and_read_again_are_the_same() {
     let keep = tempfile::tempdir().expect("a folder");
-    let bundle = keep.path().join("kept").display().to_string();
+    let path = |name: &str| keep.path().join(name).display().to_string();
     let prometheus = prometheus();
-    let url = format!("http://{}", prometheus.address());
+    let url = format!("http://{prometheus}");
     let api = ApiServer::start(telling());
-    let live = symptoms(&api, &wishes(&url, &bundle)).exits(0);
-    assert!(live.stderr.contains("saved: "), "{}", live.stderr);
-    let again = read_again("symptoms", &bundle).exits(0);
-    assert_eq!(lasting(&again), lasting(&live), "left: read again, right: live");
+    let [(bundle, live, again), _] = [path("kept"), path("kept.tar.gz")].map(|bundle| {
+        let live = symptoms(&api, &wishes(&url, &bundle)).exits(0);
+        assert!(live.stderr.contains("saved: "), "{}", live.stderr);
+        let again = read_again("symptoms", &bundle).exits(0);
+        assert_eq!(lasting(&again), lasting(&live), "left: read again, right: live; {bundle}");
+        (bundle, live, again)
+    });
     let told = live.stdout;
     for what in [
         "\"probe-failures\"",
@@ -146,7 +160,7 @@ fn symptoms_that_are_saved_and_read_again_are_the_same() {
 fn a_bundle_of_a_diagnosis_or_a_capture_tells_all_that_the_cluster_told() {
     let keep = tempfile::tempdir().expect("a folder");
     let prometheus = prometheus();
-    let url = format!("http://{}", prometheus.address());
+    let url = format!("http://{prometheus}");
     let api = ApiServer::start(telling());
     let whole = symptoms(&api, &["--logs", "--prometheus", &url, "--query", "loki > 0"]).exits(0);
     let kubeconfig = api.kubeconfig();
@@ -187,9 +201,9 @@ fn what_could_not_be_read_then_is_said_again_and_what_nobody_asked_for_is_not_ta
         world.fault(Fault::status(&format!("/apis/{group}/*"), 403, "Forbidden", &message));
     }
     let api = ApiServer::start(world);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let url = format!("http://{nobody}");
-    let live = symptoms(&api, &["--logs", "--prometheus", &url, "--save", &bundle]).exits(0);
+    let live = symptoms(&api, &["--logs", "--prometheus", &url, "--query", "up", "--save", &bundle]).exits(0);
     let unread = live.report().0["not_read"].clone();
     for (what, reason) in [
         ("events", "grant `list` on `events`"),
@@ -202,6 +216,7 @@ fn what_could_not_be_read_then_is_said_again_and_what_nobody_asked_for_is_not_ta
         ("ciliumlocalredirectpolicies", "grant `list` on `ciliumlocalredirectpolicies.cilium.io`"),
         ("the log of apps/", "grant `get` on `pods/log` in namespace apps"),
         ("buffers", "refused"),
+        ("the answer to 'up'", "it was not asked"),
     ] {
         let fits = |entry: &&Value| {
             let text = |key: &str| entry[key].as_str().unwrap_or_default().to_lowercase();
@@ -210,14 +225,20 @@ fn what_could_not_be_read_then_is_said_again_and_what_nobody_asked_for_is_not_ta
         assert!(unread.as_array().expect("a list").iter().any(|entry| fits(&entry)), "{what}: {reason}: {unread:#}");
     }
     assert!(live.stdout.contains("9 restarts"), "the rest goes on: {}", live.stdout);
-    assert_eq!(lasting(&read_again("symptoms", &bundle)), lasting(&live), "left: read again, right: live");
+    // Whether a question was asked is not kept where nobody answered.
+    let live = {
+        let mut report = lasting(&live);
+        report["not_read"].as_array_mut().expect("a list").retain(|entry| entry["what"] != "the answer to 'up'");
+        report
+    };
+    assert_eq!(lasting(&read_again("symptoms", &bundle)), live, "left: read again, right: live");
     let text = staledp(["symptoms", "--from", &bundle]).run().exits(0).stdout;
     assert!(text.contains("Not read") && text.contains("pods/log"), "{text}");
 
     // A copy of it says the same, too.
     let copy = keep.path().join("copy").display().to_string();
     staledp(["symptoms", "--from", &bundle, "--save", &copy]).run().exits(0);
-    assert_eq!(lasting(&read_again("symptoms", &copy)), lasting(&live), "left: of the copy, right: live");
+    assert_eq!(lasting(&read_again("symptoms", &copy)), live, "left: of the copy, right: live");
 
     // A bundle of an older release, or one made by hand, has no such folder.
     fs::remove_dir_all(Path::new(&bundle).join("symptoms")).expect("the folder goes");
@@ -232,6 +253,35 @@ fn what_could_not_be_read_then_is_said_again_and_what_nobody_asked_for_is_not_ta
         (reason("logs"), reason("buffers")),
         ("none was saved".into(), "no answer of Prometheus was saved".into())
     );
+}
+
+#[test]
+fn the_printed_rights_are_enough_and_each_that_is_missing_is_named() {
+    let prometheus = prometheus();
+    let mut world = telling();
+    let service = json!({"metadata": {"name": "prometheus", "namespace": "monitoring"},
+                         "spec": {"ports": [{"name": "web", "port": 9090}]}});
+    world.services.push(service);
+    world.proxied.insert("monitoring/prometheus:9090".to_owned(), prometheus);
+    install(&mut world, "external-secrets.io", "v1", "clustersecretstores", &json!([]));
+    let look = |rights: Vec<Allowed>| {
+        let mut world = world.clone();
+        world.writes.rights = Some(rights);
+        let api = ApiServer::start(world);
+        let outcome = symptoms(&api, &["--logs", "--prometheus", "monitoring/prometheus"]).exits(0);
+        assert!(api.writes().is_empty() && api.execs().is_empty());
+        outcome.report().0
+    };
+    let whole = look(granted("symptoms"));
+    assert_eq!(whole["not_read"], json!([]));
+    for (index, right) in granted("symptoms").into_iter().enumerate() {
+        let mut rights = granted("symptoms");
+        rights.remove(index);
+        let unread = look(rights)["not_read"].to_string();
+        // Without the service's ports the usual one is taken.
+        let is_told = right.resource == "services" || unread.contains(&format!("on `{}", right.resource));
+        assert!(is_told, "{right:?}: {unread}");
+    }
 }
 
 #[test]

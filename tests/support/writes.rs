@@ -65,7 +65,8 @@ fn attributes(request: &Request) -> Option<Allowed> {
     let (resource, name) = match words {
         [kind] => ((*kind).to_owned(), None),
         [kind, name] => ((*kind).to_owned(), Some(*name)),
-        [kind, name, sub] => (format!("{kind}/{sub}"), Some(*name)),
+        // A proxy has a path of its own behind it.
+        [kind, name, sub] | [kind, name, sub @ "proxy", ..] => (format!("{kind}/{sub}"), Some(*name)),
         _ => return None,
     };
     let verb = match (request.method.as_str(), name) {
