@@ -53,7 +53,7 @@ const MOST: usize = 1 << 20;
 /// The mapping, with a key of its own.
 #[derive(Debug)]
 pub(super) struct Words {
-    key: RandomState,
+    key: RefCell<RandomState>,
     replaced: RefCell<FxHashMap<String, String>>,
     taken: RefCell<FxHashSet<String>>,
     secret: RefCell<FxHashSet<String>>,
@@ -63,11 +63,18 @@ impl Words {
     /// A mapping that no other one is like.
     pub(super) fn new() -> Self {
         Self {
-            key: RandomState::new(),
+            key: RefCell::default(),
             replaced: RefCell::default(),
             taken: RefCell::default(),
             secret: RefCell::default(),
         }
+    }
+
+    /// Draws another key. What was replaced before is to be written again.
+    pub(super) fn draw(&self) {
+        self.key.take();
+        self.replaced.borrow_mut().clear();
+        self.taken.borrow_mut().clear();
     }
 
     /// Says that a word is part of a name, and is to be replaced wherever it stands. False where it stays all the same.
@@ -96,10 +103,10 @@ impl Words {
         if let Some(known) = self.replaced.borrow().get(&word) {
             return Some(known.clone());
         }
-        let mut taken = self.taken.borrow_mut();
+        let (key, mut taken) = (self.key.borrow(), self.taken.borrow_mut());
         // A million of ten million can be taken, so a free one is near.
-        let mut tries = (0_u32..100).map(|nth| spelled(self.key.hash_one((nth, &word))));
-        let found = tries.find(|spelled| !taken.contains(spelled)).unwrap_or_else(|| spelled(self.key.hash_one(&word)));
+        let mut tries = (0_u32..100).map(|nth| spelled(key.hash_one((nth, &word))));
+        let found = tries.find(|spelled| !taken.contains(spelled)).unwrap_or_else(|| spelled(key.hash_one(&word)));
         if taken.len() < MOST {
             taken.insert(found.clone());
             self.replaced.borrow_mut().insert(word, found.clone());
