@@ -73,7 +73,9 @@ impl Files {
             };
             if is_again {
                 files.remove(&format!("{stem}.json"));
-                files.retain(|name, _| !outputs.contains(name));
+                for output in &outputs {
+                    files.remove(output);
+                }
             }
             files.insert(name.to_owned(), index);
         }
