@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_twice_counts_twice_and_is_never_more_than_all() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let meter = Meter::new(move |done, total| lock(&tell).push((done, total)));
+        meter.expect(10);
+        meter.add(8);
+        meter.add(8);
+        assert_eq!(*lock(&told), [(0, 10), (8, 10), (16, 16)]);
+        assert_eq!(meter.done(), 16);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_an_error_and_no_panic() {
         let end = run(beside(|_| -> io::Result<()> { panic!("on purpose") }, &mut |_| {}));
         assert_eq!(end.unwrap_err().to_string(), "it could not be read");

@@ -118,8 +118,8 @@ fn archives_of_all_kinds_can_be_compared() {
         fs::write(&path, bytes).expect("a file");
         path
     };
-    // What changed: on which node, what, and from what to what.
-    let changes = |before: &Path, after: &Path| -> Vec<String> {
+    // What changed, and from what to what.
+    let differences = |before: &Path, after: &Path| -> Vec<String> {
         let paths = [before, after].map(|path| path.display().to_string());
         let diff = staledp(["diff", "-o", "json", &paths[0], &paths[1]]).run().exits(0).report().0;
         let nodes = diff["changed"].as_array().expect("a list");
@@ -133,12 +133,12 @@ fn archives_of_all_kinds_can_be_compared() {
     };
     let bundle = fixture("2026-06-06-prusik");
     let kept = named("kept", gzip(&tar(&files_of(&bundle), "kept")));
-    assert_eq!(changes(&bundle, &kept), [""; 0]);
+    assert_eq!(differences(&bundle, &kept), [""; 0]);
     let plain = named("plain", zip(&sysdump(&bundle, ERAS[0]), |_, _| {}));
     let nested = named("nested", zip(&sysdump(&bundle, ERAS[4]), |_, _| {}));
-    assert_eq!(changes(&plain, &nested), [""; 0]);
+    assert_eq!(differences(&plain, &nested), [""; 0]);
     // A sysdump holds no probes, and says so.
-    let changed = changes(&kept, &plain);
+    let changed = differences(&kept, &plain);
     assert!(changed.contains(&r#""pod-egress.status" "fail" "unknown""#.to_owned()), "{changed:#?}");
     let bugtool = |name: &str, node: &Path| {
         let mut files = cmd(node, ERAS[2]);
@@ -146,6 +146,6 @@ fn archives_of_all_kinds_can_be_compared() {
         named(name, gzip(&tar(&files, "cilium-bugtool-x")))
     };
     let changed =
-        changes(&bugtool("before", &bundle.join("nodes/prusik")), &bugtool("after", &bundle.join("nodes/vienna")));
+        differences(&bugtool("before", &bundle.join("nodes/prusik")), &bugtool("after", &bundle.join("nodes/vienna")));
     assert!(changed.iter().any(|change| change.starts_with("\"external-conntrack.data.")), "{changed:#?}");
 }

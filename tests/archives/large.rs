@@ -272,6 +272,19 @@ fn whoever_waits_for_an_archive_need_not() {
     assert!(interrupted.elapsed < std::time::Duration::from_secs(20), "{:?}", interrupted.elapsed);
 }
 
+#[test]
+fn what_lies_twice_costs_no_more_than_twice() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("kept");
+    let mut files = files_of(&fixture("stale-datapath"));
+    files.extend((0..45_000).map(|number| (format!("nodes/linz/{number}.json"), Vec::new())));
+    let tar = tar(&files, "kept");
+    fs::write(&path, gzip(&tar[..tar.len() - 1024]).repeat(2)).expect("a file");
+    let outcome = run(&path);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.elapsed < std::time::Duration::from_secs(20), "{:?}", outcome.elapsed);
+}
+
 /// So many blanks, packed.
 fn blanks(mut encoder: GzEncoder<Vec<u8>>, size: u64) -> GzEncoder<Vec<u8>> {
     io::copy(&mut io::repeat(b' ').take(size), &mut encoder).expect("a Vec takes all");
