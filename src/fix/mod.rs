@@ -13,6 +13,7 @@ mod plan;
 mod preflight;
 mod report;
 mod restart;
+mod resume;
 mod show;
 mod stop;
 mod trace;
@@ -39,7 +40,7 @@ use crate::progress::Progress;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::verdict::RiskLevel;
 use crate::settings::{FixSettings, Screen};
-use lock::{Holder, Lock, NotTaken, Seen};
+use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 pub use report::{FixReport, NodeFix, Outcome, Restart};
 use show::Steps;
@@ -244,7 +245,7 @@ async fn act(
     (partial, folder): (&Partial, PathBuf),
 ) -> Result<(), End> {
     let settings = cx.settings;
-    if let Some(done) = resume(cx, node, walk, inventory).await {
+    if let Some(done) = resume::resume(cx, node, walk, inventory).await {
         return done;
     }
     let plan = plan::plan(node, inventory, found, settings).map_err(|(says, next)| End {
@@ -434,77 +435,6 @@ fn convicted(walk: &RefCell<Walk>) -> Vec<CheckId> {
         }
         _ => CheckId::ALL.to_vec(),
     }
-}
-
-/// Whether an earlier run was interrupted between its restart and its verification; then this one goes on from there,
-/// without another restart.
-async fn resume(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>, inventory: &Inventory) -> Option<Result<(), End>> {
-    use crate::gather::cluster::Owner;
-    use crate::gather::kube::write::Doomed;
-
-    let agents = inventory.pods.as_ref().ok()?;
-    let is_agent =
-        |pod: &&crate::gather::cluster::Pod| pod.metadata.labels.get("k8s-app").is_some_and(|l| l == "cilium");
-    let questions = &cx.settings.look.questions;
-    let any = agents.iter().filter(is_agent);
-    let any = any.max_by_key(|pod| (pod.spec.node_name == node, pod.metadata.deletion_timestamp.is_none()))?;
-    let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.clone());
-    let Ok(Seen::Abandoned { lease, says }) = lock::look(cx.writer, &namespace, cx.holder).await else { return None };
-    let about = |key: &str| lease.metadata.annotations.get(key).cloned().unwrap_or_default();
-    let (uid, pod) = (about("staledp/pod-uid"), about("staledp/pod"));
-    if about("staledp/node") != node || uid.is_empty() {
-        return None;
-    }
-    cx.steps.line(&format!("an earlier run was interrupted: {says}"));
-    let old = agents.iter().find(|agent| agent.metadata.uid == uid);
-    if old.is_some_and(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        cx.steps.line(&format!("it did not restart {pod}, which still runs: starting anew"));
-        return None;
-    }
-    cx.steps.line(&format!("{pod}, which it was to restart, is ending or gone: going on with waiting and verifying, without another restart"));
-    if cx.settings.dry_run {
-        let says = format!("an interrupted repair would be gone on with: {pod} was restarted and is not verified yet");
-        return Some(Err(End { outcome: Outcome::DryRun, says, next: Vec::new() }));
-    }
-    let owner =
-        any.metadata.owner_references.iter().find(|owner| owner.controller).cloned().unwrap_or_else(Owner::default);
-    let mut old_pod = any.clone();
-    old_pod.metadata.owner_references = vec![owner];
-    let code = crate::rules::verdict::Code::ALL.iter().copied().find(|code| code.name() == about("staledp/verdict"));
-    let before = walk.borrow().fix.before.clone()?;
-    let found = inventory.nodes.iter().flatten().find(|found| found.metadata.name == node);
-    let plan = Plan {
-        context: inventory.origin.context.clone(),
-        node: node.to_owned(),
-        node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
-        doomed: Doomed { namespace, pod, uid },
-        agent: crate::checks::surroundings::RunningAgent {
-            pod: any.reference(),
-            uid: any.metadata.uid.clone(),
-            version: None,
-            started_at: None,
-            restarts: 0,
-            ready: false,
-            terminating: false,
-        },
-        pod: old_pod,
-        code: code.unwrap_or(before.verdict.code),
-        forced: false,
-        command: String::new(),
-        before,
-    };
-    {
-        let fix = &mut walk.borrow_mut().fix;
-        fix.resumed = true;
-        fix.verdict = Some(plan.code.name());
-        fix.before = None;
-    }
-    let lock = match take(cx, walk, &plan).await {
-        Ok(lock) => lock,
-        Err(end) => return Some(Err(end)),
-    };
-    walk.borrow_mut().sent = true;
-    Some(follow(cx, walk, &plan, &lock).await)
 }
 
 /// Writes down how it ended.

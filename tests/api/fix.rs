@@ -922,6 +922,20 @@ fn an_expired_lock_is_taken_over_and_a_held_one_is_not() {
     in_good_order(&api, 1);
 }
 
+/// It restarted an agent that is long gone, and whose successor is stale again.
+#[test]
+fn a_run_that_was_interrupted_long_ago_is_not_gone_on_with() {
+    let mut world = stale();
+    let mut lease = held("bob@desk/7", "prusik", Duration::from_secs(3 * 86_400));
+    lease["metadata"]["annotations"]["staledp/pod-uid"] = "uid-of-then".into();
+    world.writes.leases.push(lease);
+    let (api, outcome) = run(world, &["--yes"]);
+    let outcome = outcome.exits(0);
+    assert!(outcome.stderr.contains("too long ago to go on with: starting anew"), "{}", outcome.stderr);
+    assert_eq!(outcome.report().0["fix"][0]["resumed"], false);
+    in_good_order(&api, 1);
+}
+
 /// Both operators' clocks may be wrong; the API server's is the same for both.
 #[test]
 fn a_lock_expires_by_the_clock_of_the_api_server() {

@@ -1,0 +1,91 @@
+//! Going on where an earlier run was killed: between its restart and its verification.
+
+use std::cell::RefCell;
+
+use super::lock::{self, Seen};
+use super::plan::Plan;
+use super::{Cx, End, Outcome, Walk, follow, take};
+use crate::checks::surroundings::{RunningAgent, seconds_between};
+use crate::gather::cluster::{Inventory, Owner, Pod};
+use crate::gather::kube::write::Doomed;
+use crate::rules::verdict::Code;
+
+/// A run that ended so long ago, in seconds, says nothing of the agent that runs now.
+const FORGOTTEN_S: i64 = 3600;
+
+/// Whether an earlier run was interrupted between its restart and its verification; then this one goes on from there,
+/// without another restart.
+pub(super) async fn resume(
+    cx: &Cx<'_>,
+    node: &str,
+    walk: &RefCell<Walk>,
+    inventory: &Inventory,
+) -> Option<Result<(), End>> {
+    let agents = inventory.pods.as_ref().ok()?;
+    let questions = &cx.settings.look.questions;
+    let label = |pod: &&Pod| pod.metadata.labels.get("k8s-app").is_some_and(|label| label == "cilium");
+    let any = agents.iter().filter(label);
+    let any = any.max_by_key(|pod| (pod.spec.node_name == node, pod.metadata.deletion_timestamp.is_none()))?;
+    let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.clone());
+    let Ok(Seen::Abandoned { lease, says }) = lock::look(cx.writer, &namespace, cx.holder).await else { return None };
+    let about = |key: &str| lease.metadata.annotations.get(key).cloned().unwrap_or_default();
+    let (uid, pod) = (about("staledp/pod-uid"), about("staledp/pod"));
+    if about("staledp/node") != node || uid.is_empty() {
+        return None;
+    }
+    cx.steps.line(&format!("an earlier run was interrupted: {says}"));
+    let since = lease.spec.renew_time.as_deref().and_then(|at| seconds_between(at, &cx.writer.now().to_string()));
+    if since.is_none_or(|since| since > FORGOTTEN_S) {
+        cx.steps.line("that is too long ago to go on with: starting anew");
+        return None;
+    }
+    let old = agents.iter().find(|agent| agent.metadata.uid == uid);
+    if old.is_some_and(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        cx.steps.line(&format!("it did not restart {pod}, which still runs: starting anew"));
+        return None;
+    }
+    cx.steps.line(&format!("{pod}, which it was to restart, is ending or gone: going on with waiting and verifying, without another restart"));
+    if cx.settings.dry_run {
+        let says = format!("an interrupted repair would be gone on with: {pod} was restarted and is not verified yet");
+        return Some(Err(End { outcome: Outcome::DryRun, says, next: Vec::new() }));
+    }
+    let owner =
+        any.metadata.owner_references.iter().find(|owner| owner.controller).cloned().unwrap_or_else(Owner::default);
+    let mut old_pod = any.clone();
+    old_pod.metadata.owner_references = vec![owner];
+    let code = Code::ALL.iter().copied().find(|code| code.name() == about("staledp/verdict"));
+    let before = walk.borrow().fix.before.clone()?;
+    let found = inventory.nodes.iter().flatten().find(|found| found.metadata.name == node);
+    let plan = Plan {
+        context: inventory.origin.context.clone(),
+        node: node.to_owned(),
+        node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
+        doomed: Doomed { namespace, pod, uid },
+        agent: RunningAgent {
+            pod: any.reference(),
+            uid: any.metadata.uid.clone(),
+            version: None,
+            started_at: None,
+            restarts: 0,
+            ready: false,
+            terminating: false,
+        },
+        pod: old_pod,
+        code: code.unwrap_or(before.verdict.code),
+        forced: false,
+        command: String::new(),
+        before,
+    };
+    {
+        let fix = &mut walk.borrow_mut().fix;
+        fix.resumed = true;
+        fix.verdict = Some(plan.code.name());
+        fix.before = None;
+    }
+    let lock = match take(cx, walk, &plan).await {
+        Ok(lock) => lock,
+        Err(end) => return Some(Err(end)),
+    };
+    walk.borrow_mut().sent = true;
+    Some(follow(cx, walk, &plan, &lock).await)
+}
