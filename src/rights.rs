@@ -59,7 +59,7 @@ pub const DIAGNOSE: &[Grant] = &[
     cluster("", "pods", &["list"], "agents, DNS, and whose address is whose"),
     cluster("", "services", &["list"], "the address of cluster DNS"),
     cluster("discovery.k8s.io", "endpointslices", &["list"], "the ready endpoints of cluster DNS"),
-    cluster("", "events", &["list"], "warnings, and earlier restarts by staledp"),
+    cluster("", "events", &["list"], "warnings, failed probes, and earlier restarts by staledp"),
     cluster("", "pods/exec", &["get", "create"], "cilium-dbg in the agent, and probes from pods"),
     cluster("", "pods/log", &["get"], "the end of the agent's log"),
 ];

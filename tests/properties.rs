@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use staledp::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol};
 use staledp::cilium::conntrack::picture::{Group, Lens, Pass, Picture};
 use staledp::cilium::conntrack::roles::{Range, Role, Roles};
-use staledp::cilium::{agent_log, drops, lb, nat, programs, services, status};
+use staledp::cilium::{agent_log, drops, endpoints, lb, nat, programs, services, status};
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
@@ -159,6 +159,7 @@ proptest! {
             let _ = services::parse(&text);
             let _ = lb::parse(&text);
             let _ = status::parse(&text);
+            let _ = endpoints::parse(&text);
             let _ = programs::parse(&text).duplicates();
             let _ = drops::parse(&text).of("denied");
             let _ = agent_log::parse(&text);
@@ -183,6 +184,19 @@ proptest! {
         sorted.sort_by(|a, b| a.1.cmp(&b.1));
         let (one, other) = (dump(&lines), dump(&sorted));
         prop_assert_eq!(figures([one.as_bytes()]), figures([other.as_bytes()]));
+    }
+
+    #[test]
+    fn every_flow_without_answer_is_named(lines in proptest::collection::vec(printed(), 1..60)) {
+        let lens = Lens { most_age_s: Some(600.0), ..lens() };
+        let mut pass = Pass::new(&lens);
+        pass.feed(dump(&lines).as_bytes());
+        let picture = pass.finish(true);
+        let named = picture.unanswered.as_ref().expect("they were to be named");
+        for group in Group::ALL.iter().filter(|group| **group != Group::Probe) {
+            let flows = named.flows.iter().filter(|flow| flow.group == *group).count();
+            prop_assert_eq!(flows, picture.group(*group).unanswered as usize, "{}", group.label());
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Step 8, where it is wanted: watching whether the repair lasts. What counts is what is new: single flows that get no
 //! answer, failed probes, and the agent itself. A look costs three calls: the node's pods, its dump, the events.
 //!
-//! What looks wrong is looked at again at once, with the pods of that moment: a pod that ends leaves a question behind
-//! that nobody answers.
+//! What looks wrong, or could not be looked at, is looked at again at once, with the pods of that moment: a pod that ends
+//! leaves a question behind that nobody answers.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -91,7 +91,11 @@ pub(super) async fn watch(cx: &Cx<'_>, node: &str, new: &AgentPod, lock: &Lock<'
         // Losing the lock now endangers nothing: there is no second deletion.
         let _ = lock.renew(false).await;
         watched.looks += 1;
-        let sight = look(cx, node, &mut inventory).await;
+        let mut sight = look(cx, node, &mut inventory).await;
+        if sight.is_err() {
+            sleep(AGAIN).await;
+            sight = look(cx, node, &mut inventory).await;
+        }
         watched.blind = sight.as_ref().err().cloned();
         if let Ok(sight) = sight {
             seen_at = Instant::now();
