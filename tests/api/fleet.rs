@@ -546,21 +546,65 @@ fn only_reports_that_belong_together_are_joined() {
     staledp(["merge", &put("h2", &halves[0]), &put("h3", &halves[1])]).run().exits(2);
 }
 
-/// Serves a slow fleet to a person: run the program with the kubeconfig that is named.
-#[test]
-#[ignore = "for eyes, not for machines"]
-fn look_at_it() {
-    let names: Vec<String> = (0..30).map(|i| format!("node-{i:02}")).collect();
-    let nodes: Vec<(&str, Health)> = names
-        .iter()
-        .map(|name| (name.as_str(), if name.ends_with('7') { Health::Stale } else { Health::Fine }))
-        .collect();
+/// Many nodes, of which node-07 is stale; their dumps take a moment.
+fn many(count: usize, moment: Duration) -> World {
+    let names: Vec<String> = (0..count).map(|i| format!("node-{i:02}")).collect();
+    let health = |name: &String| if name == "node-07" { Health::Stale } else { Health::Fine };
+    let nodes: Vec<(&str, Health)> = names.iter().map(|name| (name.as_str(), health(name))).collect();
     let scene = Scene::new(&nodes);
     let mut world = scene.world();
     for (node, _) in &nodes {
         let dump = std::fs::read(scene.path().join(format!("nodes/{node}/ct-list.out"))).expect("a dump");
-        world.on_exec(Pods::agent(node), &DUMP, ExecReply::prints(dump).delayed(Duration::from_secs(2)));
+        world.on_exec(Pods::agent(node), &DUMP, ExecReply::prints(dump).delayed(moment));
     }
+    world
+}
+
+#[test]
+fn no_more_nodes_than_was_said_are_looked_at_at_once() {
+    for most in [1, 3] {
+        let api = ApiServer::start(many(9, Duration::from_millis(300)));
+        all(&api.kubeconfig(), &["--concurrency", &most.to_string()]).run().exits(1);
+        // The server sees the end of a command a moment after the program has gone on.
+        let seen = api.most_nodes_at_once();
+        assert!((most..=most + 1).contains(&seen), "{seen} at once with --concurrency {most}");
+    }
+}
+
+#[test]
+fn a_person_who_waits_sees_how_far_it_is_and_each_finding_as_it_comes() {
+    let mut world = many(24, Duration::from_millis(500));
+    hang(&mut world, "node-03");
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let program = env!("CARGO_BIN_EXE_staledp");
+    let command = format!(
+        "stty cols 100; {program} diagnose --kubeconfig {} --no-ssh --all-nodes --timeout 8s",
+        kubeconfig.path()
+    );
+    let run = Command::new("script").args(["-qefc", &command, "/dev/null"]).env("TERM", "xterm").output();
+    let Ok(output) = run else {
+        eprintln!("skipped: there is no script(1) to make a terminal with");
+        return;
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    let (meanwhile, report) = shown.split_once("VERDICT").expect("a table");
+    for part in ["/24 nodes", "node-03  reading the conntrack table (", "1 stale", "left"] {
+        assert!(meanwhile.contains(part), "{part:?} is not shown meanwhile:\n{meanwhile}");
+    }
+    assert!(meanwhile.contains("✗ node-07: stale-datapath"), "{meanwhile}");
+    assert!(!meanwhile.contains("✓ node-05"), "of so many, healthy ones get no line: {meanwhile}");
+    assert!(report.contains("22 healthy nodes: -o wide lists them"), "{report}");
+    let (stale, inconclusive) = (report.find("node-07").expect("a row"), report.find("node-03").expect("a row"));
+    assert!(stale < inconclusive, "problems first");
+}
+
+/// Serves a slow fleet to a person: run the program with the kubeconfig that is named.
+#[test]
+#[ignore = "for eyes, not for machines"]
+fn look_at_it() {
+    let mut world = many(30, Duration::from_secs(2));
     world.kubelet("node-03", Kubelet::Frozen).kubelet("node-11", Kubelet::Dead);
     let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();

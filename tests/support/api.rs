@@ -38,6 +38,7 @@ struct Journal {
     requests: Vec<Logged>,
     execs_open: BTreeMap<String, usize>,
     execs_most: BTreeMap<String, usize>,
+    nodes_most: usize,
 }
 
 #[derive(Debug)]
@@ -161,6 +162,11 @@ impl ApiServer {
     /// How many execs were open on a node at once, at most.
     pub(crate) fn most_execs_at_once(&self, node: &str) -> usize {
         locked(&self.shared.journal).execs_most.get(node).copied().unwrap_or(0)
+    }
+
+    /// How many nodes had execs open at once, at most.
+    pub(crate) fn most_nodes_at_once(&self) -> usize {
+        locked(&self.shared.journal).nodes_most
     }
 
     /// Waits until the requests so far are what is wanted; panics when that takes too long.
@@ -309,6 +315,8 @@ impl<'a> OpenExec<'a> {
         let open = journal.execs_open.entry(node.to_owned()).or_default();
         *open += 1;
         let open = *open;
+        let nodes = journal.execs_open.values().filter(|open| **open > 0).count();
+        journal.nodes_most = nodes.max(journal.nodes_most);
         let most = journal.execs_most.entry(node.to_owned()).or_default();
         *most = open.max(*most);
         Self { shared, node: node.to_owned() }
