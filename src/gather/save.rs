@@ -103,8 +103,10 @@ impl<'a, S: Source> Saving<'a, S> {
     pub fn keep(&self, inventory: &Inventory) {
         let Origin { context, captured_at } = inventory.origin.clone();
         self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::clock::now())) });
-        if let (Some(redaction), Ok(services)) = (&self.redaction, &inventory.services) {
-            redaction.keep_first(&services.iter().map(|service| service.metadata.name.as_str()).collect::<Vec<_>>());
+        if let Some(redaction) = &self.redaction {
+            let services = inventory.services.iter().flatten().map(|service| service.metadata.name.as_str());
+            redaction.keep_first(&services.collect::<Vec<_>>());
+            inventory.origin.context.iter().for_each(|context| redaction.learn(context));
         }
         self.learn(&inventory.nodes);
         self.learn(&inventory.pods);

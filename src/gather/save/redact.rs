@@ -27,8 +27,8 @@ pub(super) const ABOUT: Redacted = Redacted {
                domain, an email address, a user's name or a credential",
     kept: "moments, numbers, versions of kernels, systems and Cilium; loopback, link-local and multicast addresses, \
            the addresses asked for on the command line, and which addresses share how long a prefix; names of network \
-           devices; the order of events; words that are the same in every cluster, such as kube-system or cilium. A text may hold a name \
-           that no list of Kubernetes has: look through the logs before you show them",
+           devices; the order of events; words that are the same in every cluster, such as kube-system or cilium. A \
+           text may hold a name that no list of Kubernetes has: look through the logs before you show them",
 };
 
 /// The longest line that is looked at as a whole, in bytes.
