@@ -19,8 +19,11 @@ use super::busy::TRIES;
 use super::{Cluster, Right, failure, late, said};
 use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
 
-/// kube's default of 1 KiB makes a big dump fifteen times slower (measured).
-const STDOUT_BUFFER: usize = 1 << 20;
+/// Four frames of the largest kind; held twice for each command that runs. kube's default of 1 KiB makes a big dump
+/// fifteen times slower (measured).
+const STDOUT_BUFFER: usize = 128 << 10;
+/// The same for standard error, which is short.
+const STDERR_BUFFER: usize = 8 << 10;
 /// The most that is kept of standard error, in bytes; what is beyond is read and dropped, or the command would stall.
 const STDERR_KEPT: usize = 64 << 10;
 /// How much of that is kept from its end: the last words tell how it went.
@@ -96,7 +99,7 @@ impl Cluster {
         let params = AttachParams {
             container: what.container.map(str::to_owned),
             max_stdout_buf_size: Some(STDOUT_BUFFER),
-            max_stderr_buf_size: Some(STDERR_KEPT),
+            max_stderr_buf_size: Some(STDERR_BUFFER),
             ..AttachParams::default()
         };
         let mut tries = 1;
@@ -177,7 +180,7 @@ impl Pump<'_> {
         };
         tokio::pin!(status);
         let mut ended: Option<Option<Status>> = None;
-        let (mut out, mut err) = (vec![0; STDOUT_BUFFER], vec![0; STDERR_KEPT]);
+        let (mut out, mut err) = (vec![0; STDOUT_BUFFER], vec![0; STDERR_BUFFER]);
         let (mut out_open, mut err_open) = (true, true);
         loop {
             tokio::select! {
