@@ -104,7 +104,7 @@ fn lens() -> Lens {
     (1..9).for_each(|pod| roles.name([10, 42, 1, pod].into(), Role::LocalPod));
     let external = vec!["8.0.0.0/8".parse().expect("a prefix")];
     Lens {
-        roles,
+        roles: roles.into(),
         external,
         probe_sources: vec![[10, 42, 1, 1].into()],
         probe_target: [1, 1, 1, 1].into(),

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -116,9 +117,9 @@ pub struct Surroundings {
     pub node_local_dns: NodeLocalDns,
     /// Cluster DNS, or why it is not known.
     pub cluster_dns: Result<ClusterDns, Failure>,
-    /// Whose address is whose, for the dump.
-    pub roles: Roles,
-    /// The pods of the cluster by address.
+    /// Whose address is whose, for the dump: as many as the cluster has, so it is shared and not copied.
+    pub roles: Arc<Roles>,
+    /// The pods of this node by address. Those of all others would be held once for each node that is looked at.
     pub names: BTreeMap<IpAddr, PodRef>,
     /// Pods of this node with an address of their own; none where the pods could not be listed.
     pub pods: Option<usize>,
@@ -130,24 +131,26 @@ impl Surroundings {
     pub fn of(node: &str, inventory: &Inventory, questions: &Questions) -> Self {
         let nodes = inventory.nodes.as_deref().unwrap_or_default();
         let pods = inventory.pods.as_deref().unwrap_or_default();
+        let own = |pod: &&Pod| pod.spec.node_name == node && !pod.spec.host_network && pod.is_alive();
         let mut names = BTreeMap::new();
-        for pod in pods.iter().filter(|p| p.is_alive() && !p.spec.host_network) {
+        for pod in pods.iter().filter(own) {
             for ip in pod.ips() {
                 names.insert(ip, pod.reference());
             }
         }
-        let own = |pod: &&Pod| pod.spec.node_name == node && !pod.spec.host_network && pod.is_alive();
         let cluster_dns = cluster_dns(inventory, questions);
         let node_local_dns = node_local_dns(node, pods, questions);
+        let listed = inventory.pods.is_ok();
+        let roles = roles(node, nodes, listed, pods, &node_local_dns, cluster_dns.as_ref().ok());
         Self {
             node: node.to_owned(),
             found: nodes.iter().find(|n| n.metadata.name == node).cloned(),
             agent: agent(node, inventory, questions),
-            roles: roles(node, nodes, inventory.pods.is_ok(), pods, &node_local_dns, cluster_dns.as_ref().ok()),
+            roles: Arc::new(roles),
             node_local_dns,
             cluster_dns,
             names,
-            pods: inventory.pods.is_ok().then(|| pods.iter().filter(own).count()),
+            pods: listed.then(|| pods.iter().filter(own).count()),
         }
     }
 

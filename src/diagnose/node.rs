@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -202,7 +203,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let asked =
             |ip: &&std::net::IpAddr| around.names.get(ip).is_some_and(|pod| probes.iter().any(|p| p.pod == *pod));
         Lens {
-            roles: around.roles.clone(),
+            roles: Arc::clone(&around.roles),
             external: self.settings.questions.external.clone(),
             probe_sources: around.names.keys().filter(asked).copied().collect(),
             probe_target: self.settings.questions.ping_target,
@@ -379,7 +380,7 @@ fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, que
         dns.addresses.insert(0, server);
     } else if dns.deployed && matches!(around.roles.of(server), Role::World | Role::Nowhere) {
         dns.addresses.insert(0, server);
-        around.roles.name(server, Role::NodeLocalDns);
+        Arc::make_mut(&mut around.roles).name(server, Role::NodeLocalDns);
     }
 }
 

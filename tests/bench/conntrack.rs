@@ -137,7 +137,13 @@ fn lens() -> Lens {
     roles.name_range("10.43.0.0/16".parse().expect("a range"), Range::Services);
     (10..210).for_each(|pod| roles.name([10, 42, 1, pod].into(), Role::LocalPod));
     let external = ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].map(|prefix| prefix.parse().expect("a prefix")).to_vec();
-    Lens { roles, external, probe_sources: Vec::new(), probe_target: [1, 1, 1, 1].into(), most_age_s: None }
+    Lens {
+        roles: roles.into(),
+        external,
+        probe_sources: Vec::new(),
+        probe_target: [1, 1, 1, 1].into(),
+        most_age_s: None,
+    }
 }
 
 /// Writes a bundle of one node around a dump of this size, and says where the dump is.

@@ -5,6 +5,7 @@
 //! alive are kept as 16 bytes each until then, in bounded number; all others are counted as they pass.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -291,7 +292,7 @@ impl Picture {
 #[derive(Clone, Debug)]
 pub struct Lens {
     /// Whose each address is.
-    pub roles: Roles,
+    pub roles: Arc<Roles>,
     /// The runbook's outside addresses.
     pub external: Vec<Prefix>,
     /// The pods that probed just before, by address.
