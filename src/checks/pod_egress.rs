@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::{Finding, Outcome, PodEgressData, ProbeData, Status};
+use crate::gather::probes::{host_and_port, is_usage_error};
 use crate::gather::{End, Failure, FailureKind, PodRef, Raw};
 
 /// The three answers of one pod.
@@ -146,10 +147,13 @@ fn why_nobody(probes: &[ProbeRaw], nobody: Option<Failure>) -> Failure {
         (Some(f), _) if rank(f.kind) < 4 => f,
         (Some(f), _) => Failure::new(
             f.kind,
-            format!(
-                "none of the {} pods that were tried has a tool to probe with; name one that has with --probe-pod",
-                probes.len()
-            ),
+            match probes.len() {
+                1 => "the one pod that was tried has no tool to probe with; name one that has with --probe-pod"
+                    .to_owned(),
+                n => format!(
+                    "none of the {n} pods that were tried has a tool to probe with; name one that has with --probe-pod"
+                ),
+            },
         ),
         (None, Some(failure)) => failure,
         (None, None) => Failure::new(FailureKind::NotFound, "no pod of this node was asked"),
@@ -185,11 +189,21 @@ fn fetched(raw: &Raw) -> Outcome {
         126 | 127 => return Outcome::Unsupported,
         _ => {}
     }
+    // The tool can't ask in this way. Its usage names options, so no word of it is read further.
+    if is_usage_error(&raw.answer.stderr) || (program == "curl" && code == 2) {
+        return Outcome::Unsupported;
+    }
     // Names that are not found, before anything else: nothing was connected to.
     if has(&["bad address", "could not resolve", "unable to resolve", "name resolution", "name or service not known"])
         || has(&["name does not resolve", "try again", "nodename nor servname"])
     {
-        return if has(&["timed out"]) { Outcome::Timeout } else { Outcome::Failed };
+        return match asked_address(raw) {
+            // Whoever asked for an address and can't find another name was sent to that name: the far end answered. (The
+            // page of 1.1.1.1 is a redirect to one.one.one.one.)
+            Some(address) if !said.contains(&address.to_string()) => Outcome::Ok,
+            _ if has(&["timed out"]) => Outcome::Timeout,
+            _ => Outcome::Failed,
+        };
     }
     // The far end said something.
     let far_end_spoke = match program {
@@ -208,6 +222,12 @@ fn fetched(raw: &Raw) -> Outcome {
     if timed_out || has(&["timed out", "timeout"]) { Outcome::Timeout } else { Outcome::Failed }
 }
 
+/// The address that a fetch asked for, where its URL has no name.
+fn asked_address(raw: &Raw) -> Option<IpAddr> {
+    let (host, _) = raw.answer.argv.last().and_then(|url| host_and_port(url))?;
+    host.parse().ok()
+}
+
 /// What became of a lookup. That a name is not known is an answer; that the server failed is not the one wanted.
 #[must_use]
 pub fn looked_up(raw: &Raw) -> Outcome {
@@ -216,8 +236,11 @@ pub fn looked_up(raw: &Raw) -> Outcome {
     };
     let said = said(raw);
     match code {
+        // Some nslookups end well whatever they found.
+        0 if said.contains("no servers could be reached") && !said.contains("name:") => Outcome::Timeout,
         0 => Outcome::Ok,
         126 | 127 => Outcome::Unsupported,
+        _ if said.contains("connection refused") => Outcome::Failed,
         124 | 137 | 143 => Outcome::Timeout,
         _ if said.contains("nxdomain") || said.contains("no answer") => Outcome::Ok,
         _ if said.contains("timed out") || said.contains("no servers could be reached") => Outcome::Timeout,
@@ -267,6 +290,36 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_sent_from_an_address_to_a_name_had_an_answer() {
+        let argv = ["wget", "-q", "-O", "/dev/null", "--timeout=5", "http://1.1.1.1"];
+        for said in [
+            "wget: bad address 'one.one.one.one'",
+            "wget: unable to resolve host address 'one.one.one.one'",
+            "Resolving one.one.one.one... failed: Temporary failure in name resolution.",
+        ] {
+            assert_eq!(fetched(&raw(&argv, 1, "", said)), Outcome::Ok, "{said}");
+        }
+        assert_eq!(fetched(&raw(&argv, 1, "", "wget: bad address '1.1.1.1'")), Outcome::Failed, "it asked nobody");
+    }
+
+    #[test]
+    fn a_tool_that_cannot_ask_so_did_not_ask() {
+        for (program, code, stderr) in [
+            (
+                "wget",
+                1,
+                "wget: unrecognized option: timeout=5\nBusyBox v1.35.0 multi-call binary.\n -T SEC  Network read timeout is SEC seconds",
+            ),
+            ("wget", 2, "wget: unrecognized option '--timeout=5'"),
+            ("wget", 1, "wget: not an http or ftp url: https://google.com"),
+            ("curl", 1, "curl: (1) Protocol \"https\" not supported or disabled in libcurl"),
+            ("curl", 2, "curl: option --max-tyme: is unknown"),
+        ] {
+            assert_eq!(fetched(&raw(&[program], code, "", stderr)), Outcome::Unsupported, "{program} {code} {stderr}");
+        }
+    }
+
+    #[test]
     fn silence_and_unknown_names_are_none() {
         for (program, code, stderr, outcome) in [
             ("wget", 1, "wget: bad address 'google.com'", Outcome::Failed),
@@ -306,5 +359,16 @@ mod tests {
         let egress = judge(&[of(&missing), of(&refused)], None);
         assert_eq!((egress.by_name, egress.by_address, egress.finding.status), (None, None, Status::Unknown));
         assert_eq!(egress.finding.reason.map(|r| r.kind), Some(FailureKind::Forbidden));
+    }
+
+    #[test]
+    fn a_lookup_that_reached_no_server_is_none_whatever_its_exit_code() {
+        let argv = ["nslookup", "kubernetes.default.svc.cluster.local"];
+        let none = ";; connection timed out; no servers could be reached\n";
+        assert_eq!(looked_up(&raw(&argv, 0, none, "")), Outcome::Timeout);
+        assert_eq!(looked_up(&raw(&argv, 1, none, "")), Outcome::Timeout);
+        let found = "Server: 169.254.25.10\n\nName: kubernetes.default.svc.cluster.local\nAddress: 10.43.0.1\n";
+        assert_eq!(looked_up(&raw(&argv, 0, found, "")), Outcome::Ok);
+        assert_eq!(looked_up(&raw(&argv, 1, "connection refused; no servers could be reached", "")), Outcome::Failed);
     }
 }

@@ -144,11 +144,19 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// Whether a tool said that it does not know our options, which is as good as a missing tool. Tools have no exit code
-/// of their own for it, so this reads the words of getopt, which BusyBox and the GNU tools share.
+/// Whether a tool said that it does not know our options or the URL's scheme, which is as good as a missing tool. Tools
+/// have no exit code of their own for it, so this reads the words: of getopt, which BusyBox and the GNU tools share, and
+/// of BusyBox and curl without TLS.
 #[must_use]
 pub fn is_usage_error(stderr: &str) -> bool {
-    ["unrecognized option", "invalid option", "unknown option"].iter().any(|words| stderr.contains(words))
+    const WORDS: [&str; 5] = [
+        "unrecognized option",
+        "invalid option",
+        "unknown option",
+        "not an http or ftp url",
+        "not supported or disabled in libcurl",
+    ];
+    WORDS.iter().any(|words| stderr.contains(words))
 }
 
 #[cfg(test)]
