@@ -14,6 +14,8 @@ pub const HANDFUL: u32 = 10;
 pub const DEAD_PERCENT: u32 = 90;
 /// And this share is too much to be healthy.
 const ODD_PERCENT: u32 = 20;
+/// A message for each of the four maps, and kubectl's own.
+const REMARKS: u64 = 5;
 /// Of the lines that should be entries, more than this share unread makes the whole unreadable, in percent.
 const UNREAD_PERCENT: u64 = 1;
 
@@ -34,6 +36,15 @@ impl Dump {
     pub fn sort(end: &End, stderr: &str, picture: Picture) -> Self {
         match end {
             End::Exited(0) => {
+                // Some remarks come with every dump; other text alone is no dump.
+                if picture.entries == 0 && picture.remarks > REMARKS {
+                    let says = format!("none of its {} lines is an entry: this is no dump", picture.remarks);
+                    return Self::Missing(Failure::new(FailureKind::Other, says));
+                }
+                if picture.broken_end {
+                    let says = "its last line breaks off, though the command is said to have ended well";
+                    return Self::Cut(Failure::new(FailureKind::Truncated, says));
+                }
                 let lines = picture.entries + picture.unparsed;
                 if picture.unparsed * 100 > lines * UNREAD_PERCENT {
                     let says = format!("{} of {lines} lines could not be read", picture.unparsed);
@@ -42,7 +53,7 @@ impl Dump {
                 Self::Whole(Box::new(picture))
             }
             End::Exited(code) => {
-                let said = stderr.lines().find(|l| !l.trim().is_empty()).unwrap_or("it said nothing");
+                let said = stderr.lines().find(|l| !l.trim().is_empty()).unwrap_or("it gave no reason");
                 Self::Missing(Failure::new(FailureKind::Other, format!("the dump ended with exit code {code}: {said}")))
             }
             End::Failed(failure) if failure.kind == FailureKind::Truncated => Self::Cut(failure.clone()),
@@ -146,7 +157,9 @@ pub fn is_dead(counts: &Counts) -> bool {
 pub fn cut_off(picture: &Picture, group: Group) -> Vec<(IpAddr, Counts)> {
     /// Several.
     const SEVERAL: u32 = 3;
-    if picture.group(group).answered == 0 {
+    // A stray answer among many dead flows vouches for nobody.
+    let well = |counts: &Counts| counts.answered > 0 && counts.dead() * 2 <= counts.decided();
+    if !picture.endpoints.iter().any(|endpoint| well(endpoint.group(group))) {
         return Vec::new();
     }
     let mut found: Vec<(IpAddr, Counts)> = picture
@@ -175,7 +188,7 @@ fn sources(picture: &Picture, names: &BTreeMap<IpAddr, PodRef>) -> Vec<DnsSource
     const MOST: usize = 256;
     let live = picture.endpoints.iter().filter_map(|endpoint| {
         let counts = endpoint.group(Group::NodeLocalDns);
-        (counts.decided() > 0).then_some((endpoint.address?, *counts))
+        (counts.decided() + counts.idle > 0).then_some((endpoint.address?, *counts))
     });
     let mut live: Vec<(IpAddr, Counts)> = live.collect();
     live.sort_by_key(|(ip, counts)| (std::cmp::Reverse(counts.dead()), counts.answered, *ip));
@@ -187,7 +200,7 @@ fn sources(picture: &Picture, names: &BTreeMap<IpAddr, PodRef>) -> Vec<DnsSource
                 address: ip.to_string(),
                 namespace: pod.map(|p| p.namespace.clone()),
                 pod: pod.map(|p| p.name.clone()),
-                answered: counts.answered.into(),
+                answered: (counts.answered + counts.idle).into(),
                 unanswered: counts.unanswered.into(),
                 stopped: counts.stopped.into(),
             }

@@ -243,6 +243,8 @@ pub struct Picture {
     pub entries: u64,
     /// Lines that should be entries and could not be read.
     pub unparsed: u64,
+    /// Whether the last line has no end and is no entry: the dump was cut, whatever its exit code.
+    pub broken_end: bool,
     /// The first of those, cut; bytes as they came.
     pub samples: Vec<Vec<u8>>,
     /// Lines that are no entries: remarks, blank lines not counted.
@@ -349,7 +351,9 @@ impl Tag {
 fn peer_bucket(peer: IpAddr) -> u32 {
     use std::hash::BuildHasher as _;
     let hash = rustc_hash::FxBuildHasher.hash_one(peer);
-    u32::try_from(hash >> 51).unwrap_or_default()
+    // The hasher turns its best bits, the highest, to the place of the lowest 26: the last bytes of an IPv6 address reach no
+    // others.
+    u32::try_from(hash >> 13 & 0x1fff).unwrap_or_default()
 }
 
 /// The way back is broken: the question came in, the answer left, and nothing followed.
@@ -427,12 +431,14 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn finish(self, whole: bool) -> Picture {
         let Self { lens, lines, mut tally } = self;
+        let mut broken_end = false;
         if let Some(last) = lines.finish()
             && whole
         {
+            broken_end = looks_like_entry(&last) && Entry::parse(&last).is_none();
             tally.line(&last, lens);
         }
-        tally.finish()
+        Picture { broken_end, ..tally.finish() }
     }
 }
 
@@ -634,6 +640,7 @@ impl Tally {
         Picture {
             entries: self.entries,
             unparsed: self.unparsed,
+            broken_end: false,
             samples: self.samples,
             remarks: self.remarks,
             clock,
@@ -772,6 +779,8 @@ fn from_pod(entry: &Entry, to: Role) -> Option<Group> {
         Role::NodeLocalDns if dns => Group::NodeLocalDns,
         // Behind a local redirect the port may be another than 53; metrics are asked by TCP.
         Role::NodeLocalDnsPod if dns || udp => Group::NodeLocalDns,
+        // Statistics and traces go one way by UDP, and are never answered: they say nothing of the path.
+        Role::NodeLocalDns | Role::ThisHost if udp => return None,
         Role::NodeLocalDns | Role::ThisHost => Group::PodToHost,
         Role::OtherHost => Group::PodToOtherHost,
         Role::LocalPod | Role::RemotePod | Role::Service if dns => Group::OtherDns,
@@ -791,4 +800,65 @@ fn group_is_probe(entry: &Entry, lens: &Lens) -> bool {
     entry.direction == Direction::Out
         && entry.responder.ip == lens.probe_target
         && lens.probe_sources.contains(&entry.initiator.ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cilium::conntrack::roles::Range;
+
+    fn lens() -> Lens {
+        let mut roles = Roles::new(true);
+        roles.name_range("10.42.1.0/24".parse().unwrap(), Range::LocalPods);
+        roles.name([10, 42, 1, 5].into(), Role::LocalPod);
+        roles.name([192, 168, 10, 21].into(), Role::ThisHost);
+        Lens {
+            roles: roles.into(),
+            external: Vec::new(),
+            probe_sources: Vec::new(),
+            probe_target: [1, 1, 1, 1].into(),
+            most_age_s: None,
+        }
+    }
+
+    fn picture(text: &str) -> Picture {
+        let lens = lens();
+        let mut pass = Pass::new(&lens);
+        pass.feed(text.as_bytes());
+        pass.finish(true)
+    }
+
+    fn line(protocol: &str, to: &str) -> String {
+        format!(
+            "{protocol} OUT 10.42.1.5:40000 -> {to} expires=9999 Packets=0 Bytes=0 RxFlagsSeen=0x00 LastRxReport=0 \
+             TxFlagsSeen=0x02 LastTxReport=9000 Flags=0x0000 [ ] RevNAT=0 SourceSecurityID=300 BackendID=0 \n"
+        )
+    }
+
+    #[test]
+    fn far_ends_are_told_apart_in_both_families() {
+        let buckets = |address: fn(u8) -> IpAddr| {
+            (0..=255).map(address).map(peer_bucket).collect::<rustc_hash::FxHashSet<_>>().len()
+        };
+        assert!(buckets(|n| [185, 12, 64, n].into()) > 200);
+        assert!(buckets(|n| [185, 12, n, 1].into()) > 200);
+        assert!(buckets(|n| [0x2606, 0x4700, 0, 0, 0, 0, 0, u16::from(n)].into()) > 200, "the last bytes");
+        assert!(buckets(|n| [0x2606, 0x4700, 0, u16::from(n), 0, 0, 0, 1].into()) > 200, "of either half");
+    }
+
+    #[test]
+    fn what_goes_one_way_to_the_node_is_no_flow_without_answer() {
+        let moment = line("TCP", "192.168.10.21:9000").replace("LastTxReport=9000", "LastTxReport=9100");
+        let seen = picture(&(line("UDP", "192.168.10.21:8125") + &line("TCP", "192.168.10.21:10250") + &moment));
+        assert_eq!((seen.entries, seen.group(Group::PodToHost).live()), (3, 2));
+    }
+
+    #[test]
+    fn a_dump_that_breaks_off_in_an_entry_says_so() {
+        let whole = line("TCP", "185.12.64.1:443");
+        let last = whole.trim_end();
+        assert!(!picture(&whole).broken_end && !picture(last).broken_end);
+        assert!(!picture(&format!("{whole}command terminated")).broken_end, "a remark is no entry");
+        assert!(picture(&format!("{whole}{}", &whole[..60])).broken_end);
+    }
 }
