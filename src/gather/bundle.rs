@@ -296,6 +296,13 @@ impl Source for Bundle {
             None if description.is_none() => {
                 return Answer::not_gathered(format!("the bundle holds no {} of this node", question.evidence));
             }
+            // A listing that ended well without its output was not gathered, whatever its description says. A probe may print
+            // nothing.
+            None if is_listing(question.evidence)
+                && matches!(&description, Some(Ok(d)) if d.error.is_none() && d.exit_code == Some(0)) =>
+            {
+                return Answer::not_gathered(format!("the bundle holds no output of {}", question.evidence));
+            }
             None => Ok(()),
         };
         let mut answer = match description {
@@ -320,6 +327,12 @@ impl Source for Bundle {
         }
         answer
     }
+}
+
+/// Whether this evidence is what the command prints, and not only how it ends.
+const fn is_listing(evidence: Evidence) -> bool {
+    use Evidence::{HostPing, PodDns, PodEgress, PodEgressAddress};
+    !matches!(evidence, HostPing | PodEgress | PodEgressAddress | PodDns)
 }
 
 fn not_there(what: &str) -> Failure {

@@ -149,3 +149,40 @@ fn archives_of_all_kinds_can_be_compared() {
         differences(&bugtool("before", &bundle.join("nodes/prusik")), &bugtool("after", &bundle.join("nodes/vienna")));
     assert!(changed.iter().any(|change| change.starts_with("\"external-conntrack.data.")), "{changed:#?}");
 }
+
+#[test]
+fn a_listing_without_its_output_was_not_gathered() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("bundle");
+    copy(&fixture("healthy"), &bundle);
+    let nodes = fs::read_dir(bundle.join("nodes")).expect("nodes");
+    for node in nodes.map(|node| node.expect("a node").path()) {
+        fs::remove_file(node.join("ct-list.out.gz")).expect("the dump");
+    }
+    let (code, report, _) = diagnose(&bundle);
+    assert_eq!((code, &report["nodes"][0]["verdict"]["code"]), (Some(4), &"evidence-missing".into()), "{report}");
+    let reason = report["nodes"][0]["checks"][2]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("holds no output of ct-list"), "{reason}");
+}
+
+#[test]
+fn a_pipe_in_a_bundle_is_never_waited_for() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let bundle = keep.path().join("bundle");
+    copy(&fixture("healthy"), &bundle);
+    let list = bundle.join("kube/services.json");
+    fs::remove_file(&list).expect("a list");
+    assert!(Command::new("mkfifo").arg(&list).status().expect("mkfifo runs").success());
+    let (code, report, stderr) = diagnose(&bundle);
+    assert!(matches!(code, Some(0 | 4)), "{code:?} {stderr}");
+    let reason = report["nodes"][0]["checks"][4]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("it is no plain file"), "{reason}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    for (name, bytes) in files_of(from) {
+        let file = to.join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, bytes).expect("a file");
+    }
+}

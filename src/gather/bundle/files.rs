@@ -87,11 +87,12 @@ impl Files {
     pub(super) fn read(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
         match self {
             Self::Folder(root) => {
-                let file = File::open(root.join(name))?;
-                if !file.metadata()?.is_file() {
+                let path = root.join(name);
+                // Asked before it is opened: the opening of a pipe waits for a writer.
+                if !std::fs::metadata(&path)?.is_file() {
                     return Err(io::Error::other("it is no plain file"));
                 }
-                whole(file, most)
+                whole(File::open(path)?, most)
             }
             Self::Tar { tar, files, .. } => {
                 let index = *files.get(name).ok_or_else(|| self.missing())?;
