@@ -25,6 +25,9 @@ pub struct Backends {
     pub stray: BTreeSet<IpAddr>,
     /// Differences that may still be an update under way.
     pub pending: BTreeSet<IpAddr>,
+    /// Whether some endpoint's readiness changed within the time that an update takes: then two tables that were read one
+    /// after the other may differ.
+    pub under_way: bool,
     /// A local redirect without active backend.
     pub redirect_without_backend: bool,
     /// Whether any row is a local redirect.
@@ -50,6 +53,7 @@ pub fn judge(raw: &Raw, around: &Surroundings) -> Backends {
         missing: BTreeSet::new(),
         stray: BTreeSet::new(),
         pending: BTreeSet::new(),
+        under_way: false,
         redirect_without_backend: false,
         redirected: false,
         expected: None,
@@ -108,6 +112,8 @@ fn compare(list: ServiceList, dns: &ClusterDns, around: &Surroundings, raw: &Raw
     let rows: Vec<&Row> = list.rows.iter().filter(of_service).collect();
 
     let now = raw.answer.started_at.as_deref();
+    let age = |e: &DnsEndpoint| e.since.as_deref().zip(now).and_then(|(since, now)| seconds_between(since, now));
+    let under_way = dns.endpoints.values().flatten().any(|e| age(e).is_some_and(|age| age <= UPDATE_S));
     let mut by_protocol = BTreeMap::new();
     let mut all = Difference::default();
     for (protocol, endpoints) in &dns.endpoints {
@@ -151,6 +157,7 @@ fn compare(list: ServiceList, dns: &ClusterDns, around: &Surroundings, raw: &Raw
         missing: all.missing,
         stray: all.stray,
         pending: all.pending,
+        under_way,
         redirect_without_backend,
         redirected: !redirects.is_empty(),
         expected: expected.and_then(|n| usize::try_from(n).ok()),

@@ -175,6 +175,7 @@ pub fn is_node_local_dns(pod: &Pod) -> bool {
         .iter()
         .filter_map(|key| labels.get(*key))
         .any(|value| NODE_LOCAL_DNS_LABELS.contains(&value.as_str()))
+        || pod.spec.containers.iter().any(|container| container.image.contains("dns-node-cache"))
 }
 
 fn is_agent(pod: &Pod) -> bool {

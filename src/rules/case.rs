@@ -150,6 +150,9 @@ impl Case {
     pub fn quote(&self, group: Group) -> Option<String> {
         let counts = self.picture()?.group(group);
         let (dead, decided) = (counts.dead(), counts.decided());
+        if decided == 0 {
+            return None;
+        }
         let what = match (dead, counts.half_open) {
             (0, _) => format!("all {decided} live flows are answered"),
             (dead, half) if half == dead => {

@@ -106,20 +106,30 @@ fn cluster_wide(nodes: &mut [(String, Judgement)]) {
         return;
     }
     let count = judged.len();
+    let seen = nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
+    let codes: std::collections::BTreeSet<&'static str> = seen.map(|verdict| verdict.code.name()).collect();
+    let same = codes.len() == 1;
+    let codes = codes.into_iter().collect::<Vec<_>>().join(", ");
     for (_, judgement) in nodes.iter_mut() {
         let verdict = &mut judgement.verdict;
         if verdict.kind == Kind::Inconclusive {
             continue;
         }
-        verdict.because.insert(
-            0,
-            Because::evidence("comparison", format!("each of the {count} judged nodes shows the same failure")),
-        );
-        let was = std::mem::replace(&mut verdict.code, Code::ClusterWideOutage);
+        let says = if same {
+            format!("each of the {count} judged nodes shows the same failure")
+        } else {
+            format!("each of the {count} judged nodes is cut off in one way or another: {codes}")
+        };
+        verdict.because.insert(0, Because::evidence("comparison", says));
+        verdict.code = Code::ClusterWideOutage;
         verdict.kind = verdict.code.kind();
-        verdict.confidence = Confidence::High;
-        verdict.summary =
-            format!("All {count} judged nodes show the same failure ({}): this is no single node's.", was.name());
+        // Nodes that fail in different ways may have more than one cause.
+        verdict.confidence = if same { Confidence::High } else { Confidence::Medium };
+        verdict.summary = if same {
+            format!("All {count} judged nodes show the same failure ({codes}): this is no single node's.")
+        } else {
+            format!("All {count} judged nodes are cut off, in different ways ({codes}): look for what they share.")
+        };
         verdict.ruled_out.clear();
     }
 }

@@ -106,7 +106,8 @@ fn agent_starting(case: &Case) -> Option<Opinion> {
 
 fn agent_is_old(case: &Case) -> String {
     match case.agent_age_s() {
-        Some(age) => format!("the agent has been running for {}", span(age)),
+        Some(age @ 0..) => format!("the agent has been running for {}", span(age)),
+        Some(_) => "not looked at: the agent's start is later than the evidence".to_owned(),
         None => "not looked at: nothing says when the agent started".to_owned(),
     }
 }
@@ -203,7 +204,9 @@ fn host_down(case: &Case) -> Option<Opinion> {
     Some(opinion)
 }
 
-fn host_up(case: &Case) -> String {
+/// Who says that the host's network is fine, or that nobody does.
+#[must_use]
+pub fn host_up(case: &Case) -> String {
     match host(case) {
         HostWitness::Fine => case.host.summary.clone(),
         HostWitness::FineByDump => {
@@ -330,6 +333,10 @@ fn udp_masquerade(case: &Case) -> Option<Opinion> {
     let picture = case.picture()?;
     let (udp, tcp) = (picture.group(Group::WorldUdp), picture.group(Group::WorldTcp));
     let rows = case.beyond.nat.seen();
+    // Translations are made, so masquerading works: it is the far ends, or a firewall on the way.
+    if rows.is_some_and(|rows| rows.udp > 0) {
+        return None;
+    }
     // Without the NAT list a handful of UDP flows to one far end is not enough.
     let no_udp_rows = rows.is_some_and(|rows| rows.udp == 0 && rows.tcp > 0);
     if !no_udp_rows && (udp.dead() < crate::checks::dns_conntrack::HANDFUL || udp.dead_peers < 2) {
@@ -341,11 +348,13 @@ fn udp_masquerade(case: &Case) -> Option<Opinion> {
     let summary = "UDP from pods to the outside gets no answer while TCP does: masquerading of UDP is broken.";
     let mut opinion = Opinion::new(Code::UdpMasqueradeBroken, confidence, summary);
     let says = format!(
-        "to the world by UDP {} of {} live flows get no answer, by TCP {} of {} are answered",
+        "to the world by UDP {} of {} live flows get no answer, by TCP {}",
         udp.dead(),
         udp.decided(),
-        tcp.answered + tcp.idle,
-        tcp.live()
+        match tcp.live() {
+            0 => "the probe is answered".to_owned(),
+            live => format!("{} of {live} are answered", tcp.answered + tcp.idle),
+        }
     );
     opinion.because.push(Because::check(CheckId::ExternalConntrack, says));
     if let Some(rows) = rows {
@@ -392,8 +401,11 @@ fn link_local_masquerade(case: &Case) -> Option<Opinion> {
 }
 
 fn no_link_local_masquerade(case: &Case) -> String {
-    if world_life(case) == Life::Dead || case.egress.by_address == Some(false) {
+    if case.egress.by_address == Some(false) {
         return "pods do not reach the world by address either".to_owned();
+    }
+    if world_life(case) == Life::Dead {
+        return "flows of pods to the world get no answer either".to_owned();
     }
     if dns_life(case) == DnsLife::Alive || case.picture().is_some_and(|p| p.group(Group::NodeLocalDns).answered > 0) {
         return "other queries to the link-local address are answered".to_owned();
@@ -415,7 +427,7 @@ fn cluster_dns_down(case: &Case) -> Option<Opinion> {
     let lookups_fail = case.egress.dns == Some(false) || case.egress.by_name == Some(false);
     let unanswered = dns_fails(case) || lookups_fail;
     let node_local_answers = dns_life(case) == DnsLife::Alive;
-    let because = if none && reaches_world(case) {
+    let because = if none && (reaches_world(case) || lookups_fail && dead_groups(case).is_empty()) {
         "cluster DNS has no ready endpoint in the whole cluster".to_owned()
     } else if fewer && unanswered && reaches_world(case) && dead_groups(case).is_empty() {
         "cluster DNS has only one ready endpoint in the whole cluster, and queries are not answered".to_owned()
@@ -449,6 +461,8 @@ fn cluster_dns_upstream_dead(case: &Case) -> bool {
 
 fn cluster_dns_up(case: &Case) -> String {
     match case.backends.expected {
+        Some(0) => "no endpoint of cluster DNS is ready, but more than DNS fails".to_owned(),
+        Some(1) => "one endpoint of cluster DNS is ready, and more than DNS fails".to_owned(),
         Some(n) => format!("{n} endpoints of cluster DNS are ready"),
         None => "not looked at: the endpoints of cluster DNS are not known".to_owned(),
     }

@@ -74,7 +74,9 @@ pub fn judge(case: &Case) -> Judgement {
     let mut opinion = decide(case);
     let kind = opinion.code.kind();
     let unseen = case.beyond.not_looked_at();
-    if kind == Kind::Stale && !unseen.is_empty() {
+    let age_known = case.agent_age_s().is_some_and(|age| age >= 0);
+    // What nobody looked at might have said otherwise.
+    if kind != Kind::Healthy && case.agent().is_some() && !unseen.is_empty() || kind == Kind::Stale && !age_known {
         opinion.confidence = opinion.confidence.min(Confidence::Medium);
     }
     let ruled_out = if kind != Kind::Healthy && case.agent().is_some() {
@@ -177,7 +179,8 @@ fn contradiction(case: &Case) -> Option<Opinion> {
     let dns_dead = dns_life(case) == DnsLife::Dead;
     let world_dead = case.picture().is_some_and(|picture| {
         let world = crate::checks::external_conntrack::world(picture);
-        crate::checks::dns_conntrack::is_dead(&world) && world.dead_peers >= 3
+        let of_many = witnesses::of_many(picture, &witnesses::WORLD);
+        crate::checks::dns_conntrack::is_dead(&world) && world.dead_peers >= 3 && of_many
     });
     if !probes_pass || !(dns_dead || world_dead) {
         return None;
@@ -204,6 +207,13 @@ fn egress_broken(case: &Case) -> Option<Opinion> {
         return Some(missing("pods do not reach the outside, and nobody speaks for the host", &failure, "host-ping"));
     }
     let by_name_only = case.egress.by_address == Some(true);
+    let answers =
+        dns_life(case) == DnsLife::Alive || case.egress.dns == Some(true) || case.egress.by_name == Some(true);
+    if !answers && !by_name_only {
+        let says = "neither the dump nor a lookup says that DNS is answered, so it may be more than egress";
+        let failure = Failure::new(FailureKind::Other, says);
+        return Some(missing("pods do not reach the outside", &failure, "dns-conntrack"));
+    }
     let summary = if by_name_only {
         "Pods reach the outside by address but not by name, and the datapath answers their DNS: look further up."
     } else {
@@ -212,7 +222,7 @@ fn egress_broken(case: &Case) -> Option<Opinion> {
     let confidence = if by_name_only { Confidence::Low } else { Confidence::Medium };
     let mut opinion = Opinion::new(Code::EgressBroken, confidence, summary)
         .because(probes_say(case))
-        .because(Because::check(CheckId::HostPing, case.host.summary.clone()));
+        .because(Because::check(CheckId::HostPing, lookalikes::host_up(case)));
     if let Some(quote) = case.quote(crate::cilium::conntrack::picture::Group::NodeLocalDns) {
         opinion.because.push(Because::check(CheckId::DnsConntrack, quote));
     }

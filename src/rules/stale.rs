@@ -11,7 +11,9 @@ use crate::rules::Opinion;
 use crate::rules::case::Case;
 use crate::rules::lookalikes::in_trouble;
 use crate::rules::verdict::{Affected, Because, Code, Confidence};
-use crate::rules::witnesses::{DnsLife, HostWitness, dead_groups, dns_life, host};
+use crate::rules::witnesses::{
+    DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, probe_flow, world_life,
+};
 
 /// What keeps a stale verdict back.
 pub enum Held {
@@ -43,6 +45,15 @@ pub fn datapath(case: &Case) -> Held {
         return Held::Silent(
             "DNS to the node-local address is dead, but no second group of flows is seen dead beside it".to_owned(),
         );
+    }
+    // A policy that denies the probe's pod everything looks the same, and denied packets make no entry. So where flows are
+    // few, and other ways out of or into the node's pods are seen answered, the probe's own connection must be seen, too.
+    let other_way_lives =
+        [Group::PodToHost, Group::HostToPod].iter().any(|group| group_life(case, *group) == Life::Alive)
+            || world_life(case) == Life::Alive;
+    let probe_alone = groups.len() == 1 && probes.by_address == Some(false);
+    if dns != DnsLife::Dead && probe_alone && other_way_lives && probe_flow(case) != ProbeFlow::Unanswered {
+        return Held::Silent("few flows are dead, and beside them only the probe of one pod speaks".to_owned());
     }
     // A probe that got through would contradict the dump; one that got lost might have.
     if !probe_agrees && probes.by_address != Some(false) && (probes.lost || probes.by_name.or(probes.dns) == Some(true))
@@ -95,13 +106,16 @@ pub fn selective(case: &Case) -> Option<Opinion> {
     let picture = case.picture()?;
     let answered = picture.group(Group::NodeLocalDns).answered;
     let names: Vec<&str> = cut_off.iter().map(|pod| pod.name.as_str()).collect();
-    let summary = format!("Only {} cut off: its flows get no answer, while those of other pods do.", list(&names));
+    let whose = if names.len() == 1 { "its" } else { "their" };
+    let summary = format!("Only {} cut off: {whose} flows get no answer, while those of other pods do.", list(&names));
     let mut opinion = Opinion::new(Code::StaleSelective, Confidence::Medium, summary);
     for pod in &cut_off {
         opinion.because.push(Because::check(CheckId::DnsConntrack, format!("{}: {}", pod.name, pod.says)));
     }
-    let says = format!("{answered} live flows of other pods to node-local DNS are answered");
-    opinion.because.push(Because::check(CheckId::DnsConntrack, says));
+    if answered > 0 {
+        let says = format!("{answered} live flows of other pods to node-local DNS are answered");
+        opinion.because.push(Because::check(CheckId::DnsConntrack, says));
+    }
     if cut_off.len() == 1 {
         let says = "one pod alone may also be broken by itself: restart that pod first, it is the gentler remedy; if its \
                     successor on this node is cut off too, it is the node";
@@ -241,7 +255,8 @@ fn worst_sources(case: &Case) -> Vec<Affected> {
         .collect();
     worst.sort_by_key(|(dead, ip)| (std::cmp::Reverse(*dead), *ip));
     worst.truncate(MOST);
-    let named = worst.into_iter().map(|(dead, ip)| name(case, ip, format!("{dead} DNS flows without answer")));
+    let says = |dead: u32| format!("{dead} DNS flow{} without answer", if dead == 1 { "" } else { "s" });
+    let named = worst.into_iter().map(|(dead, ip)| name(case, ip, says(dead)));
     named.map(CutOff::into_affected).collect()
 }
 
@@ -268,6 +283,10 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
 
 /// Where the agent's table and the kernel's differ for cluster DNS.
 fn kernel_differs(case: &Case) -> Option<String> {
+    // The two lists are read one after the other; while endpoints come and go they need not agree.
+    if case.backends.under_way {
+        return None;
+    }
     let kernel = case.beyond.lb.seen().filter(|lb| lb.header && !lb.frontends.is_empty())?;
     let agent = case.backends.list.as_ref()?;
     let dns = case.around.cluster_dns.as_ref().ok()?;
@@ -291,9 +310,8 @@ fn kernel_differs(case: &Case) -> Option<String> {
                 _ => ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             };
             return Some(format!(
-                "for {}:{} the agent wants {}, the kernel has {}",
-                row.frontend.ip,
-                row.frontend.port,
+                "for {} the agent wants {}, the kernel has {}",
+                std::net::SocketAddr::new(row.frontend.ip, row.frontend.port),
                 show(&wanted),
                 show(&has)
             ));
@@ -348,7 +366,9 @@ fn bare_pod_devices(case: &Case, programs: &crate::cilium::programs::Programs) -
     let devices = programs.pod_devices();
     let mut missing = Vec::new();
     if devices.is_empty() {
-        if case.around.pods.is_some_and(|pods| pods > 0) {
+        // Chained to another plugin, pods have devices of its names (eni…, azv…, gke…).
+        let chained = programs.attached.iter().any(|a| a.program.contains("from_container"));
+        if !chained && case.around.pods.is_some_and(|pods| pods > 0) {
             missing.push("every lxc device".to_owned());
         }
         return missing;

@@ -1,10 +1,10 @@
 //! The witnesses: independent groups of flows, and who speaks for the host.
 
-use crate::checks::dns_conntrack::{DEAD_PERCENT, is_dead};
+use crate::checks::dns_conntrack::{DEAD_PERCENT, cut_off, is_dead};
 use crate::checks::external_conntrack::world;
 use crate::checks::surroundings::seconds_between;
 use crate::checks::{CheckId, Status};
-use crate::cilium::conntrack::picture::{Counts, Group, Picture};
+use crate::cilium::conntrack::picture::{Counts, Endpoint, Group, Picture};
 use crate::rules::case::Case;
 use crate::rules::verdict::Because;
 
@@ -163,6 +163,19 @@ pub fn probes_say(case: &Case) -> Because {
     )
 }
 
+/// Whether the dead flows of these groups are of more than one pod, beside those that are cut off by themselves: one
+/// client that gets no answers is that client's affair.
+#[must_use]
+pub fn of_many(picture: &Picture, groups: &[Group]) -> bool {
+    let cut_off = cut_off(picture, Group::NodeLocalDns);
+    let is_cut_off = |endpoint: &Endpoint| cut_off.iter().any(|(ip, _)| Some(*ip) == endpoint.address);
+    let is_hit = |endpoint: &&Endpoint| groups.iter().any(|group| endpoint.group(*group).dead() > 0);
+    picture.endpoints.iter().filter(is_hit).filter(|endpoint| !is_cut_off(endpoint)).count() >= 2
+}
+
+/// The groups of pods' flows to the world.
+pub const WORLD: [Group; 2] = [Group::WorldTcp, Group::WorldUdp];
+
 /// Groups beside DNS that are dead, each a witness for a dead datapath.
 #[must_use]
 pub fn dead_groups(case: &Case) -> Vec<Because> {
@@ -173,6 +186,7 @@ pub fn dead_groups(case: &Case) -> Vec<Because> {
     }
     if world_life(case) == Life::Dead
         && let Some(picture) = case.picture()
+        && of_many(picture, &WORLD)
     {
         let counts = world(picture);
         let says = format!(
@@ -185,6 +199,7 @@ pub fn dead_groups(case: &Case) -> Vec<Because> {
     }
     for group in [Group::PodToHost, Group::HostToPod] {
         if group_life(case, group) == Life::Dead
+            && case.picture().is_some_and(|picture| of_many(picture, &[group]))
             && let Some(says) = case.quote(group)
         {
             dead.push(Because::evidence("ct-list", says));

@@ -45,6 +45,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     out.extend(agents());
     out.extend(damaged_evidence());
     out.extend(probe_words());
+    out.extend(one_pods_own_affair());
+    out.extend(nearly_stale());
     out
 }
 
@@ -718,6 +720,96 @@ fn probe_words() -> Vec<Scenario> {
             "busybox finds no route",
             "host unreachable",
             Probes::new(Probe::NoAnswer, Probe::Unreachable, Probe::NoAnswer),
+        ),
+    ]
+}
+
+/// What a single pod does, and no datapath.
+fn one_pods_own_affair() -> Vec<Scenario> {
+    let scanner = || Flows::to(Peer::WorldTcp).who(Who::First(1)).unanswered(80);
+    let scanning = healthy().instead(scanner()).without(Peer::WorldUdp);
+    // Nobody probes, and node-local DNS is dead: the scanner's flows are no second group.
+    let beside_dead_dns = healthy()
+        .instead(Flows::to(Peer::LocalDns).unanswered(150).in_flight(3))
+        .instead(scanner())
+        .without(Peer::WorldUdp)
+        .probed(&[Probes::all(Probe::NoTool)])
+        .never(&["stale", "healthy"]);
+    // A policy denies the probe's pod everything, so it leaves no entry; beside it a lookup or two were lost.
+    let isolated =
+        healthy().instead(Flows::to(Peer::LocalDns).unanswered(2)).probed(&[ALL_DEAD]).never(&["stale", "healthy"]);
+    // All that is dead to the world is of the pods that are cut off; a fourth pod probes, and is fine.
+    let cut_off = Node::selective("usti", 1).without(Peer::WorldUdp).with(|n| {
+        n.flows.retain(|f| f.peer != Peer::LocalDns && f.peer != Peer::WorldTcp);
+        n.flows.push(Flows::to(Peer::LocalDns).who(Who::First(3)).unanswered(45));
+        n.flows.push(Flows::to(Peer::LocalDns).who(Who::After(3)).answered(180));
+        n.flows.push(Flows::to(Peer::WorldTcp).who(Who::First(3)).unanswered(40));
+        n.probes = vec![Probes::all(Probe::Ok).of(5)];
+        n.expect.affected = n.pods[..3].iter().map(|p| p.name.clone()).collect();
+        n.expect.unaffected = vec![n.pods[5].name.clone()];
+    });
+    vec![
+        well("one pod scans the world", "nobody answers it, and that is its own affair", scanning),
+        one("one pod scans the world, node-local DNS is dead", "no second group", beside_dead_dns, &[3, 4]),
+        one("a policy isolates the probe's pod", "two lookups were lost beside it", isolated, &[3, 4]),
+        one("three pods cut off, and nobody else talks to the world", "named, and no others", cut_off, &[1]),
+    ]
+}
+
+/// One detail away from being stale, and not stale.
+fn nearly_stale() -> Vec<Scenario> {
+    // An endpoint became ready between the reading of the one table and of the other.
+    let rollout = healthy()
+        .with(|n| {
+            n.services = ServiceTable::of(&[(1, 200), (2, 200)]);
+            n.lb = Some(ServiceTable::of(&[(1, 200)]));
+        })
+        .never(&["stale", "other-fault"]);
+    let ready_just_now = vec![DnsPod::ready(1, 200), DnsPod { since: 3, ..DnsPod::ready(2, 200) }];
+    let chained = healthy().with(|n| n.programs = Some(Programs::Chained));
+    let relabelled = healthy().with(|n| n.local_dns = LocalDns::Relabelled);
+    let relabelled_stale = stale().with(|n| n.local_dns = LocalDns::Relabelled);
+    let undated = stale().with(|n| n.agent.state = AgentState::RunningUndated).at_most("medium");
+    // QUIC is blocked on the way; translations of UDP are made all the same.
+    let blocked_udp = healthy()
+        .with(|n| n.nat = Some((40, 25)))
+        .instead(Flows::to(Peer::WorldUdp).unanswered(30))
+        .never(&["stale", "other-fault"]);
+    let no_dns_at_all = healthy()
+        .with(|n| n.services = ServiceTable::of(&[]))
+        .without(Peer::WorldTcp)
+        .without(Peer::WorldUdp)
+        .probed(&[Probes::new(Probe::ServFail, Probe::NoTool, Probe::ServFail)])
+        .judged("cluster-dns-down");
+    let silent = healthy()
+        .without(Peer::LocalDns)
+        .without(Peer::WorldTcp)
+        .without(Peer::WorldUdp)
+        .probed(&[ALL_DEAD])
+        .never(&["stale", "healthy", "other-fault"]);
+    let cut_off = |name: &str, number: u8| Node::stale(name, number).judged("cluster-wide-outage");
+    let broken = Node::healthy("bb", 2)
+        .instead(Flows::to(Peer::WorldTcp).unanswered(24))
+        .instead(Flows::to(Peer::WorldUdp).unanswered(10))
+        .probed(&[Probes::new(Probe::TimedOut, Probe::TimedOut, Probe::Ok)])
+        .judged("cluster-wide-outage")
+        .at_most("medium");
+    vec![
+        one("a rollout of cluster DNS between two readings", "agent and kernel may differ", rollout, &[0, 4])
+            .dns(ready_just_now),
+        well("pods' devices are named by another plugin", "chained: eni and not lxc", chained),
+        well("NodeLocal DNS with labels of somebody's own", "known by its image", relabelled),
+        one("the same, stale", "its pod is ready", relabelled_stale, &[1]),
+        one("stale, and nothing says since when the agent runs", "never high", undated, &[1]),
+        one("UDP to the world is blocked, and translated", "no fault of masquerading", blocked_udp, &[0, 4]),
+        one("cluster DNS has no endpoint, and nobody talks to the world", "lookups fail", no_dns_at_all, &[3])
+            .dns(vec![DnsPod::not_ready(1, 200), DnsPod::not_ready(2, 200)]),
+        one("egress fails, and nobody says that DNS is answered", "it may be more than egress", silent, &[4]),
+        Scenario::new(
+            "two nodes cut off in different ways",
+            "one stale by itself, the other without egress",
+            vec![cut_off("aa", 1).at_most("medium"), broken],
+            &[3],
         ),
     ]
 }

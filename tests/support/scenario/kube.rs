@@ -206,6 +206,7 @@ fn pods_of(node: &Node, cluster: &Cluster) -> Vec<Value> {
             (true, true, vec!["-localip", &both, "-conf", "/etc/Corefile", "-upstreamsvc", "kube-dns-upstream"])
         }
         LocalDns::Unnamed => (true, true, vec![]),
+        LocalDns::Relabelled => (true, true, vec!["-localip", &address, "-conf", "/etc/coredns/Corefile"]),
         LocalDns::Redirected { ready } => (
             ready,
             false,
@@ -223,7 +224,11 @@ fn pods_of(node: &Node, cluster: &Cluster) -> Vec<Value> {
             node: &node.name,
             ips: if host_network { host } else { redirected },
             host_network,
-            labels: json!({"k8s-app": "node-local-dns"}),
+            labels: if node.local_dns == LocalDns::Relabelled {
+                json!({"team": "network"})
+            } else {
+                json!({"k8s-app": "node-local-dns"})
+            },
             owner: ("DaemonSet", "node-local-dns"),
             container: "node-cache",
             image: "registry.k8s.io/dns/k8s-dns-node-cache:1.25.0",
@@ -266,6 +271,7 @@ fn agents(node: &Node, cluster: &Cluster) -> Vec<Value> {
     let image = format!("quay.io/cilium/cilium:v{}", node.version());
     let since = match node.agent.state {
         AgentState::Running(s) | AgentState::RunningBesideOld(s) | AgentState::Unready(s) => s,
+        AgentState::RunningUndated => 864_000,
         AgentState::CrashLooping => 40,
         AgentState::Absent => return Vec::new(),
     };
@@ -294,6 +300,11 @@ fn agents(node: &Node, cluster: &Cluster) -> Vec<Value> {
     }
     let ready = !matches!(node.agent.state, AgentState::Unready(_) | AgentState::CrashLooping);
     let mut agent = of(&node.agent.pod, since, ready);
+    if node.agent.state == AgentState::RunningUndated {
+        agent["metadata"]["creationTimestamp"] = json!(null);
+        agent["status"]["startTime"] = json!(null);
+        agent["status"]["containerStatuses"][0]["state"] = json!({"running": {}});
+    }
     if node.agent.state == AgentState::CrashLooping {
         agent["metadata"]["creationTimestamp"] = json!(time(cluster.captured_at - 432_000));
         let status = &mut agent["status"]["containerStatuses"][0];

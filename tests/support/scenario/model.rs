@@ -202,6 +202,8 @@ pub(crate) enum AgentState {
     RunningBesideOld(u64),
     /// It runs since this many seconds and is not ready.
     Unready(u64),
+    /// It runs, and nothing says since when.
+    RunningUndated,
     /// It crashes again and again.
     CrashLooping,
     /// There is no such pod.
@@ -220,6 +222,8 @@ pub(crate) enum LocalDns {
     Upstream,
     /// In the host's network, and its manifest names no address.
     Unnamed,
+    /// In the host's network, with labels of somebody's own.
+    Relabelled,
     /// An ordinary pod behind a local redirect; ready or not.
     Redirected {
         /// Whether its pod is ready.
@@ -569,6 +573,8 @@ pub(crate) enum Programs {
     HostDeviceBare,
     /// Two of a name on the hooks of `cilium_host` and `cilium_vxlan`.
     Duplicated,
+    /// One on each hook; another plugin named the pods' devices.
+    Chained,
 }
 
 /// The agent's log.

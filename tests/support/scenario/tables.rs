@@ -249,7 +249,8 @@ pub(crate) fn attached_programs(node: &Node, programs: Programs) -> String {
         ("cilium_vxlan(9)".to_owned(), "egress", "cil_to_overlay"),
     ];
     for link in 0..node.pods.len() {
-        let device = format!("lxc{}({})", rng.hex(12), 12 + 2 * link);
+        let name = if programs == Programs::Chained { "eni" } else { "lxc" };
+        let device = format!("{name}{}({})", rng.hex(12), 12 + 2 * link);
         hooks.push((device.clone(), "ingress", "cil_from_container"));
         hooks.push((device, "egress", "cil_to_container"));
     }
