@@ -180,7 +180,8 @@ fn contradiction(case: &Case) -> Option<Opinion> {
     let world_dead = case.picture().is_some_and(|picture| {
         let world = crate::checks::external_conntrack::world(picture);
         let of_many = witnesses::of_many(picture, &witnesses::WORLD);
-        crate::checks::dns_conntrack::is_dead(&world) && world.dead_peers >= 3 && of_many
+        let dead = world_life(case) == Life::Dead && crate::checks::dns_conntrack::is_dead(&world);
+        dead && world.dead_peers >= 3 && of_many
     });
     if !probes_pass || !(dns_dead || world_dead) {
         return None;

@@ -53,7 +53,8 @@ pub fn life_with_idle(case: &Case, group: Group) -> Life {
     life(&counts, FEW)
 }
 
-/// How the world does, TCP and UDP together. One far end that is down is not the world.
+/// How the world does, TCP and UDP together. One far end that is down is not the world, and neither is one way to it:
+/// where UDP is blocked, or a site has no IPv6, the other way lives.
 #[must_use]
 pub fn world_life(case: &Case) -> Life {
     case.picture().map_or(Life::Unseen, world_life_in)
@@ -64,9 +65,20 @@ pub fn world_life(case: &Case) -> Life {
 pub fn world_life_in(picture: &Picture) -> Life {
     let counts = world(picture);
     match life(&counts, FEW) {
-        Life::Dead if counts.dead_peers < 2 => Life::Mixed,
+        Life::Dead if counts.dead_peers < 2 || a_way_lives(picture) => Life::Mixed,
         other => other,
     }
+}
+
+/// Whether the world answers by one of TCP and UDP over IPv4 or IPv6: now, or it did, and nothing there waits in vain.
+fn a_way_lives(picture: &Picture) -> bool {
+    WORLD.iter().any(|group| {
+        [true, false].into_iter().any(|v4| {
+            let of_family = picture.endpoints.iter().filter(|e| e.address.is_some_and(|ip| ip.is_ipv4() == v4));
+            let way = of_family.fold(Counts::default(), |sum, endpoint| sum.and(endpoint.group(*group)));
+            life(&way, FEW) == Life::Alive || way.dead() == 0 && way.answered + way.idle >= FEW
+        })
+    })
 }
 
 /// How node-local DNS does, by the dump.

@@ -775,6 +775,12 @@ fn nearly_stale() -> Vec<Scenario> {
         .with(|n| n.nat = Some((40, 25)))
         .instead(Flows::to(Peer::WorldUdp).unanswered(30))
         .never(&["stale", "other-fault"]);
+    // There are more of the blocked flows than of all others.
+    let udp_alone = healthy()
+        .with(|n| n.nat = Some((40, 25)))
+        .instead(Flows::to(Peer::WorldTcp).answered(4))
+        .instead(Flows::to(Peer::WorldUdp).unanswered(90))
+        .judged("healthy");
     let no_dns_at_all = healthy()
         .with(|n| n.services = ServiceTable::of(&[]))
         .without(Peer::WorldTcp)
@@ -802,6 +808,7 @@ fn nearly_stale() -> Vec<Scenario> {
         one("the same, stale", "its pod is ready", relabelled_stale, &[1]),
         one("stale, and nothing says since when the agent runs", "never high", undated, &[1]),
         one("UDP to the world is blocked, and translated", "no fault of masquerading", blocked_udp, &[0, 4]),
+        well("most flows to the world are of blocked UDP", "and TCP answers", udp_alone),
         one("cluster DNS has no endpoint, and nobody talks to the world", "lookups fail", no_dns_at_all, &[3])
             .dns(vec![DnsPod::not_ready(1, 200), DnsPod::not_ready(2, 200)]),
         one("egress fails, and nobody says that DNS is answered", "it may be more than egress", silent, &[4]),
