@@ -232,7 +232,7 @@ pub struct TargetArgs {
     #[arg(long, value_name = "I/N")]
     pub shard: Option<crate::report::Shard>,
 
-    /// Read the evidence from a bundle folder, a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
+    /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 

@@ -217,14 +217,15 @@ pub fn beside(rows: &[&Row], columns: usize) -> String {
     let head = Row { what: "CHECK".into(), before: "BEFORE".into(), after: "AFTER".into(), changed: false };
     let first = rows.iter().map(|row| width(&row.what)).max().unwrap_or(0).max(width(&head.what));
     let longest = rows.iter().map(|row| width(&safe(&row.before))).max().unwrap_or(0).max(width(&head.before));
-    let half = (columns.saturating_sub(first + 4) / 2).min(longest);
+    let room = columns.saturating_sub(first + 4);
+    let left = (room / 2).min(longest);
     for row in std::iter::once(&head).chain(rows.iter().copied()) {
-        let cells = [&row.before, &row.after].map(|text| wrap(&safe(text), half));
+        let cells = [(&row.before, left), (&row.after, room - left)].map(|(text, width)| wrap(&safe(text), width));
         for at in 0..cells[0].len().max(cells[1].len()).max(1) {
             let what = if at == 0 { row.what.as_str() } else { "" };
             let [before, after] = cells.each_ref().map(|lines| lines.get(at).map_or("", String::as_str));
             let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(width(text)));
-            let line = format!("{what}{}  {before}{}  {after}", pad(what, first), pad(before, half));
+            let line = format!("{what}{}  {before}{}  {after}", pad(what, first), pad(before, left));
             out += line.trim_end();
             out.push('\n');
         }

@@ -150,12 +150,14 @@ async fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>, prog
 }
 
 fn run_diff(before: &Path, after: &Path, screen: &Screen) -> Result<ExitCode, Error> {
+    if screen.format == Format::Jsonl {
+        return Err(Error::Usage("diff prints table, json or yaml".to_owned()));
+    }
     let diff = diff::compare(&report_of(before, screen)?, &report_of(after, screen)?);
     let text = match screen.format {
         Format::Table | Format::Wide => diff::text(&diff, text::prose(text::columns(screen.width))),
-        Format::Json => json::json(&diff).map_err(Error::CannotRun)?,
         Format::Yaml => json::yaml(&diff).map_err(Error::CannotRun)?,
-        Format::Jsonl => return Err(Error::Usage("diff prints table, json or yaml".to_owned())),
+        Format::Json | Format::Jsonl => json::json(&diff).map_err(Error::CannotRun)?,
     };
     print(text.as_bytes())
 }
@@ -169,7 +171,11 @@ fn report_of(path: &Path, screen: &Screen) -> Result<Report, Error> {
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Diagnose(args)) => {
             let settings = Settings::resolve(*args);
-            to_its_end(screen, async |progress| look(&settings, &Judge { screen, progress }).await)
+            to_its_end(screen, async |progress| {
+                let report = look(&settings, &Judge { screen, progress }).await?;
+                // Half of a report differs from a whole one in what was not looked at.
+                if progress.was_stopped() { Err(Error::Interrupted) } else { Ok(report) }
+            })
         }
         _ => Err(Error::Usage(format!("{} is no path that can be read", path.display()))),
     }

@@ -2,7 +2,7 @@
 
 use super::dns_conntrack::{Dump, is_dead};
 use super::{ExternalConntrackData, Finding, Status, WorldFigures};
-use crate::cilium::conntrack::picture::{Counts, Group, Picture};
+use crate::cilium::conntrack::picture::{Counts, Endpoint, Group, Picture};
 use crate::gather::{Failure, FailureKind};
 use crate::settings::Questions;
 
@@ -32,7 +32,7 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     } else if world.live() == 0 {
         let why = "no pod talks to the outside right now: no traffic proves nothing".to_owned();
         (Status::NotApplicable, why, None)
-    } else if is_dead(&world) {
+    } else if is_dead(&world) && !a_way_lives(picture) && clients_without_answer(picture) >= 2 {
         (Status::Fail, format!("{dead} of {decided} live flows to the outside get no answer"), None)
     } else if dead * 2 > decided {
         (Status::Warn, format!("{dead} of {decided} live flows to the outside get no answer"), None)
@@ -52,10 +52,35 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     Finding { status, summary, reason, duration_ms, data }
 }
 
+/// The groups of pods' flows to the world.
+pub const WORLD: [Group; 2] = [Group::WorldTcp, Group::WorldUdp];
+
 /// TCP and UDP to the world together.
 #[must_use]
 pub fn world(picture: &Picture) -> Counts {
     picture.group(Group::WorldTcp).and(picture.group(Group::WorldUdp))
+}
+
+/// Whether the world answers by one of TCP and UDP over IPv4 or IPv6: now, or it did, and nothing there waits in vain.
+/// Where UDP is blocked, or a site has no IPv6, the other way lives.
+#[must_use]
+pub fn a_way_lives(picture: &Picture) -> bool {
+    /// So many flows tell something.
+    const FEW: u32 = 3;
+    WORLD.iter().any(|group| {
+        [true, false].into_iter().any(|v4| {
+            let of_family = picture.endpoints.iter().filter(|e| e.address.is_some_and(|ip| ip.is_ipv4() == v4));
+            let way = of_family.fold(Counts::default(), |sum, endpoint| sum.and(endpoint.group(*group)));
+            let now = way.decided() >= FEW && way.dead() * 2 <= way.decided();
+            now || way.dead() == 0 && way.answered + way.idle >= FEW
+        })
+    })
+}
+
+/// How many pods wait in vain for the world. One alone may ask what nobody answers.
+fn clients_without_answer(picture: &Picture) -> usize {
+    let waits = |endpoint: &&Endpoint| WORLD.iter().any(|group| endpoint.group(*group).dead() > 0);
+    picture.endpoints.iter().filter(waits).count()
 }
 
 fn figures(counts: &Counts, listed: u64) -> WorldFigures {

@@ -198,9 +198,10 @@ fn fetched(raw: &Raw) -> Outcome {
         || has(&["name does not resolve", "try again", "nodename nor servname"])
     {
         return match asked_address(raw) {
-            // Whoever asked for an address and can't find another name was sent to that name: the far end answered. (The
-            // page of 1.1.1.1 is a redirect to one.one.one.one.)
-            Some(address) if !said.contains(&address.to_string()) => Outcome::Ok,
+            // The page of 1.1.1.1 is a redirect to this name: whoever can't find it had that answer.
+            Some(_) if program == "wget" && has(&["one.one.one.one"]) => Outcome::Ok,
+            // Another name that was not asked for is a proxy's: nobody tried the path itself.
+            Some(address) if !said.contains(&address.to_string()) => Outcome::Unsupported,
             _ if has(&["timed out"]) => Outcome::Timeout,
             _ => Outcome::Failed,
         };
@@ -299,7 +300,10 @@ mod tests {
         ] {
             assert_eq!(fetched(&raw(&argv, 1, "", said)), Outcome::Ok, "{said}");
         }
-        assert_eq!(fetched(&raw(&argv, 1, "", "wget: bad address '1.1.1.1'")), Outcome::Failed, "it asked nobody");
+        assert_eq!(fetched(&raw(&argv, 1, "", "wget: bad address '1.1.1.1'")), Outcome::Failed);
+        assert_eq!(fetched(&raw(&argv, 1, "", "wget: bad address 'proxy.corp'")), Outcome::Unsupported);
+        let curl = raw(&["curl", "-sS", "http://1.1.1.1"], 5, "", "curl: (5) Could not resolve proxy: proxy.corp");
+        assert_eq!(fetched(&curl), Outcome::Unsupported, "nobody was reached, and nobody was tried");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct SymptomsArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
-    /// Read from a bundle folder, a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
+    /// Read from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 

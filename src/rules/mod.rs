@@ -179,7 +179,7 @@ fn contradiction(case: &Case) -> Option<Opinion> {
     let dns_dead = dns_life(case) == DnsLife::Dead;
     let world_dead = case.picture().is_some_and(|picture| {
         let world = crate::checks::external_conntrack::world(picture);
-        let of_many = witnesses::of_many(picture, &witnesses::WORLD);
+        let of_many = witnesses::of_many(picture, &crate::checks::external_conntrack::WORLD);
         let dead = world_life(case) == Life::Dead && crate::checks::dns_conntrack::is_dead(&world);
         dead && world.dead_peers >= 3 && of_many
     });

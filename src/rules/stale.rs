@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::checks::CheckId;
 use crate::checks::dns_conntrack::cut_off;
+use crate::checks::external_conntrack::a_way_lives;
 use crate::cilium::conntrack::picture::{Counts, Group, Picture};
 use crate::cilium::services::Target;
 use crate::rules::Opinion;
@@ -46,14 +47,16 @@ pub fn datapath(case: &Case) -> Held {
             "DNS to the node-local address is dead, but no second group of flows is seen dead beside it".to_owned(),
         );
     }
-    // A policy that denies the probe's pod everything looks the same, and denied packets make no entry. So where flows are
-    // few, and other ways out of or into the node's pods are seen answered, the probe's own connection must be seen, too.
-    let other_way_lives =
-        [Group::PodToHost, Group::HostToPod].iter().any(|group| group_life(case, *group) == Life::Alive)
-            || world_life(case) == Life::Alive;
+    // A policy that denies the probe's pod everything looks the same, and denied packets make no entry. So where other pods
+    // are answered by the world, or, where flows are few, on any other way, the probe's own connection must be seen, too.
     let probe_alone = groups.len() == 1 && probes.by_address == Some(false);
-    if dns != DnsLife::Dead && probe_alone && other_way_lives && probe_flow(case) != ProbeFlow::Unanswered {
-        return Held::Silent("few flows are dead, and beside them only the probe of one pod speaks".to_owned());
+    let lives = |group: &Group| group_life(case, *group) == Life::Alive;
+    let other_way_lives = world_life(case) == Life::Alive
+        || case.picture().is_some_and(a_way_lives)
+        || dns != DnsLife::Dead && [Group::PodToHost, Group::HostToPod].iter().any(lives);
+    if probe_alone && other_way_lives && probe_flow(case) != ProbeFlow::Unanswered {
+        let says = "beside DNS only the probe of one pod speaks, and other flows of this node's pods are answered";
+        return Held::Silent(says.to_owned());
     }
     // A probe that got through would contradict the dump; one that got lost might have.
     if !probe_agrees && probes.by_address != Some(false) && (probes.lost || probes.by_name.or(probes.dns) == Some(true))
@@ -368,7 +371,7 @@ fn bare_pod_devices(case: &Case, programs: &crate::cilium::programs::Programs) -
     if devices.is_empty() {
         // Chained to another plugin, pods have devices of its names (eni…, azv…, gke…).
         let chained = programs.attached.iter().any(|a| a.program.contains("from_container"));
-        if !chained && case.around.pods.is_some_and(|pods| pods > 0) {
+        if !chained && in_trouble(case) && case.around.pods.is_some_and(|pods| pods > 0) {
             missing.push("every lxc device".to_owned());
         }
         return missing;

@@ -1,7 +1,7 @@
 //! The witnesses: independent groups of flows, and who speaks for the host.
 
 use crate::checks::dns_conntrack::{DEAD_PERCENT, cut_off, is_dead};
-use crate::checks::external_conntrack::world;
+use crate::checks::external_conntrack::{WORLD, a_way_lives, world};
 use crate::checks::surroundings::seconds_between;
 use crate::checks::{CheckId, Status};
 use crate::cilium::conntrack::picture::{Counts, Endpoint, Group, Picture};
@@ -68,17 +68,6 @@ pub fn world_life_in(picture: &Picture) -> Life {
         Life::Dead if counts.dead_peers < 2 || a_way_lives(picture) => Life::Mixed,
         other => other,
     }
-}
-
-/// Whether the world answers by one of TCP and UDP over IPv4 or IPv6: now, or it did, and nothing there waits in vain.
-fn a_way_lives(picture: &Picture) -> bool {
-    WORLD.iter().any(|group| {
-        [true, false].into_iter().any(|v4| {
-            let of_family = picture.endpoints.iter().filter(|e| e.address.is_some_and(|ip| ip.is_ipv4() == v4));
-            let way = of_family.fold(Counts::default(), |sum, endpoint| sum.and(endpoint.group(*group)));
-            life(&way, FEW) == Life::Alive || way.dead() == 0 && way.answered + way.idle >= FEW
-        })
-    })
 }
 
 /// How node-local DNS does, by the dump.
@@ -184,9 +173,6 @@ pub fn of_many(picture: &Picture, groups: &[Group]) -> bool {
     let is_hit = |endpoint: &&Endpoint| groups.iter().any(|group| endpoint.group(*group).dead() > 0);
     picture.endpoints.iter().filter(is_hit).filter(|endpoint| !is_cut_off(endpoint)).count() >= 2
 }
-
-/// The groups of pods' flows to the world.
-pub const WORLD: [Group; 2] = [Group::WorldTcp, Group::WorldUdp];
 
 /// Groups beside DNS that are dead, each a witness for a dead datapath.
 #[must_use]

@@ -727,7 +727,7 @@ fn probe_words() -> Vec<Scenario> {
 /// What a single pod does, and no datapath.
 fn one_pods_own_affair() -> Vec<Scenario> {
     let scanner = || Flows::to(Peer::WorldTcp).who(Who::First(1)).unanswered(80);
-    let scanning = healthy().instead(scanner()).without(Peer::WorldUdp);
+    let scanning = healthy().instead(scanner()).without(Peer::WorldUdp).check("external-conntrack", &["warn"]);
     // Nobody probes, and node-local DNS is dead: the scanner's flows are no second group.
     let beside_dead_dns = healthy()
         .instead(Flows::to(Peer::LocalDns).unanswered(150).in_flight(3))
@@ -738,6 +738,11 @@ fn one_pods_own_affair() -> Vec<Scenario> {
     // A policy denies the probe's pod everything, so it leaves no entry; beside it a lookup or two were lost.
     let isolated =
         healthy().instead(Flows::to(Peer::LocalDns).unanswered(2)).probed(&[ALL_DEAD]).never(&["stale", "healthy"]);
+    // The same where DNS is dead for all, while the world answers the other pods.
+    let isolated_beside_dead_dns = healthy()
+        .instead(Flows::to(Peer::LocalDns).unanswered(150).in_flight(3))
+        .probed(&[ALL_DEAD])
+        .never(&["stale", "healthy"]);
     // All that is dead to the world is of the pods that are cut off; a fourth pod probes, and is fine.
     let cut_off = Node::selective("usti", 1).without(Peer::WorldUdp).with(|n| {
         n.flows.retain(|f| f.peer != Peer::LocalDns && f.peer != Peer::WorldTcp);
@@ -752,6 +757,12 @@ fn one_pods_own_affair() -> Vec<Scenario> {
         well("one pod scans the world", "nobody answers it, and that is its own affair", scanning),
         one("one pod scans the world, node-local DNS is dead", "no second group", beside_dead_dns, &[3, 4]),
         one("a policy isolates the probe's pod", "two lookups were lost beside it", isolated, &[3, 4]),
+        one(
+            "a policy isolates the probe's pod, node-local DNS is dead",
+            "the world answers",
+            isolated_beside_dead_dns,
+            &[3, 4],
+        ),
         one("three pods cut off, and nobody else talks to the world", "named, and no others", cut_off, &[1]),
     ]
 }
@@ -766,6 +777,13 @@ fn nearly_stale() -> Vec<Scenario> {
         })
         .never(&["stale", "other-fault"]);
     let ready_just_now = vec![DnsPod::ready(1, 200), DnsPod { since: 3, ..DnsPod::ready(2, 200) }];
+    // An endpoint is gone from the slices and from the kernel, and not yet from the agent's list.
+    let scaled_down = healthy()
+        .with(|n| {
+            n.services = ServiceTable::of(&[(1, 200), (2, 200), (2, 99)]);
+            n.lb = Some(two_backends());
+        })
+        .never(&["stale", "other-fault"]);
     let chained = healthy().with(|n| n.programs = Some(Programs::Chained));
     let relabelled = healthy().with(|n| n.local_dns = LocalDns::Relabelled);
     let relabelled_stale = stale().with(|n| n.local_dns = LocalDns::Relabelled);
@@ -780,6 +798,7 @@ fn nearly_stale() -> Vec<Scenario> {
         .with(|n| n.nat = Some((40, 25)))
         .instead(Flows::to(Peer::WorldTcp).answered(4))
         .instead(Flows::to(Peer::WorldUdp).unanswered(90))
+        .check("external-conntrack", &["warn"])
         .judged("healthy");
     let no_dns_at_all = healthy()
         .with(|n| n.services = ServiceTable::of(&[]))
@@ -803,6 +822,7 @@ fn nearly_stale() -> Vec<Scenario> {
     vec![
         one("a rollout of cluster DNS between two readings", "agent and kernel may differ", rollout, &[0, 4])
             .dns(ready_just_now),
+        one("cluster DNS is scaled down between two readings", "nothing has a time", scaled_down, &[0, 4]),
         well("pods' devices are named by another plugin", "chained: eni and not lxc", chained),
         well("NodeLocal DNS with labels of somebody's own", "known by its image", relabelled),
         one("the same, stale", "its pod is ready", relabelled_stale, &[1]),
