@@ -235,10 +235,14 @@ impl Live {
             },
         };
         match (by_ssh, by_agent) {
-            (Ok(ended), None) => self.pinged(ended, out),
-            // The host's own word counts more, unless too much of the other went out already.
-            (Ok(ended), Some(_)) if out.forget() => self.pinged(ended, out),
+            // The host's own word counts more, unless too much of the other went out already: then it is not mixed with it.
+            (Ok(ended), _) if out.forget() => self.pinged(ended, out),
             (Ok(_), Some(by_agent)) => by_agent,
+            (Ok(_), None) => {
+                let failure =
+                    Failure::new(FailureKind::Truncated, "the agent's container was asked beside, and did not end");
+                answered(ssh::ping_argv(self.questions.ping_target), End::Failed(failure))
+            }
             (Err(failure), Some(by_agent)) => after_ssh(&failure, by_agent),
             (Err(failure), None) => {
                 let argv = ssh::ping_argv(self.questions.ping_target);

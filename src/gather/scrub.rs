@@ -40,10 +40,12 @@ pub fn scrub(text: &str) -> String {
     FORMS.replace_all(&text, gone).into_owned()
 }
 
-/// Whether what looks like a long random word is a path: chance leaves out neither capitals nor digits.
+/// Whether what looks like a long random word is a path: its parts are short, and chance leaves out neither capitals nor
+/// digits.
 fn is_path(text: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| text.as_bytes().iter().any(kind);
-    text.contains('/') && !(has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit))
+    let parts_are_short = text.split('/').all(|part| part.len() < 32);
+    text.contains('/') && parts_are_short && !(has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit))
 }
 
 #[cfg(test)]
@@ -54,6 +56,7 @@ mod tests {
     fn credentials_go_and_the_rest_stays() {
         let secrets = [
             "Authorization: Bearer abc123def456",
+            "POST /api/hooks/0123456789abcdef0123456789abcdef01234567: 500",
             "GET https://joe:hunter2@db.example/x: dial tcp: i/o timeout",
             r#"{"password":"hunter2xyz","lookup":"x"}"#,
             "X-Vault-Token: hvs.CAESIJabcdefghijklmnopqrstuv",

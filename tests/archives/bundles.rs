@@ -69,6 +69,24 @@ fn of_what_lies_twice_in_a_bundle_the_last_counts() {
     assert_eq!(lasting(report), lasting(right), "{stderr}");
 
     let failed = r#"{"exit_code": null, "error": {"kind": "timeout", "message": "the second look did not end"}}"#;
+    // A first look that failed without output, then one that went well: its output is written before its description.
+    let described = files.iter().position(|(name, _)| name == "nodes/prusik/service-list.json").expect("a description");
+    let mut well = files.clone();
+    let description = well.remove(described);
+    well.insert(0, older("service-list.json", failed));
+    well.push(description);
+    fs::write(&path, gzip(&tar(&well, "kept"))).expect("a file");
+    let (_, report, stderr) = diagnose(&path);
+    assert_eq!(lasting(report), lasting(diagnose(&bundle).1), "{stderr}");
+
+    // A list that could not be had again is none to what was asked after it.
+    let mut refused = files.clone();
+    let why = br#"{"kind": "timeout", "message": "the slices did not come again"}"#;
+    refused.push(("kube/endpointslices.error.json".to_owned(), why.to_vec()));
+    fs::write(&path, gzip(&tar(&refused, "kept"))).expect("a file");
+    let (_, report, _) = diagnose(&path);
+    assert!(report.to_string().contains("the slices did not come again"), "{report}");
+
     let mut after = files;
     after.push(older("service-list.json", failed));
     fs::write(&path, gzip(&tar(&after, "kept"))).expect("a file");

@@ -74,6 +74,9 @@ impl Zip {
                 return Err(wrong("it has more members of the wanted names than any cluster has"));
             }
         }
+        if let Some(member) = members.iter().find(|member| member.at.saturating_add(member.packed) > length) {
+            return Err(wrong(format!("its member {} lies outside of it", member.name)));
+        }
         members.sort_by_key(|member: &Member| member.at);
         for pair in members.windows(2) {
             let end = pair[0].at.saturating_add(HEADER as u64).saturating_add(pair[0].packed);

@@ -72,10 +72,17 @@ impl Files {
                 files.contains_key(name)
             };
             if is_again {
-                files.remove(&format!("{stem}.json"));
+                // An output that came after the older description is the newer answer's own.
+                let described = files.remove(&format!("{stem}.json"));
                 for output in &outputs {
-                    files.remove(output);
+                    if is_output || files.get(output).copied() < described {
+                        files.remove(output);
+                    }
                 }
+            }
+            // A list that could not be had again counts as not had: what was looked at after it has no list to it.
+            if let Some(list) = name.strip_suffix(".error.json") {
+                files.remove(&format!("{list}.json"));
             }
             files.insert(name.to_owned(), index);
         }

@@ -287,6 +287,15 @@ impl Redaction {
         let (mut copied, mut at) = (0, 0);
         while at < text.len() {
             let (length, other) = match self.token(text, at, manner) {
+                // A host's name may begin like an address: `88-99-1-2.static.…`.
+                Token::Address(length, _) if manner == Manner::Sentences && self.telling(text, at) > length => {
+                    let name = self.telling(text, at);
+                    out.extend_from_slice(&text[copied..at]);
+                    self.rewrite(&text[at..at + name], Manner::Names, out);
+                    at += name;
+                    copied = at;
+                    continue;
+                }
                 Token::Address(length, other) => (length, Some(other)),
                 Token::Other(length) => (length, None),
                 Token::Word(length) => {
@@ -355,7 +364,8 @@ impl Redaction {
         if ends_with_a_key(&text[..at]) {
             return run(b".-_:/@=");
         }
-        if is_domain(host) {
+        let shouted = !host.iter().any(u8::is_ascii_lowercase);
+        if is_domain(host) || shouted && is_domain(&host.to_ascii_lowercase()) {
             return host.len();
         }
         // `cluster/node`, `namespace/pod`.
@@ -417,7 +427,8 @@ fn is_domain(text: &[u8]) -> bool {
         && front.split('.').all(|label| !label.is_empty())
         && last.len() > 1
         && last.bytes().all(|byte| byte.is_ascii_lowercase())
-        && !FILES.contains(&last)
+        // Some of them are countries, too: a host there has more labels.
+        && (front.contains('.') || !FILES.contains(&last))
 }
 
 /// Whether a text ends with what stands in front of a name: `://`, `user=`, `"podName":"`, `secret "`.
