@@ -44,8 +44,8 @@ pub enum Command {
         #[arg(required = true, value_name = "REPORT")]
         reports: Vec<PathBuf>,
     },
-    /// Compare two bundles, archives or reports of the same nodes: which verdicts, checks and figures changed; exit code 0
-    /// means that they could be compared
+    /// Compare two bundles, archives or reports of the same nodes: which verdicts, checks and figures changed; exit
+    /// code 0 means that they could be compared
     Diff {
         /// What was before: a bundle, an archive or a report
         before: PathBuf,
@@ -156,8 +156,8 @@ pub struct SaveArgs {
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
 
-    /// Put other names and addresses in the place of those in the bundle, so that it can be shown to everybody and still
-    /// gives the same verdict; what is shown here stays as it is
+    /// Put other names and addresses in the place of those in the bundle, so that it can be shown to everybody and
+    /// still gives the same verdict; what is shown here stays as it is
     #[arg(long, requires = "save")]
     pub redact: bool,
 }
@@ -168,8 +168,8 @@ pub struct CaptureArgs {
     /// Where to: a folder, or one file NAME.tar.gz; a bundle of that name that is there already becomes NAME.1
     #[arg(value_name = "DIR")]
     pub to: PathBuf,
-    /// Put other names and addresses in the place of those in the bundle, so that it can be shown to everybody and still
-    /// gives the same verdict
+    /// Put other names and addresses in the place of those in the bundle, so that it can be shown to everybody and
+    /// still gives the same verdict
     #[arg(long, help_heading = "Target")]
     pub redact: bool,
     /// The cluster.
@@ -232,7 +232,8 @@ pub struct TargetArgs {
     #[arg(long, value_name = "I/N")]
     pub shard: Option<crate::report::Shard>,
 
-    /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
+    /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of
+    /// a cluster
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 

@@ -158,8 +158,8 @@ pub async fn diagnose<S: Source>(
             }
         }
     }
-    // What was under way is dropped; on the far side every command has a bound of its own. Where the run's time was over,
-    // nodes ended by themselves, with what they had.
+    // What was under way is dropped; on the far side every command has a bound of its own. Where the run's time was
+    // over, nodes ended by themselves, with what they had.
     drop(running);
     let ended = if stopped { Some("interrupted") } else { is_over().then_some("the run's time was over") };
     let told = told.unwrap_or_else(|| look::of_lists(inventory));

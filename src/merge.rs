@@ -7,8 +7,8 @@ use crate::report::{NodeReport, Report, SCHEMA, Shard, SourceInfo, Summary, Tool
 
 /// Joins reports; each comes with the name that errors call it.
 ///
-/// A node in several of them is taken from the newest, of equally old ones from the last that was named. Slices that are
-/// missing make the whole partial.
+/// A node in several of them is taken from the newest, of equally old ones from the last that was named. Slices that
+/// are missing make the whole partial.
 ///
 /// # Errors
 ///

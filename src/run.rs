@@ -126,8 +126,8 @@ fn to_its_end<T>(screen: &Screen, work: impl AsyncFnOnce(&Progress) -> Result<T,
     done
 }
 
-/// Waits for the end. The first Ctrl-C or SIGTERM makes it a partial one where there is something to tell; the second ends
-/// at once.
+/// Waits for the end. The first Ctrl-C or SIGTERM makes it a partial one where there is something to tell; the second
+/// ends at once.
 async fn until_told_to_end<T>(work: impl Future<Output = Result<T, Error>>, progress: &Progress) -> Result<T, Error> {
     let listen = |kind| signal(kind).map_err(|error| Error::CannotRun(format!("cannot listen to signals: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

@@ -2,7 +2,8 @@
 //! panic, and what is printed has no control characters.
 //!
 //! Valid archives of each era are changed at three depths, so that not all changes end at the first sum that is wrong:
-//! the bytes as they lie there; the plain tar below gzip, with its headers' sums made right again; and the texts within.
+//! the bytes as they lie there; the plain tar below gzip, with its headers' sums made right again; and the texts
+//! within.
 //!
 //! `cargo test --test fuzz` takes some seconds with the same inputs every time. For longer, with new ones:
 //! `STALEDP_FUZZ_SECONDS=600 cargo test --release --test fuzz -- --nocapture`; `STALEDP_FUZZ_SEED=N` runs one again.

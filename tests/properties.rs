@@ -1,5 +1,5 @@
-//! Properties of the parsers: whatever the bytes, the pieces they come in, or their order, nothing panics and the figures
-//! stay what they are; and what is printed is read back.
+//! Properties of the parsers: whatever the bytes, the pieces they come in, or their order, nothing panics and the
+//! figures stay what they are; and what is printed is read back.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

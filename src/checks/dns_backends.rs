@@ -25,8 +25,8 @@ pub struct Backends {
     pub stray: BTreeSet<IpAddr>,
     /// Differences that may still be an update under way.
     pub pending: BTreeSet<IpAddr>,
-    /// Whether some endpoint's readiness changed within the time that an update takes: then two tables that were read one
-    /// after the other may differ.
+    /// Whether some endpoint's readiness changed within the time that an update takes: then two tables that were read
+    /// one after the other may differ.
     pub under_way: bool,
     /// A local redirect without active backend.
     pub redirect_without_backend: bool,

@@ -44,7 +44,8 @@ pub struct Programs {
 }
 
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
-    // `eth0(2) tcx/ingress cil_from_netdev prog_id 9 link_id 3`; `lxc1(12) clsact/ingress cil_from_container-lxc1 id 7`.
+    // `eth0(2) tcx/ingress cil_from_netdev prog_id 9 link_id 3`, or of older releases
+    // `lxc1(12) clsact/ingress cil_from_container-lxc1 id 7`.
     pattern(r"^\s*([^\s(]+)\((\d+)\) ([a-z]+(?:/[a-z_]+)?) (\S+)(?: (?:prog_)?id (\d+))?")
 });
 

@@ -66,8 +66,8 @@ fn correct(node: &mut NodeReport, judgement: Judgement) {
         known_issues: node.known_issues.clone(),
     }));
     if changed {
-        // A comparison never makes a node stale, so there is no remedy to find here; and issues are told by what was seen
-        // of one node.
+        // A comparison never makes a node stale, so there is no remedy to find here; and issues are told by what was
+        // seen of one node.
         (node.remediation, node.advice, node.known_issues) = (None, advice(code), Vec::new());
     }
 }

@@ -71,8 +71,8 @@ pub(super) fn advice(code: Code) -> Vec<String> {
     knowledge::codes::advice(code).iter().map(|a| (*a).to_owned()).collect()
 }
 
-/// The entry of a node that was not looked at to its end, because the run was ended: with the checks that were finished,
-/// which are too few for a verdict.
+/// The entry of a node that was not looked at to its end, because the run was ended: with the checks that were
+/// finished, which are too few for a verdict.
 pub(super) fn unfinished(
     node: &str,
     inventory: &Inventory,

@@ -49,8 +49,8 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     };
     let mut why = String::new();
     for (index, name) in candidates.iter().enumerate() {
-        // A live run asks the first and keeps its dump beside this node. Whoever reads what was saved finds it there, or
-        // else among the nodes that were judged then. The first is the same one then, unless names were changed.
+        // A live run asks the first and keeps its dump beside this node. Whoever reads what was saved finds it there,
+        // or else among the nodes that were judged then. The first is the same one then, unless names were changed.
         let kept = if index == 0 { Some(Evidence::NeighbourCtList) } else { None };
         let own = source.is_saved().then_some(Evidence::CtList);
         for evidence in kept.into_iter().chain(own) {
@@ -65,8 +65,8 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     Neighbour::NotLooked(why)
 }
 
-/// At most so many nodes that should be fine: the one that was asked, then those most like this one, then by name. No more
-/// are looked for than are wanted: each takes a walk through the cluster's pods.
+/// At most so many nodes that should be fine: the one that was asked, then those most like this one, then by name. No
+/// more are looked for than are wanted: each takes a walk through the cluster's pods.
 fn candidates(inventory: &Inventory, node: &str, asked: Option<&str>, settings: &Settings, most: usize) -> Vec<String> {
     let nodes = inventory.nodes.as_deref().unwrap_or_default();
     let like = |other: &Node| {

@@ -204,8 +204,8 @@ impl Sysdump {
     }
 }
 
-/// Opens a tar within a zip. Its own sum stands at its end and is read too late: the zip's is checked before, as what is
-/// packed is short.
+/// Opens a tar within a zip. Its own sum stands at its end and is read too late: the zip's is checked before, as what
+/// is packed is short.
 fn open(zip: Arc<Zip>, index: usize) -> io::Result<Tarball> {
     let packed = zip.read(&zip.members()[index])?;
     if io::copy(&mut packed.take(MOST_PACKED), &mut io::sink())? == MOST_PACKED {

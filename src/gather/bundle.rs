@@ -188,8 +188,8 @@ impl Bundle {
         serde_json::from_slice(&text).ok()
     }
 
-    /// A file that only symptoms are read from, or why it could not be had when the bundle was saved: that is as good as
-    /// the thing itself.
+    /// A file that only symptoms are read from, or why it could not be had when the bundle was saved: that is as good
+    /// as the thing itself.
     fn read_further(&self, name: &str) -> Result<Vec<u8>, Failure> {
         self.files.read(name, MOST_FURTHER).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => self.why_not(name).unwrap_or_else(|| not_there(name)),
@@ -197,8 +197,8 @@ impl Bundle {
         })
     }
 
-    /// Why something that only symptoms are read from could not be had, or not all of it. That it was not there then is not
-    /// the same as that nobody asked.
+    /// Why something that only symptoms are read from could not be had, or not all of it. That it was not there then is
+    /// not the same as that nobody asked.
     fn why_not(&self, name: &str) -> Option<Failure> {
         let told = self.files.read(&format!("{name}.error"), MOST_DESCRIPTION).ok()?;
         let failure: Failure = serde_json::from_slice(&told).ok()?;
@@ -296,8 +296,8 @@ impl Source for Bundle {
             None if description.is_none() => {
                 return Answer::not_gathered(format!("the bundle holds no {} of this node", question.evidence));
             }
-            // A listing that ended well without its output was not gathered, whatever its description says. A probe may print
-            // nothing.
+            // A listing that ended well without its output was not gathered, whatever its description says. A probe may
+            // print nothing.
             None if is_listing(question.evidence)
                 && matches!(&description, Some(Ok(d)) if d.error.is_none() && d.exit_code == Some(0)) =>
             {

@@ -1,8 +1,8 @@
 //! The Kubernetes wire. This file and those in its folder are the only ones that know it.
 //!
 //! A [`Cluster`] is one connection's worth of settings: whom to ask, as whom, and how long a request may take. What can
-//! be asked is in its parts: lists, logs and commands in containers. Nothing here writes to the cluster but [`write`], which
-//! only `fix` can reach: it takes a permit that nobody else can make.
+//! be asked is in its parts: lists, logs and commands in containers. Nothing here writes to the cluster but [`write`],
+//! which only `fix` can reach: it takes a permit that nobody else can make.
 //!
 //! Automatic retries of the client are switched off: it would repeat every request, whatever its verb, up to fifteen
 //! times (kube 5.0.0), and a diagnosis has better things to do with its minute. Lists repeat themselves, within bounds.

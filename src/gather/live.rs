@@ -37,8 +37,8 @@ const DNS_LABEL: &str = "k8s-app=kube-dns";
 const MOST_DNS_SERVICES: usize = 8;
 /// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
 const PROBE: Duration = Duration::from_secs(8);
-/// How long an answer over SSH is waited for before the agent's container is asked beside it: longer than a ping without
-/// replies takes.
+/// How long an answer over SSH is waited for before the agent's container is asked beside it: longer than a ping
+/// without replies takes.
 const SSH_ALONE: Duration = Duration::from_secs(5);
 /// How long a small answer of the agent may take.
 const SMALL: Duration = Duration::from_secs(20);
@@ -75,8 +75,8 @@ struct Known {
 ///
 /// # Errors
 ///
-/// [`exit::Error::Usage`] for options that can't be given to `ssh`; [`exit::Error::CannotRun`] where no cluster is meant,
-/// or it does not answer.
+/// [`exit::Error::Usage`] for options that can't be given to `ssh`; [`exit::Error::CannotRun`] where no cluster is
+/// meant, or it does not answer.
 pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, exit::Error> {
     if let Some(settings) = &cluster.ssh {
         ssh::check(settings).map_err(exit::Error::Usage)?;
@@ -105,7 +105,8 @@ impl Live {
         &self.cluster
     }
 
-    /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose; `last` says that no other is left to ask.
+    /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose; `last` says that no other is left to
+    /// ask.
     pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str, last: bool) -> Raw {
         let container = self.known.borrow().containers.get(pod).cloned();
         let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: !last };
@@ -235,7 +236,8 @@ impl Live {
             },
         };
         match (by_ssh, by_agent) {
-            // The host's own word counts more, unless too much of the other went out already: then it is not mixed with it.
+            // The host's own word counts more, unless too much of the other went out already: then it is not mixed with
+            // it.
             (Ok(ended), _) if out.forget() => self.pinged(ended, out),
             (Ok(_), Some(by_agent)) => by_agent,
             (Ok(_), None) => {
@@ -298,8 +300,8 @@ impl Live {
         Answer { pod: Some(probe.pod.clone()), ..answer }
     }
 
-    /// Tries commands until one is there to answer; its answer counts, whatever it is. What is known to be missing is not
-    /// tried.
+    /// Tries commands until one is there to answer; its answer counts, whatever it is. What is known to be missing is
+    /// not tried.
     async fn climb(&self, place: Place<'_>, ladder: Vec<Vec<String>>, out: &mut Held<'_>) -> Answer {
         let mut missing: Vec<String> = Vec::new();
         let mut last = Vec::new();
@@ -331,8 +333,8 @@ impl Live {
         answered(last, End::Failed(Failure::new(FailureKind::NoShell, message)))
     }
 
-    /// Runs a command, unless the node's kubelet was silent before. One that is dead or frozen is waited for once; one that
-    /// is only busy loses its verdict for now, and never gets a wrong one: the reason says what happened.
+    /// Runs a command, unless the node's kubelet was silent before. One that is dead or frozen is waited for once; one
+    /// that is only busy loses its verdict for now, and never gets a wrong one: the reason says what happened.
     async fn run(&self, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
         if let Some(failure) = task.place.node.and_then(|node| self.unanswered(node)) {
             return Outcome::failed(failure);

@@ -55,8 +55,8 @@ pub enum Evidence {
     AttachedPrograms,
     /// The last lines of the agent's log.
     AgentLog,
-    /// The whole connection tracking table of a neighbour, asked of the neighbour's agent: kept beside the node that it is
-    /// held against.
+    /// The whole connection tracking table of a neighbour, asked of the neighbour's agent: kept beside the node that it
+    /// is held against.
     NeighbourCtList,
 }
 
@@ -308,7 +308,8 @@ pub trait Source {
         0
     }
 
-    /// Cluster DNS as the API has it now, once more: its services and their endpoint slices. None where there is no "now".
+    /// Cluster DNS as the API has it now, once more: its services and their endpoint slices. None where there is no
+    /// "now".
     async fn cluster_dns_now(&self) -> Option<(Listed<Service>, Listed<EndpointSlice>)> {
         None
     }

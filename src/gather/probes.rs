@@ -145,8 +145,8 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 /// Whether a tool said that it does not know our options or the URL's scheme, which is as good as a missing tool. Tools
-/// have no exit code of their own for it, so this reads the words: of getopt, which BusyBox and the GNU tools share, and
-/// of BusyBox and curl without TLS.
+/// have no exit code of their own for it, so this reads the words: of getopt, which BusyBox and the GNU tools share,
+/// and of BusyBox and curl without TLS.
 #[must_use]
 pub fn is_usage_error(stderr: &str) -> bool {
     const WORDS: [&str; 5] = [

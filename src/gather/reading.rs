@@ -1,5 +1,5 @@
-//! Reading what was saved: on a thread of its own, so that unpacking and parsing go on beside each other, and that whoever
-//! waits for it can stop waiting.
+//! Reading what was saved: on a thread of its own, so that unpacking and parsing go on beside each other, and that
+//! whoever waits for it can stop waiting.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -130,7 +130,8 @@ impl Outlet<'_> {
     }
 }
 
-/// Runs `read` on a thread of its own; what it pours into its outlet goes to `out`. Dropped, it ends with the next chunk.
+/// Runs `read` on a thread of its own; what it pours into its outlet goes to `out`. Dropped, it ends with the next
+/// chunk.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! A source that keeps what passes through it: everything that is asked is written as a bundle while it streams.
 //!
-//! An output is written before its description, so whatever ends a run, what lies there can be read: an output without a
-//! description counts as broken off. What is looked at twice is written twice, and the last counts: in a folder it takes
-//! the place of the first, in a `.tar.gz` it stands behind it under the same name, as `tar` itself has it.
+//! An output is written before its description, so whatever ends a run, what lies there can be read: an output without
+//! a description counts as broken off. What is looked at twice is written twice, and the last counts: in a folder it
+//! takes the place of the first, in a `.tar.gz` it stands behind it under the same name, as `tar` itself has it.
 
 mod redact;
 mod scrub;

@@ -1,5 +1,5 @@
-//! Whatever was saved and lies at a path: a bundle, as a folder or in one file, or what other tools gathered. Told apart by
-//! its content.
+//! Whatever was saved and lies at a path: a bundle, as a folder or in one file, or what other tools gathered. Told
+//! apart by its content.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -40,8 +40,8 @@ pub fn scrub(text: &str) -> String {
     FORMS.replace_all(&text, gone).into_owned()
 }
 
-/// Whether what looks like a long random word is a path: its parts are short, and chance leaves out neither capitals nor
-/// digits.
+/// Whether what looks like a long random word is a path: its parts are short, and chance leaves out neither capitals
+/// nor digits.
 fn is_path(text: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| text.as_bytes().iter().any(kind);
     let parts_are_short = text.split('/').all(|part| part.len() < 32);

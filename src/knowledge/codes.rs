@@ -17,8 +17,8 @@ pub struct Entry {
     pub issues: &'static [u32],
 }
 
-/// What to do instead of restarting the Cilium pod, for the kinds other-fault and inconclusive: for the first the way to
-/// the real fault, for the second what would settle it. Empty for the others.
+/// What to do instead of restarting the Cilium pod, for the kinds other-fault and inconclusive: for the first the way
+/// to the real fault, for the second what would settle it. Empty for the others.
 #[must_use]
 pub const fn advice(code: Code) -> &'static [&'static str] {
     use crate::rules::verdict::Kind;

@@ -219,7 +219,8 @@ pub struct NodeReport {
     pub symptoms: Vec<Symptom>,
 }
 
-/// What was said of a node before nodes were compared. Only reports of slices keep it, so that all can be compared again.
+/// What was said of a node before nodes were compared. Only reports of slices keep it, so that all can be compared
+/// again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Alone {
     /// The verdict.

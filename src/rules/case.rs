@@ -120,8 +120,8 @@ impl Case {
         crate::checks::surroundings::seconds_between(started, self.taken_at.as_deref()?)
     }
 
-    /// Packets dropped for this reason: between two readings where there are two, else ever since the node's start. None
-    /// where nobody looked.
+    /// Packets dropped for this reason: between two readings where there are two, else ever since the node's start.
+    /// None where nobody looked.
     #[must_use]
     pub fn rising(&self, reason: &str) -> Option<u64> {
         let first = self.beyond.drops.seen()?.of(reason);

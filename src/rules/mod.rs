@@ -1,8 +1,8 @@
 //! Findings into a verdict.
 //!
-//! [`witnesses`] says how each independent group of flows does, [`lookalikes`] hears the other side, [`stale`] says what
-//! it takes to call a node stale, [`fleet`] compares nodes, [`remedy`] names what to do, and [`signs`] which upstream
-//! issues it may be. Here they are put in order.
+//! [`witnesses`] says how each independent group of flows does, [`lookalikes`] hears the other side, [`stale`] says
+//! what it takes to call a node stale, [`fleet`] compares nodes, [`remedy`] names what to do, and [`signs`] which
+//! upstream issues it may be. Here they are put in order.
 //! Nothing in this module knows a network, a clock or a terminal.
 
 pub mod case;

@@ -12,8 +12,8 @@ const SOON_AFTER_START_S: i64 = 3600;
 
 /// The issues that match the version and the evidence of this case, each with the reason.
 ///
-/// An issue that nobody reported for the version, but that nobody excluded either, counts where its evidence is seen; one
-/// that is fixed in the version, or came after it, never does.
+/// An issue that nobody reported for the version, but that nobody excluded either, counts where its evidence is seen;
+/// one that is fixed in the version, or came after it, never does.
 #[must_use]
 pub fn matching(case: &Case, verdict: &Verdict) -> Vec<(&'static Issue, String)> {
     if verdict.kind == Kind::Healthy {

@@ -47,8 +47,9 @@ pub fn datapath(case: &Case) -> Held {
             "DNS to the node-local address is dead, but no second group of flows is seen dead beside it".to_owned(),
         );
     }
-    // A policy that denies the probe's pod everything looks the same, and denied packets make no entry. So where other pods
-    // are answered by the world, or, where flows are few, on any other way, the probe's own connection must be seen, too.
+    // A policy that denies the probe's pod everything looks the same, and denied packets make no entry. So where other
+    // pods are answered by the world, or, where flows are few, on any other way, the probe's own connection must be
+    // seen, too.
     let probe_alone = groups.len() == 1 && probes.by_address == Some(false);
     let lives = |group: &Group| group_life(case, *group) == Life::Alive;
     let other_way_lives = world_life(case) == Life::Alive

@@ -8,11 +8,13 @@ use serde::Deserialize;
 use super::{Kind, Looks, Pods, Symptom, Symptoms, sample};
 use crate::gather::PodRef;
 
-/// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events (in bytes where
-/// `max_bytes` bounds them). 0.53.0 (2026-01-27, vectordotdev/vector#24493) put `buffer_size_bytes`, `buffer_size_events`,
+/// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events (in bytes
+/// where
+/// `max_bytes` bounds them). 0.53.0 (2026-01-27, vectordotdev/vector#24493) put `buffer_size_bytes`,
+/// `buffer_size_events`,
 /// `buffer_max_size_bytes` and `buffer_max_size_events` beside `buffer_byte_size`, `buffer_events`,
-/// `buffer_max_byte_size` and `buffer_max_event_size`, which are deprecated since and will go: one of each pair is taken.
-/// The `internal_metrics` source writes `vector_` in front of all of them where it is not told otherwise.
+/// `buffer_max_byte_size` and `buffer_max_event_size`, which are deprecated since and will go: one of each pair is
+/// taken. The `internal_metrics` source writes `vector_` in front of all of them where it is not told otherwise.
 pub const FILL: &str = "max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_byte_size or vector_buffer_size_bytes) / max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_max_byte_size or vector_buffer_max_size_bytes) or \

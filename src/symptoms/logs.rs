@@ -99,8 +99,8 @@ pub(super) fn fate(text: &str) -> Option<Fate> {
     first.into_iter().find(|(words, _)| words.is_match(text)).map(|(_, fate)| fate)
 }
 
-/// What a text says of names and connections, in words. Where no server is named, the words may stand for an answer that
-/// put the question off: resolvers say "temporary failure" to both.
+/// What a text says of names and connections, in words. Where no server is named, the words may stand for an answer
+/// that put the question off: resolvers say "temporary failure" to both.
 pub(super) fn words(fate: Fate, name: Option<&str>, server: Option<&str>) -> String {
     let name = name.map_or_else(|| "a name".to_owned(), |name| name.trim_end_matches('.').to_owned());
     match (fate, server) {

@@ -128,8 +128,8 @@ impl<S: Source> Look<'_, S> {
         found
     }
 
-    /// Other people's objects. They are told of the node that asks for them, so where only some nodes are meant and none of
-    /// the pods that ask is there, they are asked for only to be kept.
+    /// Other people's objects. They are told of the node that asks for them, so where only some nodes are meant and
+    /// none of the pods that ask is there, they are asked for only to be kept.
     async fn at_objects(&self, found: &mut Symptoms) {
         let redirects = std::iter::once((dependents::REDIRECTS, None));
         let kinds = dependents::KINDS.iter().map(|(kind, controller)| (*kind, Some(*controller))).chain(redirects);

@@ -1,5 +1,5 @@
-//! Archives of `cilium sysdump` and `cilium-bugtool`, made in the layout of each era from the fixtures, and bundles in one
-//! file, judged by the real binary: the same as the fixture's bundle, without what no archive can hold.
+//! Archives of `cilium sysdump` and `cilium-bugtool`, made in the layout of each era from the fixtures, and bundles in
+//! one file, judged by the real binary: the same as the fixture's bundle, without what no archive can hold.
 
 mod bundles;
 mod eras;

@@ -1,4 +1,5 @@
-//! What archives tell of symptoms: all that `diagnose` reads is read, and what they can't hold is not taken for nothing.
+//! What archives tell of symptoms: all that `diagnose` reads is read, and what they can't hold is not taken for
+//! nothing.
 
 use std::fs;
 use std::path::Path;

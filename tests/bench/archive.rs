@@ -1,5 +1,5 @@
-//! A sysdump of 50 nodes and 2 GB, judged by the real binary, beside what a person does with the same file: `unzip -p` of
-//! the members that are needed, and the runbook's three greps over them.
+//! A sysdump of 50 nodes and 2 GB, judged by the real binary, beside what a person does with the same file: `unzip -p`
+//! of the members that are needed, and the runbook's three greps over them.
 //!
 //! `cargo bench --bench archive` prints the figures with their goals. A figure that misses its goal is no failure:
 //! machines differ. The archive takes some 400 MB of the temporary folder.

@@ -1,9 +1,9 @@
-//! `staledp symptoms` on large clusters against the test API server on loopback, all figures in one run, each beside its
-//! goal.
+//! `staledp symptoms` on large clusters against the test API server on loopback, all figures in one run, each beside
+//! its goal.
 //!
 //! `cargo bench --bench symptoms` prints them. The real binary runs as a process of its own, so its memory is measured
-//! alone. The baseline reads the same pages in this process and does nothing with them: what is above it is the program's.
-//! A figure that misses its goal is no failure: machines differ.
+//! alone. The baseline reads the same pages in this process and does nothing with them: what is above it is the
+//! program's. A figure that misses its goal is no failure: machines differ.
 
 #[expect(dead_code, reason = "the tests use all of it, the benchmark a part")]
 #[path = "../support/mod.rs"]

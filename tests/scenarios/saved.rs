@@ -1,4 +1,5 @@
-//! Same in, same out: every scenario is a live cluster, too, and its saved bundle says the same; and so does a redacted one.
+//! Same in, same out: every scenario is a live cluster, too, and its saved bundle says the same; and so does a redacted
+//! one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

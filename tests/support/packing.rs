@@ -1,5 +1,5 @@
-//! The two scripts that the program asks a container's shell to run: a command through gzip, and one after a list of the
-//! tools that are there.
+//! The two scripts that the program asks a container's shell to run: a command through gzip, and one after a list of
+//! the tools that are there.
 
 use std::io::Write as _;
 

@@ -20,7 +20,8 @@ pub(crate) fn is_here(program: &str) -> bool {
 }
 
 /// A directory with the keys `host`, `user` (which may log in) and `stranger`, these fake programs in `bin`, and a
-/// `config` that begins with these lines. Commands find the fakes before the machine's own programs, or instead of them.
+/// `config` that begins with these lines. Commands find the fakes before the machine's own programs, or instead of
+/// them.
 pub(crate) fn directory(fakes: &[(&str, &str)], own_programs: bool, lines: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

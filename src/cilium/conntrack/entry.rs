@@ -459,8 +459,8 @@ const fn no_digits(word: u64) -> u64 {
     (((values & each(0x7f)) + each(0x76)) | values) & each(0x80)
 }
 
-/// The digits at the front of eight bytes (the first byte is the lowest), as a number, and how many there are. All eight
-/// are worked on at once: half of a pass goes into reading numbers, whose lengths no processor can guess.
+/// The digits at the front of eight bytes (the first byte is the lowest), as a number, and how many there are. All
+/// eight are worked on at once: half of a pass goes into reading numbers, whose lengths no processor can guess.
 #[inline]
 fn digits_of_word(word: u64) -> (u32, usize) {
     let length = no_digits(word).trailing_zeros() / 8;

@@ -351,8 +351,8 @@ impl Tag {
 fn peer_bucket(peer: IpAddr) -> u32 {
     use std::hash::BuildHasher as _;
     let hash = rustc_hash::FxBuildHasher.hash_one(peer);
-    // The hasher turns its best bits, the highest, to the place of the lowest 26: the last bytes of an IPv6 address reach no
-    // others.
+    // The hasher turns its best bits, the highest, to the place of the lowest 26: the last bytes of an IPv6 address
+    // reach no others.
     u32::try_from(hash >> 13 & 0x1fff).unwrap_or_default()
 }
 

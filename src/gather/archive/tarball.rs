@@ -1,9 +1,9 @@
 //! Reading a tar, packed or not, without unpacking it: forwards, once, and as little of it again as can be.
 //!
-//! What is small is kept on the way, within bounds. A large file is read when it is asked for: at once where the walk has
-//! just come to it, and else from where the gzip member begins that it lies in. A bundle that was saved has one for every
-//! file, so that any file can be reached; an archive of one member is read from its start again, and a plain tar is just
-//! sought in.
+//! What is small is kept on the way, within bounds. A large file is read when it is asked for: at once where the walk
+//! has just come to it, and else from where the gzip member begins that it lies in. A bundle that was saved has one for
+//! every file, so that any file can be reached; an archive of one member is read from its start again, and a plain tar
+//! is just sought in.
 //!
 //! Headers are read here, and not by the crate, because it would read a name of any length into memory. Links, devices
 //! and sparse files are passed over; names are only compared, never used as paths.
@@ -141,7 +141,8 @@ impl Tarball {
                 Ok(Step::Other) => {}
                 Ok(Step::End) => self.end = Some(Ok(())),
                 Err(error) => {
-                    // What does not add up was never written so: what came out of this part before is worth nothing, either.
+                    // What does not add up was never written so: what came out of this part before is worth nothing,
+                    // either.
                     if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
                         let from = self.stream.start.plain;
                         self.members.retain(|member| member.at < from);
@@ -173,7 +174,8 @@ impl Tarball {
         Ok(Step::Wanted)
     }
 
-    /// The next plain file. After the last, the rest is read as well: the sum that says whether all was right is behind it.
+    /// The next plain file. After the last, the rest is read as well: the sum that says whether all was right is behind
+    /// it.
     fn entry(&mut self) -> io::Result<Option<Entry>> {
         let mut name: Option<String> = None;
         let mut size: Option<u64> = None;

@@ -1,7 +1,7 @@
 //! Commands in containers, so that every one of them ends and none is believed before its exit status came.
 //!
-//! kube's own reader can wait for ever when the connection drops: its pipes have no end of file unless the far side said
-//! goodbye (tokio#6914). And an end of file alone proves nothing: a server that closes without a status leaves a
+//! kube's own reader can wait for ever when the connection drops: its pipes have no end of file unless the far side
+//! said goodbye (tokio#6914). And an end of file alone proves nothing: a server that closes without a status leaves a
 //! perfectly clean one behind. So three things are watched at the same time (standard output, standard error, the
 //! status), all under one deadline, and only a status that was received means that the command ended.
 
@@ -29,7 +29,8 @@ const STDERR_KEPT: usize = 64 << 10;
 /// How much of that is kept from its end: the last words tell how it went.
 const STDERR_END: usize = 4 << 10;
 /// How long a kubelet may take to answer a handshake. It does so before the command begins: within a second even where
-/// many begin at once, and never where it is frozen. The API server by itself waits half a minute for a node that is off.
+/// many begin at once, and never where it is frozen. The API server by itself waits half a minute for a node that is
+/// off.
 const HANDSHAKE: Duration = Duration::from_secs(8);
 
 /// A command to run in a container.

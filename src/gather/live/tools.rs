@@ -5,8 +5,8 @@
 /// All tools of all ladders, and what bounds them.
 const TOOLS: [&str; 7] = ["timeout", "wget", "curl", "bash", "nslookup", "getent", "ping"];
 
-/// Names the tools that are there on standard error, and then becomes its arguments, which begin with `timeout SECONDS`:
-/// without these two where there is no `timeout`. A fixed text: no shell reads the arguments.
+/// Names the tools that are there on standard error, and then becomes its arguments, which begin with `timeout
+/// SECONDS`: without these two where there is no `timeout`. A fixed text: no shell reads the arguments.
 const SCRIPT: &str = "for tool in timeout wget curl bash nslookup getent ping; do \
     command -v \"$tool\" >/dev/null 2>&1 && echo \"staledp: has $tool\" >&2; done; echo 'staledp: has no more' >&2; \
     command -v timeout >/dev/null 2>&1 || shift 2; command -v \"$1\" >/dev/null 2>&1 || exit 127; exec \"$@\"";

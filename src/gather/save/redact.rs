@@ -154,7 +154,8 @@ impl Redaction {
         Self { addresses: Addresses::new(kept), words: Words::new(), names: RefCell::default() }
     }
 
-    /// Draws other keys until the first of these services of cluster DNS stays the first one: of several, that one counts.
+    /// Draws other keys until the first of these services of cluster DNS stays the first one: of several, that one
+    /// counts.
     pub(super) fn keep_first(&self, services: &[&str]) {
         let first = |names: &[String]| (0..names.len()).min_by_key(|at| (names[*at] != "kube-dns", names[*at].clone()));
         let right = first(&services.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());

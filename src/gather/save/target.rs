@@ -28,8 +28,8 @@ const BUFFER: usize = 64 << 10;
 pub(super) enum Target {
     /// A folder.
     Folder(PathBuf),
-    /// One file. A file in it must be complete before it is added, because its size stands in front of it: until then it
-    /// lies in an unnamed file beside the archive, so memory does not grow with it.
+    /// One file. A file in it must be complete before it is added, because its size stands in front of it: until then
+    /// it lies in an unnamed file beside the archive, so memory does not grow with it.
     Archive(PathBuf, Box<RefCell<Builder<Members>>>),
 }
 

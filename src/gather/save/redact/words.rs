@@ -41,8 +41,8 @@ const PUBLIC: &str = "
 
 static STAY: LazyLock<FxHashSet<&str>> = LazyLock::new(|| PUBLIC.split_whitespace().collect());
 
-/// Letters and digits of replacements: as Kubernetes makes random names, without vowels, so that no word comes about; and
-/// no number of a version.
+/// Letters and digits of replacements: as Kubernetes makes random names, without vowels, so that no word comes about;
+/// and no number of a version.
 const FIRST: &[u8; 19] = b"bcdfghjklmnpqrstwxz";
 const LATER: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// How long a replacement is. There are ten million of them.
