@@ -1,5 +1,6 @@
-//! What a person sees while waiting: a bar (of nodes, or of an archive's bytes), what the slowest nodes are doing, and each finding as soon as it is one; on
-//! standard error, and only on a terminal. With `-o jsonl`, each node's line on standard output as soon as it is known.
+//! What a person sees while waiting: a bar (of nodes, or of an archive's bytes), what the slowest nodes are doing, and
+//! each finding as soon as it is one; on standard error, and only on a terminal. With `-o jsonl`, each node's line on
+//! standard output as soon as it is known.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -15,8 +15,8 @@ Restart a stale node's Cilium pod, once, safely, and prove that it worked
 It promises:
   - A node that is not stale is left alone, unless --force names its verdict.
   - Nothing is changed before you agreed, but the lock: one Lease, so that two
-    operators can't repair at once. It is let go of on every way out, Ctrl-C
-    included; while the API server is away it expires after 15 minutes.
+    operators can't repair at once. It is let go of on every way out, the
+    first Ctrl-C included; else it expires after 15 minutes.
   - The evidence is kept before the restart destroys it.
   - At most one DELETE per node leaves this machine, for one pod by name and
     UID, whatever becomes of the connection.
@@ -48,7 +48,8 @@ What it does, in this order, each step shown on standard error:
 
 The first Ctrl-C ends it in good order at any step, the second at once. If it
 was killed between the restart and the verification, run it again: it goes on
-where it was, without another restart.
+where it was, without another restart; from the same machine at once, from
+another one when the lock has expired, and an hour later it starts anew.
 
 Exit codes:
   0  restarted and verified (--dry-run: it would be tried)

@@ -23,8 +23,8 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
     let Doomed { pod, namespace, uid } = &plan.doomed;
     let pod = format!("{pod} in {namespace} (UID {uid})");
     let gap = format!(
-        "until the new agent is ready (at most {} are waited), new pods of the node wait, and policies and DNS through \
-         its proxy pause",
+        "until the new agent is ready ({} at most), new pods of the node wait, and policies and DNS through its proxy \
+         pause",
         humantime::format_duration(gap)
     );
     let facts = [

@@ -242,7 +242,7 @@ fn other_agents(plan: &Plan, inventory: &Inventory) -> Item {
         .map(|pod| pod.spec.node_name.as_str())
         .collect();
     if unready.is_empty() {
-        return pass("other-agents", format!("all {} other agents are ready", all.len()));
+        return pass("other-agents", format!("{0} of {0} other agents are ready", all.len()));
     }
     let says = format!("{} of {} other agents are not ready: on {}", unready.len(), all.len(), unready.join(", "));
     risk("other-agents", RiskLevel::High, says)
@@ -270,7 +270,8 @@ fn storm(cx: &Cx<'_>, plan: &Plan, report: &Report) -> Item {
     let broken = others.iter().filter(|node| matches!(node.verdict.kind, Kind::Stale | Kind::OtherFault)).count();
     let share = (broken * 100).checked_div(others.len()).unwrap_or(0);
     let says = format!(
-        "{stale} stale of {} judged nodes (1 may be); of the {} others {broken} look broken: {share} % (limit {STORM_PERCENT} %)",
+        "{stale} stale of {} judged nodes (1 may be); of the {} others {broken} look broken: {share} % \
+         (limit {STORM_PERCENT} %)",
         report.nodes.len(),
         others.len(),
     );
@@ -322,7 +323,7 @@ fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithIma
             format!("the pull policy of {} is Always: no start without the registry", always.name),
         );
     }
-    pass(RULE, format!("all {} images are on the node, and none has to be pulled", needed.len()))
+    pass(RULE, format!("{} on the node, and nothing has to be pulled", count(needed.len(), "image is", "images are")))
 }
 
 /// Kubelets name images in full: `docker.io/library/busybox:1` for `busybox:1`.
