@@ -42,6 +42,14 @@ pub(super) struct Holder {
     pub(super) process: Option<String>,
 }
 
+impl Holder {
+    /// Whether the lock is this one's. The identity alone does not say: in containers that share the name of their
+    /// machine, every process may be somebody's with the number 1.
+    fn holds(&self, lease: &Lease) -> bool {
+        lease.spec.holder_identity == self.identity && lease.metadata.annotations.get(PROCESS) == self.process.as_ref()
+    }
+}
+
 /// The lock as it is found.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
@@ -64,7 +72,7 @@ pub(super) enum Seen {
 /// Looks at the lock.
 pub(super) async fn look(writer: &Writer<'_>, namespace: &str, own: &Holder) -> Result<Seen, Failure> {
     let lease = writer.lease(namespace).await?.unwrap_or_default();
-    if lease.spec.holder_identity.is_empty() || lease.spec.holder_identity == own.identity {
+    if lease.spec.holder_identity.is_empty() || own.holds(&lease) {
         return Ok(Seen::Free(lease));
     }
     let about = |key: &str| lease.metadata.annotations.get(key).map_or("unknown", String::as_str);
@@ -171,7 +179,7 @@ impl<'a> Lock<'a> {
                 Put::Lost(lost) => trouble = lost.0,
             }
             match self.writer.lease(&self.namespace).await {
-                Ok(Some(found)) if found.spec.holder_identity == self.holder.identity => lease = found,
+                Ok(Some(found)) if self.holder.holds(&found) => lease = found,
                 Ok(_) => return Err("somebody else took the lock".to_owned()),
                 Err(failure) => return Err(format!("{trouble}; {failure}")),
             }
@@ -208,7 +216,8 @@ fn six_decimals(time: Timestamp) -> String {
     format!("{time:.6}")
 }
 
-/// Lets go of the lock if it is this process's. Where the request for it was interrupted, it may become so only now.
+/// Lets go of the lock if it is this process's, and says whether it was. Where the request for it was interrupted or
+/// got lost, it may become so only now.
 ///
 /// # Errors
 ///
@@ -220,11 +229,13 @@ pub(super) async fn release(
     in_doubt: bool,
 ) -> Result<bool, String> {
     let mut trouble = "no answer".to_owned();
+    let mut held = false;
     let begin = Instant::now();
     let released = timeout(RELEASE, async {
         loop {
             match writer.lease(namespace).await {
-                Ok(Some(mut lease)) if lease.spec.holder_identity == holder.identity => {
+                Ok(Some(mut lease)) if holder.holds(&lease) => {
+                    held = true;
                     lease.spec.holder_identity = String::new();
                     lease.metadata.annotations.clear();
                     match writer.put_lease(namespace, &lease).await {
@@ -234,8 +245,9 @@ pub(super) async fn release(
                         Put::Lost(lost) => trouble = lost.0,
                     }
                 }
-                Ok(_) if in_doubt && begin.elapsed() < IN_FLIGHT => {}
-                Ok(_) => return Ok(false),
+                Ok(_) if in_doubt && !held && begin.elapsed() < IN_FLIGHT => {}
+                // Where it was held, the request whose answer got lost was heard.
+                Ok(_) => return Ok(held),
                 Err(failure) => trouble = failure.message,
             }
             sleep(PAUSE).await;

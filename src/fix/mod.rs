@@ -38,6 +38,7 @@ use crate::gather::live::{self, Live};
 use crate::gather::save::{Run, Saving, name};
 use crate::progress::Progress;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
+use crate::rules::remedy;
 use crate::rules::verdict::RiskLevel;
 use crate::settings::{FixSettings, Screen};
 use lock::{Holder, Lock, NotTaken};
@@ -85,7 +86,7 @@ struct Walk {
     fix: NodeFix,
     /// The plan, from the moment on at which the lock may be held.
     locked: Option<Plan>,
-    /// Whether it is being taken: the answer is not there yet.
+    /// Whether it is being taken, or that failed: what was asked for may be done later.
     taking: bool,
     /// Whether the DELETE was sent, or an interrupted run is gone on with.
     sent: bool,
@@ -136,13 +137,16 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
         if left.is_err() {
             cx.steps.line("the trace and the lock took too long");
             walk.fix.released.get_or_insert(false);
+            if walk.sent {
+                walk.fix.event.get_or_insert(false);
+            }
         }
         first = false;
         interrupted = stop.has_come();
         if interrupted && walk.fix.outcome != Outcome::Interrupted {
             walk.fix.says.push_str(" (interrupted when only the trace and the lock were left)");
         }
-        if let (Some(before), Some(after)) = (&walk.fix.before, &walk.fix.after) {
+        if let Some((before, after)) = walk.fix.both() {
             walk.fix.changes = diff::compare_node(before, &after.node).changes;
         }
         *fix = walk.fix;
@@ -324,7 +328,7 @@ async fn act(
     match restart::restart(cx, &plan, consent).await {
         Ok(Restart::NotKnown) => {
             let says = format!("whether {} was deleted is not known: the API server gave no answer", plan.doomed.pod);
-            return Err(End::not_verified(says, vec![format!("staledp diagnose --node {node}")]));
+            return Err(End::not_verified(says, vec![plan.diagnose()]));
         }
         Ok(how) => walk.borrow_mut().fix.restart = Some(how),
         Err(end) => {
@@ -345,7 +349,8 @@ async fn take<'a>(cx: &Cx<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock
     }
     let record = plan.record(cx.live.cluster().user());
     let taken = Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, record).await;
-    walk.borrow_mut().taking = false;
+    // A request whose answer got lost may still be on its way.
+    walk.borrow_mut().taking = matches!(taken, Err(NotTaken::Failed(_)));
     match taken {
         Ok(lock) => {
             cx.steps.line(&format!("held by {}", lock.holder()));
@@ -366,10 +371,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
         &format!("for another agent on {node}, at most {}", humantime::format_duration(settings.wait)),
     );
     let new = wait::wait(cx, plan, lock).await.map_err(|says| {
-        let describe = format!(
-            "kubectl describe pods -n {} -l k8s-app=cilium --field-selector spec.nodeName={node}",
-            plan.doomed.namespace
-        );
+        let describe = remedy::agents("describe", plan.context.as_deref(), &plan.doomed.namespace, node);
         End::not_verified(says, vec![describe, "the kubelet's log of the node".to_owned()])
     })?;
     let new_pod = new.metadata.name.clone();
@@ -392,7 +394,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
         }
         seen.watched = Some(watched);
         if !lasts {
-            let end = did_not_last(node, &new_pod, &seen.wrong);
+            let end = did_not_last(plan, &new_pod, &seen.wrong);
             walk.borrow_mut().fix.after = Some(seen);
             return Err(end);
         }
@@ -416,11 +418,11 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     ))
 }
 
-fn did_not_last(node: &str, pod: &str, wrong: &[String]) -> End {
+fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> End {
     End::not_verified(
         format!("{pod} runs, and everything that was wrong was fine; but while watching: {}", wrong.join("; ")),
         vec![
-            format!("staledp diagnose --node {node}: whether it is stale again, or only this is wrong"),
+            format!("{}: whether it is stale again, or only this is wrong", plan.diagnose()),
             "not another restart: what one did not cure for good, another will not".to_owned(),
         ],
     )
@@ -463,7 +465,7 @@ fn settle(walk: &mut Walk, end: Result<(), End>) {
                         format!("interrupted before the restart of {pod}, which an earlier run began, was verified")
                     }
                 };
-                (says, vec![format!("staledp diagnose --node {}", fix.node)])
+                (says, walk.locked.iter().map(Plan::diagnose).collect())
             } else {
                 ("interrupted before the restart: nothing was changed".to_owned(), Vec::new())
             };
@@ -484,7 +486,7 @@ async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
     // Let go first: the trace may be refused, the lock must not stay.
     match lock::release(cx.writer, namespace, cx.holder, walk.taking).await {
         Ok(held) => {
-            walk.fix.released = Some(true);
+            walk.fix.released = held.then_some(true);
             cx.steps.line(if held { "the lock is released" } else { "the lock is not held" });
         }
         Err(why) => {

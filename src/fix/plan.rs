@@ -7,6 +7,7 @@ use crate::checks::surroundings::{Agent, RunningAgent, Surroundings};
 use crate::gather::cluster::{Inventory, Pod};
 use crate::gather::kube::write::Doomed;
 use crate::report::{NodeReport, Report};
+use crate::rules::remedy;
 use crate::rules::verdict::{Code, Kind};
 use crate::settings::FixSettings;
 
@@ -71,7 +72,7 @@ pub(super) fn plan(
     let context = inventory.origin.context.clone();
     let doomed = Doomed { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
     let named = before.remediation.as_ref().and_then(|remedy| remedy.commands.first().cloned());
-    let command = named.unwrap_or_else(|| format!("kubectl delete pod {} -n {}", doomed.pod, doomed.namespace));
+    let command = named.unwrap_or_else(|| remedy::delete(context.as_deref(), &doomed.namespace, &doomed.pod));
     let node_uid = around.found.as_ref().map(|node| node.metadata.uid.clone()).filter(|uid| !uid.is_empty());
     Ok(Plan {
         context,
@@ -88,6 +89,11 @@ pub(super) fn plan(
 }
 
 impl Plan {
+    /// The command that judges the node anew.
+    pub(super) fn diagnose(&self) -> String {
+        remedy::diagnose(self.context.as_deref(), &self.node)
+    }
+
     /// What the lock says of this repair, for whoever finds it; `user` is who asks the API server.
     pub(super) fn record(&self, user: &str) -> BTreeMap<String, String> {
         let entries = [

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::lock;
 use super::preflight::{self, Item};
 use super::verify::Look;
 use crate::diff::{self, Change, Row};
@@ -73,11 +74,11 @@ pub struct NodeFix {
     pub event: Option<bool>,
     /// Whether the lock is free again; none where it was not taken.
     pub released: Option<bool>,
-    /// The node before.
+    /// The node before; where an interrupted run was gone on with, as that was found.
     pub before: Option<NodeReport>,
     /// The node after.
     pub after: Option<Look>,
-    /// What changed between the two, as `staledp diff` has it.
+    /// What changed between the two, as `staledp diff` has it; nothing where an interrupted run was gone on with.
     pub changes: Vec<Change>,
 }
 
@@ -102,6 +103,11 @@ impl NodeFix {
             after: None,
             changes: Vec::new(),
         }
+    }
+
+    /// The node before and after the restart, where this run saw both.
+    pub(super) fn both(&self) -> Option<(&NodeReport, &Look)> {
+        self.before.as_ref().zip(self.after.as_ref()).filter(|_| !self.resumed)
     }
 }
 
@@ -183,15 +189,16 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
     if let Some(watched) = node.after.as_ref().and_then(|after| after.watched.as_ref()) {
         put("  watched   ", &watched.says());
     }
-    for (what, done) in [("event", node.event), ("lock", node.released)] {
-        if done == Some(false) {
-            put(&format!("  {what:9} "), "not certain: see above");
-        }
+    if node.event == Some(false) {
+        put("  event     ", "it may not be written");
+    }
+    if node.released == Some(false) {
+        put("  lock      ", &format!("it may still be held; it expires after {} minutes", lock::LIFE_S / 60));
     }
     for next in &node.next {
         put("  next      ", next);
     }
-    if let (Some(before), Some(after)) = (&node.before, &node.after) {
+    if let Some((before, after)) = node.both() {
         let mut rows = diff::compare_node(before, &after.node).rows;
         let lookup = match after.name_lookup {
             Some(true) => "answered",

@@ -44,7 +44,10 @@ pub(super) async fn resume(
         cx.steps.line(&format!("it did not restart {pod}, which still runs: starting anew"));
         return None;
     }
-    cx.steps.line(&format!("{pod}, which it was to restart, is ending or gone: going on with waiting and verifying, without another restart"));
+    cx.steps.line(&format!(
+        "{pod}, which it was to restart, is ending or gone: going on with waiting and verifying, \
+         without another restart"
+    ));
     if cx.settings.dry_run {
         let says = format!("an interrupted repair would be gone on with: {pod} was restarted and is not verified yet");
         return Some(Err(End { outcome: Outcome::DryRun, says, next: Vec::new() }));
@@ -80,7 +83,6 @@ pub(super) async fn resume(
         let fix = &mut walk.borrow_mut().fix;
         fix.resumed = true;
         fix.verdict = Some(plan.code.name());
-        fix.before = None;
     }
     let lock = match take(cx, walk, &plan).await {
         Ok(lock) => lock,

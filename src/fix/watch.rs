@@ -86,6 +86,7 @@ pub(super) async fn watch(cx: &Cx<'_>, node: &str, new: &AgentPod, lock: &Lock<'
     let mut inventory = cx.live.inventory().await;
     let mut watched = Watched::default();
     let mut first: Option<First> = None;
+    let mut compared = false;
     let mut seen_at = begin;
     loop {
         // Losing the lock now endangers nothing: there is no second deletion.
@@ -102,14 +103,18 @@ pub(super) async fn watch(cx: &Cx<'_>, node: &str, new: &AgentPod, lock: &Lock<'
             match &first {
                 None => first = Some(First::of(&sight)),
                 Some(first) => {
+                    compared = true;
                     let news = first.news(new, &sight);
                     if !news.is_empty() {
                         sleep(AGAIN).await;
-                        if let Ok(again) = look(cx, node, &mut inventory).await {
-                            let news = news.and(&first.news(new, &again));
-                            watched.flows = news.flows.iter().map(|flow| name(flow, &again.pods)).collect();
-                            watched.probes = news.probes.into_iter().map(|(_, says)| says).collect();
-                            watched.agent = news.agent;
+                        match look(cx, node, &mut inventory).await {
+                            Ok(again) => {
+                                let news = news.and(&first.news(new, &again));
+                                watched.flows = news.flows.iter().map(|flow| name(flow, &again.pods)).collect();
+                                watched.probes = news.probes.into_iter().map(|(_, says)| says).collect();
+                                watched.agent = news.agent;
+                            }
+                            Err(why) => watched.blind = Some(why),
                         }
                     }
                 }
@@ -118,8 +123,8 @@ pub(super) async fn watch(cx: &Cx<'_>, node: &str, new: &AgentPod, lock: &Lock<'
         watched.seconds = begin.elapsed().as_secs();
         let is_blind = watched.blind.is_some() && seen_at.elapsed() >= BLIND;
         let is_over = Instant::now() >= ends || is_blind;
-        if is_over && first.is_none() {
-            watched.blind.get_or_insert_with(|| "there was one look only".to_owned());
+        if is_over && !compared {
+            watched.blind.get_or_insert_with(|| "one look only was answered: there is nothing to compare".to_owned());
         }
         if is_over || !(watched.flows.is_empty() && watched.probes.is_empty() && watched.agent.is_none()) {
             return watched;

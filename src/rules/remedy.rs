@@ -12,32 +12,47 @@ pub fn remedy(case: &Case, verdict: &Verdict, risks: Vec<(RiskLevel, String)>) -
         return None;
     }
     let agent = case.agent()?;
-    let context = case.context.as_deref().map_or(String::new(), |c| format!(" --context={}", quoted(c)));
-    let (pod, namespace) = (quoted(&agent.pod.name), quoted(&agent.pod.namespace));
-    let node = quoted(&case.around.node);
+    let (context, node) = (case.context.as_deref(), &case.around.node);
     Some(Remediation {
-        commands: vec![format!("kubectl{context} delete pod {pod} -n {namespace}")],
-        verify: vec![
-            format!("kubectl{context} get pods -n {namespace} -l k8s-app=cilium --field-selector spec.nodeName={node}"),
-            format!("staledp diagnose{context} --node {node}"),
-        ],
+        commands: vec![delete(context, &agent.pod.namespace, &agent.pod.name)],
+        verify: vec![agents("get", context, &agent.pod.namespace, node), diagnose(context, node)],
         risk: risk(case, risks),
     })
+}
+
+/// The command that deletes a pod.
+#[must_use]
+pub fn delete(context: Option<&str>, namespace: &str, pod: &str) -> String {
+    format!("kubectl{} delete pod {} -n {}", option(context), quoted(pod), quoted(namespace))
+}
+
+/// The command that does this (`get`, `describe`) with the agent of a node.
+#[must_use]
+pub fn agents(verb: &str, context: Option<&str>, namespace: &str, node: &str) -> String {
+    let (context, namespace, node) = (option(context), quoted(namespace), quoted(node));
+    format!("kubectl{context} {verb} pods -n {namespace} -l k8s-app=cilium --field-selector spec.nodeName={node}")
+}
+
+/// The command that judges a node anew.
+#[must_use]
+pub fn diagnose(context: Option<&str>, node: &str) -> String {
+    format!("staledp diagnose{} --node {}", option(context), quoted(node))
+}
+
+/// The option that names the cluster; nothing where there is no context to name.
+fn option(context: Option<&str>) -> String {
+    context.map_or(String::new(), |context| format!(" --context={}", quoted(context)))
 }
 
 /// The gentler remedy for a single pod that is cut off: to be tried first.
 #[must_use]
 pub fn gentler(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<String> {
     match affected {
-        [one] if verdict.code == Code::StaleSelective && !one.namespace.is_empty() => {
-            let context = case.context.as_deref().map_or(String::new(), |c| format!(" --context={}", quoted(c)));
-            Some(format!(
-                "Only one pod is cut off: restart that pod first, and the Cilium pod only if that does not help: \
-                 kubectl{context} delete pod {} -n {}",
-                quoted(&one.pod),
-                quoted(&one.namespace)
-            ))
-        }
+        [one] if verdict.code == Code::StaleSelective && !one.namespace.is_empty() => Some(format!(
+            "Only one pod is cut off: restart that pod first, and the Cilium pod only if that does not help: \
+                 {}",
+            delete(case.context.as_deref(), &one.namespace, &one.pod)
+        )),
         _ => None,
     }
 }

@@ -375,9 +375,15 @@ fn only_the_named_verdict_is_forced() {
     world.fault(Fault::new("*/exec", FaultKind::Forbidden("alice".into())));
     let code = run(world.clone(), &["--dry-run"]).1.exits(7).report().code("prusik").to_owned();
     run(world.clone(), &["--dry-run", "--force", "egress-broken"]).1.exits(7);
-    let (_api, outcome) = run(world, &["--dry-run", "--force", &code]);
+    let (_api, outcome) = run(world.clone(), &["--dry-run", "--force", &code]);
     let outcome = outcome.exits(0);
     assert_eq!(outcome.report().0["fix"][0]["forced"], true);
+    // What is shown to be done names the cluster, as it does for a stale node.
+    let (api, outcome) = run(world, &["--yes", "--force", &code, "--verify", "1s"]);
+    let command = "kubectl --context=grigri delete pod cilium-swmbt -n kube-system";
+    assert!(unfolded(&outcome.stderr).contains(command), "{}", outcome.stderr);
+    ends(&outcome.exits(6), "not-verified");
+    in_good_order(&api, 1);
     staledp(["fix", "--node", "prusik", "--force", "healthy"]).run().exits(2);
     staledp(["fix", "--node", "prusik", "--force"]).run().exits(2);
     for flag in ["--all-nodes", "-l"] {
@@ -753,11 +759,7 @@ fn what_breaks_while_watching_is_not_verified() {
     let cases: [(&str, Change, &str); 8] = [
         (
             "a flow to node-local DNS",
-            |w| {
-                let line = unanswered("UDP OUT 10.42.1.10:55555 -> 169.254.25.10:53", 7);
-                let dump = dump(w, &[line]);
-                w.on_exec(Pods::agent("prusik"), &CT_LIST, ExecReply::prints(dump.as_str()));
-            },
+            dead_flow,
             "1 new flow without answer: apps/web-1: 10.42.1.10:55555 -> 169.254.25.10:53 (pods to node-local DNS)",
         ),
         (
@@ -805,10 +807,7 @@ fn what_breaks_while_watching_is_not_verified() {
         let running = fix(&kubeconfig, &["--yes", "--watch", "20s"]).start();
         running.wait_until_it_says(PATIENCE, "watching for 20s");
         // The first look is what later ones are compared with; its last call asks for the failed probes.
-        let probes = |log: &[Logged]| {
-            log.iter().rev().take_while(|r| r.method != "DELETE").filter(|request| is_probes(request)).count()
-        };
-        api.wait_until(PATIENCE, |log| probes(log) >= 1);
+        api.wait_until(PATIENCE, |log| asked_probes(log) >= 1);
         std::thread::sleep(Duration::from_millis(500));
         api.change(change);
         let outcome = running.wait().exits(6);
@@ -821,9 +820,58 @@ fn what_breaks_while_watching_is_not_verified() {
     });
 }
 
+/// One flow more without an answer, to node-local DNS.
+fn dead_flow(world: &mut World) {
+    let line = unanswered("UDP OUT 10.42.1.10:55555 -> 169.254.25.10:53", 7);
+    let dump = dump(world, &[line]);
+    world.on_exec(Pods::agent("prusik"), &CT_LIST, ExecReply::prints(dump.as_str()));
+}
+
+/// Who compared nothing, or could not look again at what looked wrong at the last look, did not see that it lasts.
+#[test]
+fn a_watch_that_could_not_compare_is_not_verified() {
+    let away = || Fault::new("/api/v1/events", FaultKind::Forbidden("alice".into()));
+    let cases = [("the first look", "one look only was answered"), ("the look again", "events is forbidden")];
+    at_once(cases, |(name, says)| {
+        let api = ApiServer::start(stale_until_the_restart(&[]));
+        let kubeconfig = api.kubeconfig();
+        let running = fix(&kubeconfig, &["--yes", "--watch", "5s"]).start();
+        if name == "the first look" {
+            api.wait_until(PATIENCE, |log| has(log, "DELETE", 1));
+            api.change(|world| _ = world.fault(away()));
+        }
+        running.wait_until_it_says(PATIENCE, "watching for 5s");
+        // The first look, and after 2 s what it could not see; the last look comes after 5 s.
+        std::thread::sleep(Duration::from_millis(3500));
+        if name == "the first look" {
+            api.change(|world| world.faults.clear());
+        } else {
+            api.change(dead_flow);
+            let before = asked_probes(&api.requests());
+            api.wait_until(PATIENCE, |log| asked_probes(log) > before);
+            // It is answered; the next question is that of the look again.
+            std::thread::sleep(Duration::from_millis(500));
+            api.change(|world| _ = world.fault(away()));
+        }
+        let outcome = running.wait().exits(6);
+        ends(&outcome, "not-verified");
+        let fix = &outcome.report().0["fix"][0];
+        let told = fix["says"].as_str().expect("words");
+        assert!(told.contains(&format!("nobody could look whether it lasts: {says}")), "{name}: {told}");
+        let next = fix["next"][0].as_str().expect("what is next");
+        assert!(next.starts_with("staledp diagnose --context=grigri --node prusik: "), "{name}: {next}");
+        in_good_order(&api, 1);
+    });
+}
+
 /// The question of the watch for failed probes.
 fn is_probes(request: &Logged) -> bool {
     request.path == "/api/v1/events" && request.query.contains("reason%3DUnhealthy")
+}
+
+/// How often that was asked since the restart.
+fn asked_probes(log: &[Logged]) -> usize {
+    log.iter().rev().take_while(|request| request.method != "DELETE").filter(|request| is_probes(request)).count()
 }
 
 /// What was there before, and what is a pod's or a far end's own affair, is no news; and looking costs little.
@@ -878,6 +926,29 @@ fn of_two_at_once_one_wins() {
     in_good_order(&api, 1);
 }
 
+/// In containers that share the name of their machine, two runs may have one name: the process tells whose the lock is.
+#[test]
+fn the_lock_of_a_namesake_is_neither_taken_nor_freed() {
+    let mut world = stale();
+    world.fault(Fault::new(LEASE, FaultKind::Delay(Duration::from_secs(3))).on("PUT").times(1));
+    let api = ApiServer::start(world);
+    let kubeconfig = api.kubeconfig();
+    let running = fix(&kubeconfig, &["--yes"]).start();
+    api.wait_until(PATIENCE, |log| has(log, "PUT", 1));
+    let put = api.requests().into_iter().find(|request| request.method == "PUT").expect("the request for the lock");
+    let wanted: Value = serde_json::from_slice(&put.body).expect("a Lease");
+    let mut namesake = held(wanted["spec"]["holderIdentity"].as_str().expect("a holder"), "brno", Duration::ZERO);
+    namesake["metadata"]["annotations"]["staledp/process"] = "another-boot/pid:[1]/1/1".into();
+    api.change(|world| world.writes.leases.push(namesake.clone()));
+    let outcome = running.wait().exits(7);
+    ends(&outcome, "refused");
+    let fix = &outcome.report().0["fix"][0];
+    assert!(fix["says"].as_str().is_some_and(|says| says.starts_with("a repair is under way: ")), "{fix:#}");
+    assert_eq!(fix["released"], Value::Null, "what was not taken can't be released");
+    assert_eq!(lease(&api), Some(namesake));
+    in_good_order_but_for_the_lock(&api, 0);
+}
+
 #[test]
 fn killed_between_lock_and_delete_the_next_run_starts_anew() {
     let mut world = stale();
@@ -907,7 +978,9 @@ fn killed_between_delete_and_verify_the_next_run_goes_on_without_another_restart
     first.wait();
     let outcome = fix(&kubeconfig, &["--yes"]).run().exits(0);
     assert!(outcome.stderr.contains("without another restart"), "{}", outcome.stderr);
-    assert_eq!(outcome.report().0["fix"][0]["resumed"], true);
+    let fix = &outcome.report().0["fix"][0];
+    assert_eq!((&fix["resumed"], &fix["changes"]), (&json!(true), &json!([])));
+    assert_eq!(fix["before"]["node"], "prusik");
     in_good_order(&api, 1);
     assert_eq!(events(&api).len(), 1);
 }
