@@ -14,7 +14,8 @@ const PUBLIC: &str = "
     cluster local cluster-local endpoint endpoints endpointslice container containers initcontainers spec status
     metadata daemonset replicaset statefulset deployment job apiserver scheduler controller manager etcd proxy
     serviceaccount serviceaccounts user users group authenticated resource api apis io hostname arch os linux amd64
-    arm64 app name instance component part of managed by version role control plane master tier topology zone region template hash revision generation event events
+    arm64 app name instance component part of managed by version role control plane master tier topology zone region
+    template hash revision generation event events
     cilium agent operator envoy hubble relay dbg bpf ct lb nat list global net bpftool ebpf lxc veth health daemon
     config init mount cgroup clean state wait ipam ipcache identity policy node-manager map maps sync controlplane
     datapath orchestrator infra loader regeneration regenerating initialize initialized failed retrying later
@@ -29,14 +30,14 @@ const PUBLIC: &str = "
     ktime jiffies hz allocated healthy reachable redirects active encryption cni non connection tracking kvstore
     routing host network tunnel attach bandwidthmanager nodemonitor size ports on off
     bad address could not couldn couldnt resolve unable to resolution or known does nodename nor servname provided
-    try again refused returned connection reset certificate ssl tls nxdomain no answer servers be reached i o route
-    lookup unreachable operation permitted deadline exceeded temporary failure eai again resolving resolver resolved
-    such misbehaving servfail unknownhostexception enotfound getaddrinfo failed information read connect write dial
-    client canceled context handshake peer by awaiting headers while waiting for request is the a an and with was
+    try again refused returned reset certificate ssl tls nxdomain no answer servers be reached i o route
+    lookup unreachable operation permitted deadline exceeded temporary failure eai resolving resolver resolved
+    such misbehaving servfail unknownhostexception enotfound getaddrinfo information read connect write dial
+    client canceled context handshake peer awaiting headers while waiting for request is the a an and with was
     readiness liveness startup probe probes statuscode unhealthy killing killed packets transmitted received packet
     loss min avg max mdev rtt ttl seq bytes data statistics permission denied publickey command found file directory
-    open parsing svc empty unknown not ready missing usage
-    can t canceled cannot find name names communications end reply code
+    open parsing empty unknown ready missing usage
+    can t cannot find names communications end reply code
     metrics count expires remaining cil prog id";
 
 static STAY: LazyLock<FxHashSet<&str>> = LazyLock::new(|| PUBLIC.split_whitespace().collect());
