@@ -38,13 +38,24 @@ fn a_dump_that_breaks_off_leaves_a_bundle_that_says_so() {
     }
 }
 
+/// A stale node whose agent never answers `service list`: a run stands still there, with the dump behind it.
+fn with_a_silent_service_list() -> ApiServer {
+    let mut world = Scene::stale().world();
+    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
+    ApiServer::start(world)
+}
+
+fn wait_for_the_service_list(api: &ApiServer) {
+    api.wait_until(std::time::Duration::from_secs(30), |requests| {
+        requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
+    });
+}
+
 #[test]
 fn a_run_that_is_interrupted_leaves_a_bundle_that_can_be_read() {
     let keep = tempfile::tempdir().expect("a folder");
     let bundle = keep.path().join("kept");
-    let mut world = Scene::stale().world();
-    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
-    let api = ApiServer::start(world);
+    let api = with_a_silent_service_list();
     let kubeconfig = api.kubeconfig();
     let running = staledp([
         "diagnose",
@@ -57,9 +68,7 @@ fn a_run_that_is_interrupted_leaves_a_bundle_that_can_be_read() {
         &bundle.display().to_string(),
     ])
     .start();
-    api.wait_until(std::time::Duration::from_secs(30), |requests| {
-        requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
-    });
+    wait_for_the_service_list(&api);
     running.interrupt();
     assert_eq!(running.wait().code, Some(130));
     let report = read_back(&bundle).report();
@@ -71,17 +80,13 @@ fn a_run_that_is_interrupted_leaves_a_bundle_that_can_be_read() {
 fn a_run_whose_api_server_goes_away_leaves_a_bundle_that_says_the_same() {
     let keep = tempfile::tempdir().expect("a folder");
     let bundle = keep.path().join("kept");
-    let mut world = Scene::stale().world();
-    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
-    let api = ApiServer::start(world);
+    let api = with_a_silent_service_list();
     let kubeconfig = api.kubeconfig();
     let (config, to) = (kubeconfig.path(), bundle.display().to_string());
     let running =
         staledp(["diagnose", "--kubeconfig", &config, "--no-ssh", "--node", "prusik", "--save", &to, "-o", "json"])
             .start();
-    api.wait_until(std::time::Duration::from_secs(30), |requests| {
-        requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
-    });
+    wait_for_the_service_list(&api);
     drop(api);
     let live = running.wait();
     assert_eq!(live.report().check("prusik", "dns-conntrack")["status"], "fail", "{:#}", live.report().0);
@@ -97,16 +102,12 @@ fn a_capture_that_is_interrupted_leaves_a_bundle_that_says_so() {
     for name in ["kept", "kept.tar.gz"] {
         let keep = tempfile::tempdir().expect("a folder");
         let bundle = keep.path().join(name);
-        let mut world = Scene::stale().world();
-        world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "service", "list"], ExecReply::silent());
-        let api = ApiServer::start(world);
+        let api = with_a_silent_service_list();
         let kubeconfig = api.kubeconfig();
         let (config, to) = (kubeconfig.path(), bundle.display().to_string());
         let running =
             staledp(["capture", "--kubeconfig", &config, "--no-ssh", "--node", "prusik", &to, "-o", "json"]).start();
-        api.wait_until(std::time::Duration::from_secs(30), |requests| {
-            requests.iter().any(|r| r.exec.as_ref().is_some_and(|call| call.argv.iter().any(|word| word == "service")))
-        });
+        wait_for_the_service_list(&api);
         running.interrupt();
         let outcome = running.wait().exits(130);
         assert_eq!(outcome.stdout, "", "standard output is for reports");

@@ -141,16 +141,22 @@ fn objects_that_name_a_failure_of_dns_are_told_without_their_credentials() {
     assert!(!outcome.stdout.contains("hunter2"));
 }
 
+/// Adds so many pods `more-N` like an ordinary one; its namespace, and the pod that they are copies of.
+fn crowd(world: &mut World, many: usize) -> (String, Value) {
+    let (namespace, pod) = ordinary(world);
+    let template = world.pod(&namespace, &pod).expect("the pod").clone();
+    world.pods.extend((0..many).map(|n| {
+        let mut more = template.clone();
+        more["metadata"]["name"] = json!(format!("more-{n}"));
+        more
+    }));
+    (namespace, template)
+}
+
 #[test]
 fn at_most_twenty_logs_are_read_and_only_their_ends() {
     let mut world = healthy();
-    let (namespace, pod) = ordinary(&world);
-    let template = world.pod(&namespace, &pod).expect("the pod").clone();
-    for n in 0..60 {
-        let mut more = template.clone();
-        more["metadata"]["name"] = json!(format!("more-{n}"));
-        world.pods.push(more);
-    }
+    let (namespace, template) = crowd(&mut world, 60);
     // The last in any order but that of symptoms.
     let mut last = template.clone();
     last["metadata"]["name"] = json!("zz-last");
@@ -178,13 +184,7 @@ fn at_most_twenty_logs_are_read_and_only_their_ends() {
 #[test]
 fn five_thousand_pods_take_little_time_and_memory() {
     let mut world = healthy();
-    let (namespace, pod) = ordinary(&world);
-    let template = world.pod(&namespace, &pod).expect("the pod").clone();
-    for n in 0..5_000 {
-        let mut more = template.clone();
-        more["metadata"]["name"] = json!(format!("more-{n}"));
-        world.pods.push(more);
-    }
+    let (namespace, _) = crowd(&mut world, 5_000);
     // Twenty thousand events of a thousand pods.
     world.events = (0..20_000).map(|n| unhealthy(&namespace, &format!("more-{}", n % 1_000), n, 2)).collect();
     let api = ApiServer::start(world);
