@@ -41,8 +41,7 @@ pub async fn capture<S: Source>(
         done
     });
     // What is told meanwhile passes through the source, too.
-    let limit = settings.deadline.map_or(settings.timeout, |whole| whole.min(settings.timeout));
-    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), limit);
+    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
     let told = futures::stream::once(telling).map(|told| Capture {
         missing: told.not_read.into_iter().map(|unread| format!("{}: {}", unread.what, unread.reason)).collect(),
         ..Capture::default()

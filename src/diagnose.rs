@@ -88,7 +88,7 @@ pub async fn diagnose<S: Source>(
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
-    let limit = settings.deadline.map_or(settings.timeout, |whole| whole.min(settings.timeout));
+    let limit = settings.symptoms_limit();
     let mut telling = std::pin::pin!(look::look(source, inventory, &settings.symptoms, Some(nodes), limit));
     let mut told = nodes.is_empty().then(Symptoms::default);
     let mut stopped = false;

@@ -104,7 +104,7 @@ pub fn compare(before: &Report, after: &Report) -> Diff {
 #[must_use]
 pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
     let (mut changes, mut rows) = (Vec::new(), Vec::new());
-    let mut add = |what: &str, words: [String; 2], values: &[(String, Value, Value)]| {
+    let mut row = |what: &str, words: [String; 2], values: &[(String, Value, Value)]| {
         let so_far = changes.len();
         for (name, before, after) in values {
             add(name, before, after, &mut changes);
@@ -115,8 +115,8 @@ pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
     let both = |word: fn(&NodeReport) -> String| [word(then), word(now)];
     let value = |name: &str, value: fn(&NodeReport) -> Value| (name.to_owned(), value(then), value(now));
     let code = |node: &NodeReport| node.verdict.code.name().to_owned();
-    add("verdict", both(code), &[value("verdict", |node| json(&node.verdict.code))]);
-    add("agent", both(agent), &[value("cilium", |node| json(&node.cilium))]);
+    row("verdict", both(code), &[value("verdict", |node| json(&node.verdict.code))]);
+    row("agent", both(agent), &[value("cilium", |node| json(&node.cilium))]);
     for check in &now.checks {
         let old = then.checks.iter().find(|old| old.id == check.id);
         let id = check.id.name();
@@ -127,7 +127,7 @@ pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
             (format!("{id}.data"), was(figures), figures(check)),
         ];
         let words = |check: &Check| format!("{}: {}", check.status.name(), check.summary);
-        add(id, [old.map_or_else(String::new, words), words(check)], &values);
+        row(id, [old.map_or_else(String::new, words), words(check)], &values);
     }
     NodeDiff { node: now.node.clone(), changes, rows }
 }

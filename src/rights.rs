@@ -44,13 +44,11 @@ const fn cluster(
     Grant { scope: Scope::Cluster, group, resource, name: None, verbs, why }
 }
 
-const fn cilium(
-    group: &'static str,
-    resource: &'static str,
-    verbs: &'static [&'static str],
-    why: &'static str,
-) -> Grant {
-    Grant { scope: Scope::CiliumNamespace, group, resource, name: None, verbs, why }
+impl Grant {
+    /// The same, in the namespace of the Cilium agents only.
+    const fn in_cilium_namespace(self) -> Self {
+        Self { scope: Scope::CiliumNamespace, ..self }
+    }
 }
 
 /// What `diagnose` uses.
@@ -67,9 +65,9 @@ pub const DIAGNOSE: &[Grant] = &[
 /// What `fix` uses beside [`DIAGNOSE`].
 pub const FIX: &[Grant] = &[
     cluster("", "nodes", &["get"], "the images on the node, and whether it died"),
-    cilium("", "pods", &["delete"], "the one restart"),
-    cilium("apps", "daemonsets", &["get"], "whether the agent comes back, and as which version"),
-    cilium("apps", "controllerrevisions", &["list"], "which revision is the newest"),
+    cluster("", "pods", &["delete"], "the one restart").in_cilium_namespace(),
+    cluster("apps", "daemonsets", &["get"], "whether the agent comes back, and as which version").in_cilium_namespace(),
+    cluster("apps", "controllerrevisions", &["list"], "which revision is the newest").in_cilium_namespace(),
     Grant {
         scope: Scope::CiliumNamespace,
         group: "coordination.k8s.io",
@@ -78,7 +76,7 @@ pub const FIX: &[Grant] = &[
         verbs: &["get", "create", "update"],
         why: "the lock: one repair at a time",
     },
-    cilium("events.k8s.io", "events", &["create"], "the trace: one Event per restart"),
+    cluster("events.k8s.io", "events", &["create"], "the trace: one Event per restart").in_cilium_namespace(),
 ];
 
 /// What `symptoms` uses. Where one is missing, the rest goes on.

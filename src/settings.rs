@@ -177,6 +177,12 @@ pub struct Questions {
 }
 
 impl Settings {
+    /// How long symptoms may take, which are read beside the nodes: as long as one node, and no longer than the run.
+    #[must_use]
+    pub fn symptoms_limit(&self) -> Duration {
+        self.deadline.map_or(self.timeout, |whole| whole.min(self.timeout))
+    }
+
     /// Resolves what was typed.
     #[must_use]
     pub fn resolve(args: DiagnoseArgs) -> Self {

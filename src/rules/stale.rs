@@ -10,7 +10,7 @@ use crate::cilium::conntrack::picture::{Counts, Group, Picture};
 use crate::cilium::services::Target;
 use crate::rules::Opinion;
 use crate::rules::case::Case;
-use crate::rules::lookalikes::in_trouble;
+use crate::rules::lookalikes::{host_up, in_trouble};
 use crate::rules::verdict::{Affected, Because, Code, Confidence};
 use crate::rules::witnesses::{
     DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, probe_flow, world_life,
@@ -89,13 +89,7 @@ pub fn datapath(case: &Case) -> Held {
         opinion.because.push(Because::check(CheckId::DnsConntrack, quote));
     }
     opinion.because.extend(groups);
-    let host = match witness {
-        HostWitness::FineByDump => {
-            "the host could not be asked, but its own connections and those across nodes are answered".to_owned()
-        }
-        _ => case.host.summary.clone(),
-    };
-    opinion.because.push(Because::check(CheckId::HostPing, host));
+    opinion.because.push(Because::check(CheckId::HostPing, host_up(case)));
     opinion.affected = worst_sources(case);
     Held::Stale(opinion)
 }
