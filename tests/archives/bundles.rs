@@ -204,3 +204,21 @@ fn copy(from: &Path, to: &Path) {
         fs::write(file, bytes).expect("a file");
     }
 }
+
+#[test]
+fn what_is_no_bundle_is_refused_with_what_is_missing() {
+    let keep = tempfile::tempdir().expect("a folder");
+    let refused = |path: &Path, words: &str| {
+        let outcome = crate::run(path).exits(5);
+        assert_eq!(outcome.stdout, "");
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    };
+    refused(&keep.path().join("nowhere"), "nowhere");
+    refused(keep.path(), "it has no bundle.json");
+    let about = r#"{"schema": "staledp.bundle/v1", "captured_at": "2026-06-06T12:00:00Z"}"#;
+    fs::write(keep.path().join("bundle.json"), about).expect("a file");
+    refused(keep.path(), "neither a nodes folder nor a kube folder");
+    let text = keep.path().join("letter.txt");
+    fs::write(&text, "no archive either\n").expect("a file");
+    refused(&text, "letter.txt");
+}
