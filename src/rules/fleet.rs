@@ -1,5 +1,7 @@
 //! Nodes held against each other: the same failure everywhere is not one node's datapath.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Judgement;
@@ -107,29 +109,33 @@ fn cluster_wide(nodes: &mut [(String, Judgement)]) {
     }
     let count = judged.len();
     let seen = nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
-    let codes: std::collections::BTreeSet<&'static str> = seen.map(|verdict| verdict.code.name()).collect();
+    let codes: BTreeSet<&'static str> = seen.map(|verdict| verdict.code.name()).collect();
     let same = codes.len() == 1;
     let codes = codes.into_iter().collect::<Vec<_>>().join(", ");
+    // Nodes that fail in different ways may have more than one cause.
+    let (confidence, says, summary) = if same {
+        (
+            Confidence::High,
+            format!("each of the {count} judged nodes shows the same failure"),
+            format!("All {count} judged nodes show the same failure ({codes}): this is no single node's."),
+        )
+    } else {
+        (
+            Confidence::Medium,
+            format!("each of the {count} judged nodes is cut off in one way or another: {codes}"),
+            format!("All {count} judged nodes are cut off, in different ways ({codes}): look for what they share."),
+        )
+    };
     for (_, judgement) in nodes.iter_mut() {
         let verdict = &mut judgement.verdict;
         if verdict.kind == Kind::Inconclusive {
             continue;
         }
-        let says = if same {
-            format!("each of the {count} judged nodes shows the same failure")
-        } else {
-            format!("each of the {count} judged nodes is cut off in one way or another: {codes}")
-        };
-        verdict.because.insert(0, Because::evidence("comparison", says));
+        verdict.because.insert(0, Because::evidence("comparison", says.clone()));
         verdict.code = Code::ClusterWideOutage;
         verdict.kind = verdict.code.kind();
-        // Nodes that fail in different ways may have more than one cause.
-        verdict.confidence = if same { Confidence::High } else { Confidence::Medium };
-        verdict.summary = if same {
-            format!("All {count} judged nodes show the same failure ({codes}): this is no single node's.")
-        } else {
-            format!("All {count} judged nodes are cut off, in different ways ({codes}): look for what they share.")
-        };
+        verdict.confidence = confidence;
+        verdict.summary.clone_from(&summary);
         verdict.ruled_out.clear();
     }
 }

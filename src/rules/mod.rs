@@ -14,15 +14,18 @@ pub mod stale;
 pub mod verdict;
 pub mod witnesses;
 
+use crate::checks::dns_conntrack::is_dead;
+use crate::checks::external_conntrack::{WORLD, world};
 use crate::checks::surroundings::Agent;
 use crate::checks::{CheckId, Status};
+use crate::cilium::conntrack::picture::{Group, Picture};
 use crate::gather::{Failure, FailureKind};
 use case::Case;
 use fleet::Neighbour;
 use lookalikes::LOOK_ALIKES;
 use stale::Held;
 use verdict::{Affected, Because, Code, Confidence, Kind, RuledOut, Verdict};
-use witnesses::{DnsLife, HostWitness, Life, ProbeFlow, dns_life, host, probe_flow, probes_say, world_life};
+use witnesses::{DnsLife, HostWitness, Life, ProbeFlow, dns_life, host, of_many, probe_flow, probes_say, world_life};
 
 /// What one rule thinks.
 #[derive(Clone, Debug)]
@@ -176,21 +179,21 @@ fn no_dump(case: &Case) -> Option<Opinion> {
 /// The probes and the dump say opposite things.
 fn contradiction(case: &Case) -> Option<Opinion> {
     let probes_pass = case.egress.by_name == Some(true) && case.egress.dns != Some(false) && !case.egress.mixed;
+    if !probes_pass {
+        return None;
+    }
     let dns_dead = dns_life(case) == DnsLife::Dead;
-    let world_dead = case.picture().is_some_and(|picture| {
-        let world = crate::checks::external_conntrack::world(picture);
-        let of_many = witnesses::of_many(picture, &crate::checks::external_conntrack::WORLD);
-        let dead = world_life(case) == Life::Dead && crate::checks::dns_conntrack::is_dead(&world);
-        dead && world.dead_peers >= 3 && of_many
-    });
-    if !probes_pass || !(dns_dead || world_dead) {
+    let world_is_dead = |picture: &Picture| {
+        let counts = world(picture);
+        world_life(case) == Life::Dead && is_dead(&counts) && counts.dead_peers >= 3 && of_many(picture, &WORLD)
+    };
+    if !dns_dead && !case.picture().is_some_and(world_is_dead) {
         return None;
     }
     let summary = "The evidence contradicts itself: a pod's probes pass while the dump shows flows without answers.";
     let mut opinion = Opinion::new(Code::EvidenceContradictory, Confidence::Medium, summary)
         .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
-    let groups = crate::cilium::conntrack::picture::Group::NodeLocalDns;
-    if dns_dead && let Some(quote) = case.quote(groups) {
+    if dns_dead && let Some(quote) = case.quote(Group::NodeLocalDns) {
         opinion.because.push(Because::check(CheckId::DnsConntrack, quote));
     }
     opinion.because.extend(witnesses::dead_groups(case));
@@ -224,7 +227,7 @@ fn egress_broken(case: &Case) -> Option<Opinion> {
     let mut opinion = Opinion::new(Code::EgressBroken, confidence, summary)
         .because(probes_say(case))
         .because(Because::check(CheckId::HostPing, lookalikes::host_up(case)));
-    if let Some(quote) = case.quote(crate::cilium::conntrack::picture::Group::NodeLocalDns) {
+    if let Some(quote) = case.quote(Group::NodeLocalDns) {
         opinion.because.push(Because::check(CheckId::DnsConntrack, quote));
     }
     Some(opinion)
@@ -257,7 +260,7 @@ fn odd(case: &Case) -> Option<Opinion> {
     let lookups =
         (case.egress.dns == Some(false)).then(|| "lookups of cluster names fail while other names work".to_owned());
     let flows = matches!(dns_life(case), DnsLife::Mixed | DnsLife::DeadForOne | DnsLife::Dead)
-        .then(|| case.quote(crate::cilium::conntrack::picture::Group::NodeLocalDns))
+        .then(|| case.quote(Group::NodeLocalDns))
         .flatten();
     let (check, says) = match (mixed, lookups, flows) {
         (Some(says), ..) | (_, Some(says), _) => (CheckId::PodEgress, says),
@@ -279,7 +282,7 @@ fn healthy(case: &Case) -> Opinion {
     let confidence = if all_pass && dns_life(case) == DnsLife::Alive { Confidence::High } else { Confidence::Medium };
     let mut opinion = Opinion::new(Code::Healthy, confidence, "Pods of this node reach DNS and the outside.")
         .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
-    if let Some(quote) = case.quote(crate::cilium::conntrack::picture::Group::NodeLocalDns)
+    if let Some(quote) = case.quote(Group::NodeLocalDns)
         && dns_life(case) == DnsLife::Alive
     {
         opinion.because.push(Because::check(CheckId::DnsConntrack, quote));

@@ -99,9 +99,9 @@ pub fn dns_life(case: &Case) -> DnsLife {
 #[must_use]
 pub fn dns_life_in(picture: &Picture) -> DnsLife {
     let counts = picture.group(Group::NodeLocalDns);
-    let sources = picture.endpoints.iter().filter(|e| e.group(Group::NodeLocalDns).dead() > 0).count();
+    let of_many = picture.waiting(&[Group::NodeLocalDns]).nth(1).is_some();
     if is_dead(counts) {
-        return if sources >= 2 { DnsLife::Dead } else { DnsLife::DeadForOne };
+        return if of_many { DnsLife::Dead } else { DnsLife::DeadForOne };
     }
     match life(counts, crate::checks::dns_conntrack::HANDFUL) {
         Life::Alive if counts.dead() * 5 <= counts.decided() => DnsLife::Alive,
@@ -170,8 +170,7 @@ pub fn probes_say(case: &Case) -> Because {
 pub fn of_many(picture: &Picture, groups: &[Group]) -> bool {
     let cut_off = cut_off(picture, Group::NodeLocalDns);
     let is_cut_off = |endpoint: &Endpoint| cut_off.iter().any(|(ip, _)| Some(*ip) == endpoint.address);
-    let is_hit = |endpoint: &&Endpoint| groups.iter().any(|group| endpoint.group(*group).dead() > 0);
-    picture.endpoints.iter().filter(is_hit).filter(|endpoint| !is_cut_off(endpoint)).count() >= 2
+    picture.waiting(groups).filter(|endpoint| !is_cut_off(endpoint)).nth(1).is_some()
 }
 
 /// Groups beside DNS that are dead, each a witness for a dead datapath.

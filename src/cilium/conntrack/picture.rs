@@ -283,6 +283,11 @@ impl Picture {
         &self.groups[group as usize]
     }
 
+    /// The local endpoints with flows of these groups that get no answer.
+    pub fn waiting(&self, groups: &[Group]) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().filter(|endpoint| groups.iter().any(|group| endpoint.group(*group).dead() > 0))
+    }
+
     /// How long ago this moment was, in seconds.
     #[must_use]
     pub fn age_s(&self, moment: u32) -> f64 {
