@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::gather::PodRef;
+use crate::base::pod_ref::PodRef;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
@@ -230,7 +230,7 @@ pub struct TargetArgs {
 
     /// Judge only the I-th of N slices of the nodes, counted from 0 as by an Indexed Job; `staledp merge` joins them
     #[arg(long, value_name = "I/N")]
-    pub shard: Option<crate::report::Shard>,
+    pub shard: Option<crate::base::shard::Shard>,
 
     /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of
     /// a cluster
@@ -264,7 +264,7 @@ pub struct LookArgs {
 
     /// Outside addresses of the runbook to count entries for (repeatable) [default: 1.1.1.1, 8.8.8.8, 185.12.0.0/16]
     #[arg(long, value_name = "PREFIX")]
-    pub external_ip: Vec<crate::net::Prefix>,
+    pub external_ip: Vec<crate::base::net::Prefix>,
 
     /// A pod of the node that runs the probes (repeatable) [default: pods of the node that can]
     #[arg(long, value_name = "NS/NAME")]

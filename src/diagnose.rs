@@ -14,13 +14,18 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 
-use crate::cilium::conntrack::picture::Picture;
-use crate::gather::cluster::Inventory;
-use crate::gather::{Evidence, Source};
-use crate::report::{self, NodeReport, Report, SourceInfo, Summary, Tool};
+use crate::base::evidence::Evidence;
+use crate::base::shard::spread;
+use crate::base::tool::Tool;
+use crate::gather::Source;
+use crate::kubernetes::objects::Inventory;
+use crate::report;
+use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules;
 use crate::settings::Settings;
-use crate::symptoms::{self, Symptoms, explain, look};
+use crate::symptoms;
+use crate::symptoms::{Symptoms, explain, look};
+use crate::ways::picture::Picture;
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
@@ -98,7 +103,7 @@ pub async fn diagnose<S: Source>(
         let node = node.clone();
         async move {
             if nodes.len() > 1 && !source.is_saved() {
-                sleep(Duration::from_millis(report::spread(&node) % SPREAD_MS)).await;
+                sleep(Duration::from_millis(spread(&node) % SPREAD_MS)).await;
             }
             let looker = Looker { source, inventory, settings, observer, node: &node, ends, so_far };
             judged_alone(&looker, nodes.len() == 1).await
@@ -180,7 +185,7 @@ pub async fn diagnose<S: Source>(
     Report {
         schema: report::SCHEMA.into(),
         tool: Tool::THIS,
-        generated_at: crate::clock::now(),
+        generated_at: crate::base::clock::now(),
         source: about,
         summary: Summary::of(&reports),
         partial: ended.is_some(),

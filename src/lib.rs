@@ -22,26 +22,21 @@
 //! checks know values, `cilium` knows bytes. Nothing below [`settings`] and [`gather`] knows a network, a clock, an
 //! environment variable or a terminal.
 
-pub mod capture;
+pub mod base;
 pub mod checks;
 pub mod cilium;
 pub mod cli;
-pub mod clock;
+pub mod commands;
 pub mod diagnose;
-pub mod diff;
 pub mod exit;
 pub mod fix;
 pub mod gather;
 pub mod knowledge;
-pub mod merge;
-pub mod net;
-pub mod offline;
-mod pattern;
-pub mod process;
+pub mod kubernetes;
 pub mod progress;
 pub mod report;
 pub mod rights;
 pub mod rules;
-pub mod run;
 pub mod settings;
 pub mod symptoms;
+pub mod ways;

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    staledp::run::run(staledp::cli::Cli::parse())
+    staledp::commands::run(staledp::cli::Cli::parse())
 }

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use crate::cli::Format;
 use crate::diagnose::Observer;
 use crate::gather::reading::Meter;
+use crate::knowledge::code::Kind;
 use crate::report::{NodeReport, json, table, text};
-use crate::rules::verdict::Kind;
 use crate::settings::Screen;
 
 /// So many of the slowest nodes are shown.

@@ -8,11 +8,11 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::net::Prefix;
+use crate::base::pod_ref::PodRef;
+use crate::base::shard::Shard;
 use crate::cli::symptoms::{SymptomArgs, SymptomsArgs};
 use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
-use crate::gather::PodRef;
-use crate::net::Prefix;
-use crate::report::Shard;
 use crate::report::text::DEFAULT_WIDTH;
 use crate::symptoms::look::Wish;
 pub use fix::FixSettings;

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use staledp::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol};
-use staledp::cilium::conntrack::picture::{Group, Lens, Pass, Picture};
-use staledp::cilium::conntrack::roles::{Range, Role, Roles};
 use staledp::cilium::{agent_log, drops, endpoints, lb, nat, programs, services, status};
+use staledp::kubernetes::roles::{Range, Role, Roles};
+use staledp::ways::picture::{Group, Lens, Pass, Picture};
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use staledp::base::answer::End;
+use staledp::base::failure::{Failure, FailureKind};
 use staledp::cli::SshAddress;
 use staledp::gather::ssh::{Ended, Ssh};
-use staledp::gather::{End, Failure, FailureKind};
 use staledp::settings::SshSettings;
 use tempfile::TempDir;
 

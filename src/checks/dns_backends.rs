@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::surroundings::{ClusterDns, DnsEndpoint, Surroundings, seconds_between};
 use super::{BackendFigures, DnsBackendsData, Finding, Status};
-use crate::cilium::services::{self, Row, ServiceList};
-use crate::gather::{End, Failure, FailureKind, Raw};
+use crate::base::answer::{End, Raw};
+use crate::base::failure::{Failure, FailureKind};
+use crate::cilium::services;
+use crate::cilium::services::{Row, ServiceList};
+use crate::kubernetes::surroundings::{ClusterDns, DnsEndpoint, Surroundings, seconds_between};
 
 /// An update of the service table takes seconds; a difference older than this is none, in seconds.
 const UPDATE_S: i64 = 120;

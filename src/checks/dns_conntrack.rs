@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::surroundings::Surroundings;
 use super::{Accounting, DnsConntrackData, DnsSource, Finding, Status};
-use crate::cilium::conntrack::picture::{Counters, Counts, Group, Picture};
-use crate::gather::{End, Failure, FailureKind, PodRef};
+use crate::base::answer::End;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::surroundings::Surroundings;
+use crate::ways::picture::{Counters, Counts, Group, Picture};
 
 /// Fewer live flows than this prove nothing by themselves.
 pub const HANDFUL: u32 = 10;

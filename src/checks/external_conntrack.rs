@@ -2,9 +2,9 @@
 
 use super::dns_conntrack::{Dump, is_dead};
 use super::{ExternalConntrackData, Finding, Status, WorldFigures};
-use crate::cilium::conntrack::picture::{Counts, Group, Picture};
-use crate::gather::{Failure, FailureKind};
+use crate::base::failure::{Failure, FailureKind};
 use crate::settings::Questions;
+use crate::ways::picture::{Counts, Group, Picture};
 
 /// Reads the dump for flows to the world.
 #[must_use]

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::pattern::pattern;
+use crate::base::pattern::pattern;
 
 use super::{Finding, HostPingData, Status};
-use crate::gather::{End, Failure, FailureKind, Raw, Via};
+use crate::base::answer::{End, Raw, Via};
+use crate::base::failure::{Failure, FailureKind};
 
 static COUNTS: LazyLock<Regex> = LazyLock::new(|| {
     // iputils: "2 packets transmitted, 2 received"; busybox: "2 packets transmitted, 2 packets received".
@@ -89,7 +90,7 @@ pub fn judge(raw: &Raw, target: IpAddr) -> Finding<HostPingData> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::Answer;
+    use crate::base::answer::Answer;
 
     fn ping(stdout: &str, stderr: &str, code: i32) -> Finding<HostPingData> {
         let mut answer = Answer::not_gathered("");

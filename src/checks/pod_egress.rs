@@ -6,8 +6,10 @@
 use std::net::IpAddr;
 
 use super::{Finding, Outcome, PodEgressData, ProbeData, Status};
+use crate::base::answer::{End, Raw};
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
 use crate::gather::probes::{host_and_port, is_usage_error};
-use crate::gather::{End, Failure, FailureKind, PodRef, Raw};
 
 /// The three answers of one pod.
 #[derive(Clone, Debug)]
@@ -264,7 +266,7 @@ fn dns_server(raw: &Raw) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::Answer;
+    use crate::base::answer::Answer;
 
     fn raw(argv: &[&str], code: i32, stdout: &str, stderr: &str) -> Raw {
         let mut answer = Answer::not_gathered("");

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::pattern::pattern;
+use crate::base::pattern::pattern;
 
 /// Packets by reason, both directions together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

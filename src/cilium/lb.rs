@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::pattern::pattern;
+use crate::base::pattern::pattern;
 
 use super::services::Target;
 

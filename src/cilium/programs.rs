@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::pattern::pattern;
+use crate::base::pattern::pattern;
 
 /// One attached program.
 #[derive(Clone, Debug, PartialEq, Eq)]

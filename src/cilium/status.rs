@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::pattern::pattern;
+use crate::base::pattern::pattern;
 
-use crate::net::Prefix;
+use crate::base::net::Prefix;
 
 /// Who masquerades what leaves the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{ClusterArgs, LookArgs, duration};
-use crate::rules::verdict::{Code, Kind};
+use crate::knowledge::code::{Code, Kind};
 
 /// What `fix --help` promises; in lines that a screen of 80 columns does not fold.
 pub(super) const PROMISE: &str = "\

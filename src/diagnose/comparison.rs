@@ -1,10 +1,11 @@
 //! Nodes of a report held against each other: once all are known, and each as soon as no other can change it.
 
 use super::entry::advice;
+use crate::knowledge::code::{Code, Kind};
 use crate::report::{Alone, NodeReport};
 use crate::rules::Judgement;
-use crate::rules::fleet::{self, Known};
-use crate::rules::verdict::{Code, Kind};
+use crate::rules::fleet;
+use crate::rules::fleet::Known;
 use crate::symptoms::explain::explain;
 
 /// Compares the nodes, whatever an earlier comparison of fewer of them said.

@@ -6,16 +6,17 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::node::{SoFar, shown};
-use crate::checks::surroundings::{Agent, Surroundings};
-use crate::checks::{
-    CheckId, DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData,
-};
-use crate::gather::FailureKind;
-use crate::gather::cluster::Inventory;
-use crate::knowledge::{self, upstream::Restart};
+use crate::base::failure::FailureKind;
+use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData};
+use crate::knowledge;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::{Code, Kind};
+use crate::knowledge::upstream::Restart;
+use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
-use crate::rules::verdict::{Because, Code, Confidence, Kind, RiskLevel, Verdict};
+use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
 use crate::rules::{Judgement, remedy, signs};
 use crate::settings::Questions;
 

@@ -2,14 +2,15 @@
 
 use super::Observer;
 use super::node::Looker;
-use crate::checks::surroundings::{Agent, Surroundings};
-use crate::cilium::conntrack::picture::{Group, Picture};
-use crate::gather::cluster::{Inventory, Node};
-use crate::gather::{Evidence, Source};
+use crate::base::evidence::Evidence;
+use crate::gather::Source;
+use crate::knowledge::code::Code;
+use crate::kubernetes::objects::{Inventory, Node};
+use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::rules::fleet::Neighbour;
-use crate::rules::verdict::Code;
 use crate::rules::witnesses::{DnsLife, Life, dns_life_in, world_life_in};
 use crate::settings::Settings;
+use crate::ways::picture::{Group, Picture};
 
 /// Neighbours that are tried at most, where looking costs nobody anything.
 const MOST_SAVED: usize = 50;

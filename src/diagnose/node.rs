@@ -10,22 +10,30 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Observer;
-use crate::checks::dns_conntrack::{self, Dump};
-use crate::checks::pod_egress::{self, ProbeRaw};
-use crate::checks::surroundings::{Agent, Surroundings, seconds_between};
-use crate::checks::{CheckId, Finding, dns_backends, external_conntrack, host_ping};
-use crate::cilium::conntrack::picture::{Lens, Pass, Picture};
-use crate::cilium::conntrack::roles::Role;
+use crate::base::answer::{Answer, End, Raw};
+use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::checks::dns_conntrack;
+use crate::checks::dns_conntrack::Dump;
+use crate::checks::pod_egress;
+use crate::checks::pod_egress::ProbeRaw;
+use crate::checks::{Finding, dns_backends, external_conntrack, host_ping};
 use crate::cilium::lines::Lines;
 use crate::cilium::{agent_log, drops, lb, nat, programs, status};
-use crate::gather::cluster::Inventory;
 use crate::gather::probes::choose;
-use crate::gather::{Answer, End, Evidence, Failure, FailureKind, PodRef, Probe, Question, Raw, Source};
+use crate::gather::{Probe, Question, Source};
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Kind;
+use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::roles::Role;
+use crate::kubernetes::surroundings::{Agent, Surroundings, seconds_between};
 use crate::report::Check;
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Further};
-use crate::rules::{stale, verdict::Kind};
+use crate::rules::stale;
 use crate::settings::{Questions, Settings};
+use crate::ways::picture::{Lens, Pass, Picture};
 
 /// How long an update of the service table may take to reach the agent and the kernel.
 const UPDATE: Duration = Duration::from_secs(10);
@@ -312,7 +320,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 /// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
 fn agent_age_s(around: &Surroundings) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
-    let age = seconds_between(agent.started_at.as_deref()?, &crate::clock::now())?;
+    let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now())?;
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::gather::Failure;
+use crate::base::failure::Failure;
+use crate::base::process;
 use crate::gather::kube::objects::Lease;
 use crate::gather::kube::write::{Put, Writer};
-use crate::process;
 
 /// How long the lock holds without being renewed, in seconds.
 pub(super) const LIFE_S: i64 = 15 * 60;
@@ -133,7 +133,7 @@ impl<'a> Lock<'a> {
             let found = match look(writer, namespace, holder).await {
                 Ok(Seen::Held { says }) => return Err(NotTaken::Held(says)),
                 Ok(Seen::Free(lease) | Seen::Abandoned { lease, .. }) => lease,
-                Err(failure) if failure.kind == crate::gather::FailureKind::Forbidden => {
+                Err(failure) if failure.kind == crate::base::failure::FailureKind::Forbidden => {
                     return Err(NotTaken::Failed(failure.message));
                 }
                 Err(failure) => {

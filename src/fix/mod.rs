@@ -27,15 +27,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::checks::{CheckId, Status};
+use crate::checks::Status;
+use crate::commands::diff;
 use crate::diagnose::diagnose;
-use crate::diff;
 use crate::exit::Error;
 use crate::gather::Source as _;
-use crate::gather::cluster::Inventory;
 use crate::gather::kube::write::Writer;
-use crate::gather::live::{self, Live};
+use crate::gather::live;
+use crate::gather::live::Live;
 use crate::gather::save::{Run, Saving, name};
+use crate::knowledge::check_id::CheckId;
+use crate::kubernetes::objects::Inventory;
 use crate::progress::Progress;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::remedy;
@@ -167,8 +169,8 @@ fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
     nodes.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
     Report {
         schema: crate::report::SCHEMA.into(),
-        tool: crate::report::Tool::THIS,
-        generated_at: crate::clock::now(),
+        tool: crate::base::tool::Tool::THIS,
+        generated_at: crate::base::clock::now(),
         source: about(cx),
         summary: Summary::of(&nodes),
         partial: false,
@@ -194,7 +196,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
         // Several nodes can't share one bundle: each is of its own moment.
         Some(folder) if settings.nodes.len() > 1 => folder.join(node),
         Some(folder) => folder.clone(),
-        None => PathBuf::from(format!("staledp-{node}-{}", crate::clock::now().replace(':', ""))),
+        None => PathBuf::from(format!("staledp-{node}-{}", crate::base::clock::now().replace(':', ""))),
     };
     // The name's end stays: it says whether the bundle is a folder or one file.
     let name = folder.file_name().unwrap_or_default().to_string_lossy();

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::lock;
-use crate::checks::surroundings::{Agent, RunningAgent, Surroundings};
-use crate::gather::cluster::{Inventory, Pod};
 use crate::gather::kube::write::Doomed;
+use crate::knowledge::code::{Code, Kind};
+use crate::kubernetes::objects::{Inventory, Pod};
+use crate::kubernetes::surroundings::{Agent, RunningAgent, Surroundings};
 use crate::report::{NodeReport, Report};
 use crate::rules::remedy;
-use crate::rules::verdict::{Code, Kind};
 use crate::settings::FixSettings;
 
 /// The plan for one node.

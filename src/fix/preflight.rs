@@ -12,16 +12,18 @@ use super::Cx;
 use super::lock::{self, Seen};
 use super::plan::Plan;
 use super::trace::CONTROLLER;
-use crate::checks::surroundings::{Surroundings, seconds_between};
-use crate::checks::{CheckId, Status};
-use crate::gather::Failure;
-use crate::gather::cluster::{Event, Inventory, Pod};
+use crate::base::failure::Failure;
+use crate::checks::Status;
 use crate::gather::kube::objects::{AgentContainer, DaemonSet, NodeWithImages};
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Kind;
 use crate::knowledge::upstream;
+use crate::kubernetes::objects::{Event, Inventory, Pod};
+use crate::kubernetes::surroundings::{Surroundings, seconds_between};
 use crate::report::Report;
 use crate::report::text::count;
 use crate::rights::{DIAGNOSE, FIX, Grant, Scope};
-use crate::rules::verdict::{Kind, RiskLevel};
+use crate::rules::verdict::RiskLevel;
 use crate::symptoms::probes::moments;
 
 /// The least time between two restarts of one agent, in seconds.

@@ -8,9 +8,11 @@ use serde_json::Value;
 use super::lock;
 use super::preflight::{self, Item};
 use super::verify::Look;
-use crate::diff::{self, Change, Row};
+use crate::commands::diff;
+use crate::commands::diff::{Change, Row};
 use crate::exit;
-use crate::report::text::{self, hang, safe};
+use crate::report::text;
+use crate::report::text::{hang, safe};
 use crate::report::{NodeReport, Report};
 
 /// How it ended for a node.

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use super::lock::{self, Seen};
 use super::plan::Plan;
 use super::{Cx, End, Outcome, Walk, follow, take};
-use crate::checks::surroundings::{RunningAgent, seconds_between};
-use crate::gather::cluster::{Inventory, Owner, Pod};
 use crate::gather::kube::write::Doomed;
-use crate::rules::verdict::Code;
+use crate::knowledge::code::Code;
+use crate::kubernetes::objects::{Inventory, Owner, Pod};
+use crate::kubernetes::surroundings::{RunningAgent, seconds_between};
 
 /// A run that ended so long ago, in seconds, says nothing of the agent that runs now.
 const FORGOTTEN_S: i64 = 3600;

@@ -3,7 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::exit::{self, Error};
+use crate::exit;
+use crate::exit::Error;
 
 /// Whether the walk is to end.
 pub(super) struct Stop(watch::Receiver<bool>);

@@ -9,12 +9,13 @@ use super::Cx;
 use super::lock::Lock;
 use super::watch::Watched;
 use crate::checks::pod_egress::looked_up;
-use crate::checks::{CheckId, Outcome, Status};
+use crate::checks::{Outcome, Status};
 use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
 use crate::gather::probes;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Kind;
 use crate::report::{NodeReport, SourceInfo, SourceKind};
-use crate::rules::verdict::Kind;
 use crate::settings::Settings;
 
 /// Between two looks.
@@ -64,7 +65,7 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
 }
 
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
-async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::gather::cluster::Inventory) -> Option<bool> {
+async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::kubernetes::objects::Inventory) -> Option<bool> {
     let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
     let pods = cx.live.probe_pods(node, inventory);
     for (index, pod) in pods.iter().enumerate() {

@@ -8,11 +8,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Cx;
 use super::lock::Lock;
 use super::plan::Plan;
-use crate::checks::surroundings::AGENT_CONTAINER;
+use crate::base::answer::End;
+use crate::base::pod_ref::PodRef;
 use crate::cilium::endpoints;
-use crate::gather::cluster::Event;
 use crate::gather::kube::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
-use crate::gather::{End, PodRef};
+use crate::kubernetes::objects::Event;
+use crate::kubernetes::surroundings::AGENT_CONTAINER;
 use crate::report::text::count;
 use crate::symptoms::probes::moments;
 

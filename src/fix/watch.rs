@@ -13,14 +13,15 @@ use tokio::time::{Instant, sleep};
 
 use super::Cx;
 use super::lock::Lock;
-use crate::cilium::conntrack::picture::{Flow, Group, Picture};
+use crate::base::pod_ref::PodRef;
 use crate::diagnose::glance;
-use crate::gather::cluster::{Inventory, Pod};
+use crate::gather::Source as _;
 use crate::gather::kube::objects::AgentPod;
-use crate::gather::{PodRef, Source as _};
+use crate::kubernetes::objects::{Inventory, Pod};
 use crate::report::text::count;
 use crate::settings::Settings;
 use crate::symptoms::probes::Tally;
+use crate::ways::picture::{Flow, Group, Picture};
 
 /// About so many looks, whatever the time.
 const LOOKS: u32 = 12;

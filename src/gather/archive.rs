@@ -19,11 +19,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::de::DeserializeOwned;
 
-use super::cluster::{Custom, Inventory, Listed, Node, Origin};
 use super::kube::keep_only_needed_arguments;
 use super::reading::{AT_ONCE, Outlet, beside, lock};
 use super::symptoms::Further;
-use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
+use super::{Question, Sink, Source};
+use crate::base::answer::{Answer, End};
+use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::objects::{Custom, Inventory, Listed, Node, Origin};
 use crate::report::SourceKind;
 use zip::Member;
 

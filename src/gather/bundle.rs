@@ -12,11 +12,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::archive::Tarball;
-use super::cluster::{Event, Inventory, Listed, Origin, Page};
 use super::scrub;
 use super::symptoms::Further;
-use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source, Via};
-use crate::report::Tool;
+use super::{Question, Sink, Source};
+use crate::base::answer::{Answer, End, Via};
+use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::base::tool::Tool;
+use crate::kubernetes::objects::{Event, Inventory, Listed, Origin, Page};
 use files::Files;
 
 pub(super) use files::{is_of_bundle, root_of_bundle};

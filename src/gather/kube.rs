@@ -29,7 +29,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tower::util::MapResponseLayer;
 
-use super::{Failure, FailureKind};
+use crate::base::failure::{Failure, FailureKind};
 use crate::exit;
 use crate::settings::ClusterSettings;
 

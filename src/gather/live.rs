@@ -13,15 +13,17 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::future::{Either, select};
 use tokio::time::timeout;
 
-use super::cluster::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
 use super::kube::{Cluster, LOG_LINES};
 use super::ssh::{self, Ssh};
 use super::symptoms::Further;
-use super::{
-    Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Raw, SMALL_OUTPUT, Sink, Source, Via, probes,
-};
+use super::{Question, Sink, Source, probes};
+use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT, Via};
+use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
 use crate::cli::SshAddress;
 use crate::exit;
+use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
 use crate::settings::{ClusterSettings, Questions, SshSettings};
 use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
 use dialect::Dialect;

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::cluster::{Inventory, Pod};
-use super::{Evidence, PodRef};
+use crate::base::evidence::Evidence;
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::objects::{Inventory, Pod};
 use crate::settings::Questions;
 
 /// The most pods that are asked on one node.
@@ -162,7 +163,7 @@ pub fn is_usage_error(stderr: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::cluster::{Container, ContainerStatus, Origin, Owner};
+    use crate::kubernetes::objects::{Container, ContainerStatus, Origin, Owner};
 
     fn pod(name: &str, owner: &str, started: &str) -> Pod {
         let mut pod = Pod::default();
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn without_a_list_of_pods_nobody_probes() {
         let mut inventory = inventory(Vec::new());
-        inventory.pods = Err(crate::gather::Failure::new(crate::gather::FailureKind::Forbidden, "no"));
+        inventory.pods = Err(crate::base::failure::Failure::new(crate::base::failure::FailureKind::Forbidden, "no"));
         assert!(choose("n1", &inventory, &[]).is_empty());
     }
 

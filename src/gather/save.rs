@@ -17,12 +17,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::bundle::{About, Description, SCHEMA, is_plain_name};
-use super::cluster::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
 use super::kube::keep_only_needed_arguments;
 use super::symptoms::Further;
-use super::{Answer, End, Evidence, Failure, FailureKind, PodRef, Question, Sink, Source};
-use crate::net::Prefix;
-use crate::report::Tool;
+use super::{Question, Sink, Source};
+use crate::base::answer::{Answer, End};
+use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::net::Prefix;
+use crate::base::pod_ref::PodRef;
+use crate::base::tool::Tool;
+use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
 use redact::{Lines, Manner, Redaction};
 pub use target::name;
 use target::{Target, Writing};
@@ -79,7 +83,7 @@ impl<'a, S: Source> Saving<'a, S> {
             began: RefCell::default(),
             said: RefCell::default(),
             older,
-            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::clock::now()) }),
+            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::base::clock::now()) }),
             trouble: RefCell::default(),
         };
         // So that a folder is known as a bundle from its first moment on; in an archive all that is written stays.
@@ -102,7 +106,7 @@ impl<'a, S: Source> Saving<'a, S> {
     /// are still to be had.
     pub fn keep(&self, inventory: &Inventory) {
         let Origin { context, captured_at } = inventory.origin.clone();
-        self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::clock::now())) });
+        self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::base::clock::now())) });
         if let Some(redaction) = &self.redaction {
             let services = inventory.services.iter().flatten().map(|service| service.metadata.name.as_str());
             redaction.keep_first(&services.collect::<Vec<_>>());
@@ -283,7 +287,7 @@ impl<'a, S: Source> Piece<'a, S> {
             packed: is_large(*evidence),
             evidence: *evidence,
             pod: of_another.then_some(*agent).flatten().or(probe.map(|probe| probe.pod)).cloned(),
-            started_at: crate::clock::now(),
+            started_at: crate::base::clock::now(),
             output: None,
             lines: saving.redaction.as_ref().map(|_| Lines::new(Manner::of(*evidence))),
             open: is_plain_name(&name),

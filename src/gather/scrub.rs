@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use crate::pattern::pattern;
+use crate::base::pattern::pattern;
 
 /// What stands in the place of a credential.
 const GONE: &str = "<redacted>";

@@ -15,7 +15,8 @@ use openssh::{ControlPersist, Error, KnownHosts, Session, SessionBuilder};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{End, Failure, FailureKind};
+use crate::base::answer::End;
+use crate::base::failure::{Failure, FailureKind};
 use crate::settings::SshSettings;
 
 /// How long the TCP connection and the banner may take.

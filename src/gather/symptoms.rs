@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::PodRef;
+use crate::base::pod_ref::PodRef;
 
 /// How many of a container's last lines are read.
 pub const LINES: i64 = 200;

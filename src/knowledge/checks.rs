@@ -1,6 +1,6 @@
 //! The five checks in words: what each asks, of what, and what its figures do and don't mean.
 
-use crate::checks::CheckId;
+use crate::knowledge::check_id::CheckId;
 
 /// What is to be known of a check.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! The verdict codes in words: what each means, what it takes to say it, and what to do and not to do.
 
-use crate::rules::verdict::Code;
+use crate::knowledge::code::Code;
 
 /// What is to be known of a code.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Entry {
 /// to the real fault, for the second what would settle it. Empty for the others.
 #[must_use]
 pub const fn advice(code: Code) -> &'static [&'static str] {
-    use crate::rules::verdict::Kind;
+    use crate::knowledge::code::Kind;
     match code.kind() {
         Kind::OtherFault | Kind::Inconclusive => entry(code).todo,
         Kind::Stale | Kind::Healthy => &[],
@@ -357,7 +357,7 @@ pub const fn entry(code: Code) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::verdict::Kind;
+    use crate::knowledge::code::Kind;
 
     #[test]
     fn every_code_is_told_whole_and_names_issues_that_are_known() {

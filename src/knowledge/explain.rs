@@ -2,9 +2,9 @@
 
 use super::upstream::{self, ISSUES, Issue};
 use super::{checks, codes};
-use crate::checks::CheckId;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::{Code, Kind};
 use crate::report::text::{DEFAULT_WIDTH, count, hang, safe};
-use crate::rules::verdict::{Code, Kind};
 
 /// Columns of the text.
 const COLUMNS: usize = DEFAULT_WIDTH as usize;

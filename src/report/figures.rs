@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::Check;
 use super::text::{count, safe};
-use crate::checks::{CheckId, Status};
+use crate::checks::Status;
+use crate::knowledge::check_id::CheckId;
 
 /// The figures of a check, one string each; harmless text.
 #[must_use]

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::symptoms::SymptomsReport;
 use super::text::shows;
-use super::{NodeReport, Report, Shard, SourceInfo, Summary, Tool};
+use super::{NodeReport, Report, SourceInfo, Summary};
+use crate::base::shard::Shard;
+use crate::base::tool::Tool;
 
 /// The whole report as indented JSON, with a newline at its end.
 ///

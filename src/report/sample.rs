@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, Cilium, KnownIssue, NodeReport, Report, SCHEMA, SourceInfo, SourceKind, Summary, Tool};
-use crate::checks::{CheckId, Status};
-use crate::rules::verdict::{Affected, Because, Code, Confidence, Remediation, Risk, RiskLevel, RuledOut, Verdict};
+use super::{Check, Cilium, KnownIssue, NodeReport, Report, SCHEMA, SourceInfo, SourceKind, Summary};
+use crate::base::tool::Tool;
+use crate::checks::Status;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
+use crate::rules::verdict::{Affected, Because, Confidence, Remediation, Risk, RiskLevel, RuledOut, Verdict};
 
 /// A report of these nodes.
 pub(super) fn report(nodes: Vec<NodeReport>) -> Report {

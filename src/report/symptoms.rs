@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use anstyle::Style as Ink;
 use serde::Serialize;
 
+use super::SourceInfo;
 use super::table::{self, Style};
 use super::text::{self, count, hang, safe, wrap};
-use super::{SourceInfo, Tool};
+use crate::base::tool::Tool;
 use crate::symptoms::storm::Storm;
 use crate::symptoms::{Kind, NotRead, Symptom, Symptoms};
 

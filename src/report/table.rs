@@ -11,8 +11,10 @@ use super::figures;
 use super::symptoms;
 use super::text::{self, count, hang, safe, wrap};
 use super::{Check, NodeReport, Report, SourceInfo, SourceKind, Summary};
-use crate::checks::{CheckId, Status};
-use crate::rules::verdict::{Confidence, Kind, Remediation, RiskLevel, Verdict};
+use crate::checks::Status;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Kind;
+use crate::rules::verdict::{Confidence, Remediation, RiskLevel, Verdict};
 
 /// How to show a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

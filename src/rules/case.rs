@@ -1,18 +1,18 @@
 //! Everything that is known of one node when it is judged.
 
+use crate::base::evidence::Evidence;
 use crate::checks::dns_backends::Backends;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress::Egress;
-use crate::checks::surroundings::{Agent, RunningAgent, Surroundings};
 use crate::checks::{Finding, HostPingData};
 use crate::cilium::agent_log::AgentLog;
-use crate::cilium::conntrack::picture::{Group, Picture};
 use crate::cilium::drops::Drops;
 use crate::cilium::lb::LbList;
 use crate::cilium::nat::NatRows;
 use crate::cilium::programs::Programs;
 use crate::cilium::status::AgentStatus;
-use crate::gather::Evidence;
+use crate::kubernetes::surroundings::{Agent, RunningAgent, Surroundings};
+use crate::ways::picture::{Group, Picture};
 
 /// Further evidence: seen, or not looked at and why.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Case {
     #[must_use]
     pub fn agent_age_s(&self) -> Option<i64> {
         let started = self.agent()?.started_at.as_deref()?;
-        crate::checks::surroundings::seconds_between(started, self.taken_at.as_deref()?)
+        crate::kubernetes::surroundings::seconds_between(started, self.taken_at.as_deref()?)
     }
 
     /// Packets dropped for this reason: between two readings where there are two, else ever since the node's start.

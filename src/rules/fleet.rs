@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Judgement;
-use super::verdict::{Because, Code, Confidence, Kind, RuledOut, Verdict};
+use super::verdict::{Because, Confidence, RuledOut, Verdict};
+use crate::knowledge::code::{Code, Kind};
 
 /// Faults that are the same failure when several nodes show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

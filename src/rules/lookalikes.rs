@@ -3,17 +3,19 @@
 //! Each look-alike is one entry of [`LOOK_ALIKES`]: how it is found, and what is said when it is not. The order is the
 //! order in which they are asked.
 
-use crate::checks::{CheckId, Status};
-use crate::cilium::conntrack::picture::{Counts, Group};
+use crate::base::evidence::Evidence;
+use crate::checks::Status;
 use crate::cilium::status::Masquerading;
-use crate::gather::Evidence;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
 use crate::rules::Opinion;
 use crate::rules::case::{Case, Further};
-use crate::rules::verdict::{Affected, Because, Code, Confidence};
+use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
     DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, life_with_idle, probe_flow,
     world_life,
 };
+use crate::ways::picture::{Counts, Group};
 
 /// An agent younger than this, in seconds, may still be at work on its endpoints.
 const YOUNG_AGENT_S: i64 = 300;
@@ -72,7 +74,7 @@ fn beyond<T>(further: &Further<T>, what: Evidence, says: impl FnOnce(&T) -> Stri
 }
 
 fn agent_not_running(case: &Case) -> Option<Opinion> {
-    let crate::checks::surroundings::Agent::NotRunning { why } = &case.around.agent else {
+    let crate::kubernetes::surroundings::Agent::NotRunning { why } = &case.around.agent else {
         return None;
     };
     let mut opinion =

@@ -14,17 +14,19 @@ pub mod stale;
 pub mod verdict;
 pub mod witnesses;
 
+use crate::base::failure::{Failure, FailureKind};
+use crate::checks::Status;
 use crate::checks::dns_conntrack::is_dead;
 use crate::checks::external_conntrack::{WORLD, world};
-use crate::checks::surroundings::Agent;
-use crate::checks::{CheckId, Status};
-use crate::cilium::conntrack::picture::{Group, Picture};
-use crate::gather::{Failure, FailureKind};
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::{Code, Kind};
+use crate::kubernetes::surroundings::Agent;
+use crate::ways::picture::{Group, Picture};
 use case::Case;
 use fleet::Neighbour;
 use lookalikes::LOOK_ALIKES;
 use stale::Held;
-use verdict::{Affected, Because, Code, Confidence, Kind, RuledOut, Verdict};
+use verdict::{Affected, Because, Confidence, RuledOut, Verdict};
 use witnesses::{DnsLife, HostWitness, Life, ProbeFlow, dns_life, host, of_many, probe_flow, probes_say, world_life};
 
 /// What one rule thinks.
@@ -292,7 +294,7 @@ fn healthy(case: &Case) -> Opinion {
 
 /// Things to know that change no verdict.
 fn notes(case: &Case) -> Vec<String> {
-    use crate::cilium::conntrack::picture::Group;
+    use crate::ways::picture::Group;
     let mut notes = Vec::new();
     if host(case) == HostWitness::Down && case.egress.by_name.or(case.egress.by_address) == Some(true) {
         notes.push("the host's ping is not answered, but pods reach the outside: the ping is filtered".to_owned());

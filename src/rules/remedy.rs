@@ -1,7 +1,8 @@
 //! What to do about a verdict: the exact command, what it may cost, and how to see whether it worked.
 
+use crate::knowledge::code::{Code, Kind};
 use crate::rules::case::Case;
-use crate::rules::verdict::{Affected, Code, Kind, Remediation, Risk, RiskLevel, Verdict};
+use crate::rules::verdict::{Affected, Remediation, Risk, RiskLevel, Verdict};
 
 /// The remedy of a stale node; none for any other verdict.
 ///
@@ -65,8 +66,7 @@ fn risk(case: &Case, risks: Vec<(RiskLevel, String)>) -> Risk {
         because.push("this agent was restarted several times already: a further restart may not last".to_owned());
     }
     let here = case.around.names.iter().filter(|(ip, _)| case.around.roles.is_cluster_dns(**ip));
-    let here =
-        here.filter(|(ip, _)| case.around.roles.of(**ip) == crate::cilium::conntrack::roles::Role::LocalPod).count();
+    let here = here.filter(|(ip, _)| case.around.roles.of(**ip) == crate::kubernetes::roles::Role::LocalPod).count();
     if here > 0 {
         level = level.max(RiskLevel::Medium);
         because.push("cluster DNS runs on this node: its clients elsewhere may notice the restart".to_owned());

@@ -2,10 +2,11 @@
 
 use super::case::Case;
 use super::lookalikes::{in_trouble, span};
-use super::verdict::{Code, Kind, Verdict};
+use super::verdict::Verdict;
 use super::witnesses::{Life, group_life};
-use crate::cilium::conntrack::picture::Group;
+use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::{ISSUES, Issue};
+use crate::ways::picture::Group;
 
 /// A host that lost its network within this many seconds of its agent's start may have lost it by that.
 const SOON_AFTER_START_S: i64 = 3600;
@@ -74,7 +75,7 @@ fn sign(number: u32, case: &Case, verdict: &Verdict) -> Option<String> {
         43454 | 43080 => says(code == Code::NodeLocalDnsDown, "the node-local-dns pod is not ready or not there"),
         44855 | 45233 => says(code == Code::PolicyDenied, "packets are dropped by policy before they make an entry"),
         40820 => {
-            let ours = |picture: &crate::cilium::conntrack::picture::Picture| {
+            let ours = |picture: &crate::ways::picture::Picture| {
                 picture.maps.tcp6 + picture.maps.any6 > picture.maps.tcp4 + picture.maps.any4
             };
             says(code == Code::ConntrackFull && case.picture().is_some_and(ours), "most entries are of IPv6")

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::checks::CheckId;
 use crate::checks::dns_conntrack::cut_off;
 use crate::checks::external_conntrack::a_way_lives;
-use crate::cilium::conntrack::picture::{Counts, Group, Picture};
 use crate::cilium::services::Target;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
 use crate::rules::Opinion;
 use crate::rules::case::Case;
 use crate::rules::lookalikes::{host_up, in_trouble};
-use crate::rules::verdict::{Affected, Because, Code, Confidence};
+use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
     DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, probe_flow, world_life,
 };
+use crate::ways::picture::{Counts, Group, Picture};
 
 /// What keeps a stale verdict back.
 pub enum Held {

@@ -1,12 +1,13 @@
 //! The witnesses: independent groups of flows, and who speaks for the host.
 
+use crate::checks::Status;
 use crate::checks::dns_conntrack::{DEAD_PERCENT, cut_off, is_dead};
 use crate::checks::external_conntrack::{WORLD, a_way_lives, world};
-use crate::checks::surroundings::seconds_between;
-use crate::checks::{CheckId, Status};
-use crate::cilium::conntrack::picture::{Counts, Endpoint, Group, Picture};
+use crate::knowledge::check_id::CheckId;
+use crate::kubernetes::surroundings::seconds_between;
 use crate::rules::case::Case;
 use crate::rules::verdict::Because;
+use crate::ways::picture::{Counts, Endpoint, Group, Picture};
 
 /// A group other than DNS needs this many flows to be called dead.
 const FEW: u32 = 3;

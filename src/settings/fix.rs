@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{ClusterSettings, Nodes, Origin, Questions, Settings, cluster_settings};
+use crate::base::process;
 use crate::cli::{Compare, FixArgs};
-use crate::process;
-use crate::rules::verdict::Code;
+use crate::knowledge::code::Code;
 
 /// Everything `fix` needs to know.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct FixSettings {
     pub save: Option<PathBuf>,
     /// Who repairs, as others are told: `alice@laptop/4711`.
     pub who: String,
-    /// This process, where it can be told from all others; see [`crate::process`].
+    /// This process, where it can be told from all others; see [`crate::base::process`].
     pub process: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use super::{Kind, Looks, Pods, Symptom, Symptoms, sample};
-use crate::gather::PodRef;
+use crate::base::pod_ref::PodRef;
 
 /// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events (in bytes
 /// where
@@ -106,7 +106,7 @@ fn place<'a>(one: &'a Series, pods: &Pods<'a>) -> (Option<&'a str>, Option<PodRe
     } else {
         pods.get(namespace, name)
     };
-    let reference = pod.map(crate::gather::cluster::Pod::reference).or_else(|| {
+    let reference = pod.map(crate::kubernetes::objects::Pod::reference).or_else(|| {
         let known = !namespace.is_empty() && !one.label("pod").is_empty();
         known.then(|| PodRef { namespace: namespace.to_owned(), name: name.to_owned() })
     });

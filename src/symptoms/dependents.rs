@@ -2,8 +2,8 @@
 
 use super::logs::{asked, asker, fate, words};
 use super::{Kind, Looks, Symptom, Symptoms, sample};
-use crate::gather::cluster::{Custom, Inventory, Pod};
 use crate::gather::symptoms::ForeignKind;
+use crate::kubernetes::objects::{Custom, Inventory, Pod};
 
 /// The kinds that are looked at, and the name label of the pods that ask for them.
 pub const KINDS: [(ForeignKind, &str); 4] = [

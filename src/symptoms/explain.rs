@@ -1,7 +1,8 @@
 //! Which symptoms a verdict explains. They never make one.
 
 use super::{Kind, Looks, Symptom};
-use crate::rules::verdict::{Affected, Code, Verdict};
+use crate::knowledge::code::Code;
+use crate::rules::verdict::{Affected, Verdict};
 
 /// Says of each symptom of a node whether its verdict explains it.
 pub fn explain(symptoms: &mut [Symptom], verdict: &Verdict, affected: &[Affected]) {

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use super::probes::Tally;
 use super::restarts::{containers, matters};
 use super::{Kind, Looks, Symptom, Symptoms, restarts};
-use crate::checks::surroundings::{is_node_local_dns, versions};
-use crate::gather::cluster::{Custom, Inventory};
-use crate::knowledge::upstream::{self, Issue};
+use crate::knowledge::upstream;
+use crate::knowledge::upstream::Issue;
+use crate::kubernetes::objects::{Custom, Inventory};
+use crate::kubernetes::surroundings::{is_node_local_dns, versions};
 
 /// The upstream issues about local redirects.
 const REDIRECT_ISSUES: [u32; 3] = [43944, 44138, 45522];

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Kind, Looks, SAMPLE, Symptom, sample, widen};
-use crate::gather::PodRef;
+use crate::base::pattern::pattern;
+use crate::base::pod_ref::PodRef;
 use crate::gather::scrub::scrub;
-use crate::pattern::pattern;
 
 /// The longest line that is looked at, in bytes; what is longer is cut.
 const LINE: usize = 4 << 10;

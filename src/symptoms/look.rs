@@ -9,9 +9,10 @@ use tokio::time::{Instant, timeout_at};
 use super::probes::Tally;
 use super::storm::NotReady;
 use super::{Kind, Pods, Symptoms, buffers, dependents, local_dns, logs, restarts, second, storm};
-use crate::gather::cluster::{Custom, Event, Inventory, Page, Pod};
+use crate::base::failure::{Failure, FailureKind};
+use crate::gather::Source;
 use crate::gather::symptoms::{Further, Prometheus};
-use crate::gather::{Failure, FailureKind, Source};
+use crate::kubernetes::objects::{Custom, Event, Inventory, Page, Pod};
 
 /// The most pods whose logs are read.
 const MOST_LOGS: usize = 20;

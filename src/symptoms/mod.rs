@@ -20,9 +20,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::gather::PodRef;
-use crate::gather::cluster::{Inventory, Pod};
+use crate::base::pod_ref::PodRef;
 use crate::gather::scrub::scrub;
+use crate::kubernetes::objects::{Inventory, Pod};
 
 /// The longest sample, in characters.
 const SAMPLE: usize = 200;

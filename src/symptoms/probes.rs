@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{Kind, Looks, Pods, Symptom, Symptoms, sample, second, span, widen};
-use crate::gather::PodRef;
-use crate::gather::cluster::Event;
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::objects::Event;
 
 /// The most probes that are told apart; beyond, nothing new is taken in.
 const MOST: usize = 20_000;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::probes::Tally;
 use super::{Kind, Looks, Symptom, Symptoms, second, span};
-use crate::checks::surroundings::is_node_local_dns;
-use crate::gather::cluster::{ContainerStatus, Inventory, Pod, Terminated};
+use crate::kubernetes::objects::{ContainerStatus, Inventory, Pod, Terminated};
+use crate::kubernetes::surroundings::is_node_local_dns;
 
 /// A restart that is older than this says nothing about today, in seconds.
 const RECENT: i64 = 7 * 86_400;

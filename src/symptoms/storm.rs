@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::restarts::{containers, last_restart};
 use super::{moment, second};
-use crate::gather::cluster::{Event, Inventory};
+use crate::kubernetes::objects::{Event, Inventory};
 
 /// The length of a window, in seconds.
 const WINDOW: i64 = 600;

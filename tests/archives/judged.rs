@@ -10,7 +10,8 @@ use staledp::cli::{Cli, Command};
 use staledp::diagnose::{Observer, diagnose};
 use staledp::gather::Source;
 use staledp::gather::reading::Meter;
-use staledp::gather::saved::{self, Saved};
+use staledp::gather::saved;
+use staledp::gather::saved::Saved;
 use staledp::report::{Report, SourceInfo, SourceKind};
 use staledp::settings::Settings;
 

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use staledp::cilium::conntrack::picture::{Group, Lens, Pass, Picture};
-use staledp::cilium::conntrack::roles::{Range, Role, Roles};
 use staledp::gather::reading::beside;
+use staledp::kubernetes::roles::{Range, Role, Roles};
+use staledp::ways::picture::{Group, Lens, Pass, Picture};
 
 use dump::{GREPS, Random, line};
 

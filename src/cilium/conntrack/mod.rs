@@ -5,5 +5,3 @@
 
 pub mod clock;
 pub mod entry;
-pub mod picture;
-pub mod roles;

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::gather::cluster::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Listed, Meta, ObjectRef};
-use crate::gather::{Failure, FailureKind};
+use crate::base::failure::{Failure, FailureKind};
+use crate::kubernetes::objects::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Listed, Meta, ObjectRef};
 
 /// The longest object, in bytes: etcd takes 1.5 MiB, and YAML is longer.
 const MOST_OBJECT: usize = 8 << 20;

@@ -17,7 +17,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::busy::TRIES;
 use super::{Cluster, Right, failure, late, said};
-use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
+use crate::base::answer::End;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::gather::Sink;
 
 /// Four frames of the largest kind; held twice for each command that runs. kube's default of 1 KiB makes a big dump
 /// fifteen times slower (measured).

@@ -1,4 +1,4 @@
-//! Lists: paged, bounded in time and in repeats, and read into the slim shapes of [`crate::gather::cluster`].
+//! Lists: paged, bounded in time and in repeats, and read into the slim shapes of [`crate::kubernetes::objects`].
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::busy::{self, TRIES};
 use super::{Cluster, Right, failure, late, refusal};
-use crate::gather::cluster::{EndpointSlice, Event, Listed, Node, Page, Pod, Service};
-use crate::gather::{Failure, FailureKind, PodRef};
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::objects::{EndpointSlice, Event, Listed, Node, Page, Pod, Service};
 
 /// Objects per page: what kubectl asks for.
 pub(super) const PAGE: u32 = 500;
@@ -233,7 +234,7 @@ fn is_node_local_dns(pod: &Pod) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::cluster::Container;
+    use crate::kubernetes::objects::Container;
 
     fn pod(name: &str, label: Option<&str>) -> Pod {
         let mut pod = Pod::default();

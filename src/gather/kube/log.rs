@@ -7,7 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::timeout;
 
 use super::{Cluster, Right, failure, late, refusal};
-use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
+use crate::base::answer::End;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::gather::Sink;
 
 /// How many of the last lines are read.
 pub const LOG_LINES: i64 = 400;

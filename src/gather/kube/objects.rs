@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gather::cluster::{Condition, Meta, Owner, Running, Terminated, null_is_default, object};
+use crate::kubernetes::objects::{Condition, Meta, Owner, Running, Terminated, null_is_default, object};
 
 object! {
     /// A DaemonSet.

@@ -13,10 +13,11 @@ use tokio::time::{Instant, timeout};
 
 use super::list::{PAGE, REQUESTS_PER_LIST};
 use super::{Cluster, Right, failure, late, refusal, words};
-use crate::gather::cluster::{Custom, Event, Meta, Page};
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
 use crate::gather::scrub::scrub;
 use crate::gather::symptoms::{ForeignKind, Further, LINES, LOG_BYTES, PROMETHEUS_PORT, Prometheus};
-use crate::gather::{Failure, FailureKind, PodRef};
+use crate::kubernetes::objects::{Custom, Event, Meta, Page};
 
 /// The most events of one reason: a cluster of 5,000 pods keeps fewer in its hour.
 const MOST_EVENT_PAGES: usize = 100;

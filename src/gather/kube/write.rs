@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use super::list::{Reply, Selection};
 use super::objects::{AgentPod, ControllerRevision, DaemonSet, Lease, NodeWithImages};
 use super::{Cluster, Right, failure, late, refusal, said};
+use crate::base::failure::{Failure, FailureKind};
 use crate::fix::Permit;
 use crate::fix::consent::Consent;
-use crate::gather::cluster::{Event, Listed};
-use crate::gather::{Failure, FailureKind};
+use crate::kubernetes::objects::{Event, Listed};
 use crate::rights::{Grant, LEASE, Scope};
 
 /// The cluster, for a repair.

@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::packed;
 use super::tools::{self, Tools};
+use crate::base::answer::End;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::gather::Sink;
 use crate::gather::kube::{Cluster, Ended, Exec};
-use crate::gather::{End, Failure, FailureKind, PodRef, Sink};
 
 /// What the network, the API server and the kubelet may add to a command's own time.
 const GRACE: Duration = Duration::from_secs(4);

@@ -1,7 +1,8 @@
 //! The agent's commands, and what older and newer agents call them.
 
 use super::bounded::Outcome;
-use crate::gather::{End, Evidence};
+use crate::base::answer::End;
+use crate::base::evidence::Evidence;
 
 /// How one agent wants to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +63,7 @@ fn to_owned(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::{Failure, FailureKind};
+    use crate::base::failure::{Failure, FailureKind};
 
     fn outcome(end: End, stderr: &str, lacks_program: bool) -> Outcome {
         Outcome { end, stderr: stderr.to_owned(), lacks_program, unanswered: false }

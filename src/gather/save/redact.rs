@@ -13,10 +13,10 @@ use rustc_hash::FxHashSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::gather::Evidence;
+use crate::base::evidence::Evidence;
+use crate::base::net::Prefix;
 use crate::gather::bundle::Redacted;
 use crate::gather::scrub::scrub;
-use crate::net::Prefix;
 use addresses::Addresses;
 use words::Words;
 

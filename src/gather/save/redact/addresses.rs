@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustc_hash::FxHashMap;
 
-use crate::net::{Prefix, mask};
+use crate::base::net::{Prefix, mask};
 
 /// Ranges in which every address stays: loopback, link-local, multicast, reserved. They are the same everywhere.
 const STAY: [&str; 6] = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "ff00::/8"];
@@ -313,7 +313,7 @@ mod tests {
         fn roles_stay(bits: u32) {
             let map = Addresses::new(&["185.12.0.0/16".parse().unwrap()]);
             let one = IpAddr::V4(Ipv4Addr::from_bits(bits));
-            prop_assert_eq!(crate::net::is_private(map.of(one)), crate::net::is_private(one));
+            prop_assert_eq!(crate::base::net::is_private(map.of(one)), crate::base::net::is_private(one));
             for range in RANGES_STAY.iter().chain(&STAY).chain(&["185.12.0.0/16"]) {
                 let range: Prefix = range.parse().unwrap();
                 prop_assert_eq!(range.contains(map.of(one)), range.contains(one));

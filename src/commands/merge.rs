@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::shard::Shard;
+use crate::base::tool::Tool;
 use crate::diagnose::{compare, make_final, sort};
-use crate::report::{NodeReport, Report, SCHEMA, Shard, SourceInfo, Summary, Tool};
+use crate::report::{NodeReport, Report, SCHEMA, SourceInfo, Summary};
 
 /// Joins reports; each comes with the name that errors call it.
 ///

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::net::{Prefix, mask};
+use crate::base::net::{Prefix, mask};
 
 /// Whose an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,7 +156,7 @@ impl Roles {
 }
 
 /// An address as a number, which hashes faster. IPv4 and IPv6 never meet: the mapped range is no real IPv6 address.
-pub(super) fn key(address: IpAddr) -> u128 {
+pub(crate) fn key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits(),

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Failure, PodRef};
+use crate::base::failure::Failure;
+use crate::base::pod_ref::PodRef;
 
 /// A list as it was had, or why it was not.
 pub type Listed<T> = Result<Vec<T>, Failure>;

@@ -1,5 +1,10 @@
 //! From arguments to an exit code.
 
+pub mod capture;
+pub mod diff;
+pub mod merge;
+pub mod offline;
+
 mod symptoms;
 
 use std::ffi::OsStr;
@@ -12,18 +17,17 @@ use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
-use crate::capture::{self, Capture};
 use crate::cli::{CaptureArgs, Cli, Command, DiagnoseArgs, FixArgs, Format, RbacArgs, RbacFor, SaveArgs};
+use crate::commands::capture::Capture;
 use crate::diagnose::diagnose;
-use crate::diff;
-use crate::exit::{self, Error};
+use crate::exit;
+use crate::exit::Error;
 use crate::gather::Source;
-use crate::gather::cluster::Inventory;
 use crate::gather::live;
 use crate::gather::save::{Run, Saving};
-use crate::gather::saved::{self, Saved};
-use crate::merge;
-use crate::offline;
+use crate::gather::saved;
+use crate::gather::saved::Saved;
+use crate::kubernetes::objects::Inventory;
 use crate::progress::Progress;
 use crate::report::{Report, SourceInfo, SourceKind, json, read, table, text};
 use crate::rights;

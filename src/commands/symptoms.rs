@@ -7,8 +7,8 @@ use crate::cli::Format;
 use crate::cli::symptoms::SymptomsArgs;
 use crate::exit::Error;
 use crate::gather::Source;
-use crate::gather::cluster::Inventory;
 use crate::gather::live;
+use crate::kubernetes::objects::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
 use crate::report::{SourceInfo, SourceKind, json, table};
 use crate::rules::remedy::quoted;
@@ -89,7 +89,7 @@ async fn tell<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let is_open = |asked: bool| !asked && !source.is_saved();
     let not_asked = [(NotAsked::LOGS, wish.logs), (NotAsked::BUFFERS, wish.prometheus.is_some())];
     let not_asked = not_asked.into_iter().filter(|(_, asked)| is_open(*asked)).map(|(what, _)| what).collect();
-    report(found, about, next, not_asked, crate::clock::now())
+    report(found, about, next, not_asked, crate::base::clock::now())
 }
 
 /// The options that lead to the same evidence again.

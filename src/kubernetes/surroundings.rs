@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::cilium::conntrack::roles::{Range, Role, Roles};
-use crate::gather::cluster::{ContainerStatus, Inventory, Node, Pod, Service};
-use crate::gather::{Failure, PodRef};
-use crate::net::Prefix;
+use crate::base::failure::Failure;
+use crate::base::net::Prefix;
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::objects::{ContainerStatus, Inventory, Node, Pod, Service};
+use crate::kubernetes::roles::{Range, Role, Roles};
 use crate::settings::{NODE_LOCAL_DNS, Questions};
 
 /// The label that Cilium's agents carry.
@@ -315,7 +316,7 @@ fn addresses_in_args(pod: &Pod) -> Option<Vec<IpAddr>> {
 }
 
 fn cluster_dns(inventory: &Inventory, questions: &Questions) -> Result<ClusterDns, Failure> {
-    use crate::gather::FailureKind::NotFound;
+    use crate::base::failure::FailureKind::NotFound;
     let services = inventory.services.as_ref().map_err(Clone::clone)?;
     let slices = inventory.endpoint_slices.as_ref().map_err(Clone::clone)?;
     let wanted = |s: &&Service| match &questions.dns_service {
@@ -358,7 +359,7 @@ fn cluster_dns(inventory: &Inventory, questions: &Questions) -> Result<ClusterDn
                 && slice.metadata.labels.get("kubernetes.io/service-name") == Some(&service.metadata.name)
         });
         for slice in of_service {
-            let serves = |p: &crate::gather::cluster::EndpointPort| {
+            let serves = |p: &crate::kubernetes::objects::EndpointPort| {
                 p.name == service_port.name && protocol_or_tcp(&p.protocol) == protocol
             };
             if !slice.ports.iter().any(serves) {

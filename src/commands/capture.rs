@@ -3,11 +3,15 @@
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use crate::checks::pod_egress::{self, ProbeRaw};
-use crate::checks::surroundings::{Agent, Surroundings};
+use crate::base::answer::{Answer, End, Raw};
+use crate::base::evidence::Evidence;
+use crate::base::pod_ref::PodRef;
+use crate::checks::pod_egress;
+use crate::checks::pod_egress::ProbeRaw;
 use crate::diagnose::Observer;
-use crate::gather::cluster::Inventory;
-use crate::gather::{Answer, End, Evidence, PodRef, Probe, Question, Raw, Source};
+use crate::gather::{Probe, Question, Source};
+use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::settings::Settings;
 use crate::symptoms::look;
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::clock::{Calibration, Clock, REPORT_INTERVAL_S};
-use super::entry::{Direction, Entry, Packets, Protocol, Side, looks_like_entry, tcp};
-use super::roles::{Role, Roles, key};
+use crate::base::net::Prefix;
+use crate::cilium::conntrack::clock::{Calibration, Clock, REPORT_INTERVAL_S};
+use crate::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol, Side, looks_like_entry, tcp};
 use crate::cilium::lines::Lines;
-use crate::net::Prefix;
+use crate::kubernetes::roles::{Role, Roles, key};
 
 /// Entries that are kept until "now" is known; 12 MiB. A table of default size with every entry alive fits; beyond it,
 /// "now" is taken as the latest report so far, which after this many lines in random order is right.
@@ -755,7 +755,7 @@ fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr)> {
         }
         Direction::Out if from_host => {
             let group = match to {
-                Role::World if crate::net::is_private(responder) => Group::HostToCluster,
+                Role::World if crate::base::net::is_private(responder) => Group::HostToCluster,
                 Role::World => Group::HostToWorld,
                 Role::LocalPod | Role::RemotePod | Role::UnlistedPod | Role::Service if entry.responder.port == 53 => {
                     Group::DnsUpstream
@@ -810,7 +810,7 @@ fn group_is_probe(entry: &Entry, lens: &Lens) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cilium::conntrack::roles::Range;
+    use crate::kubernetes::roles::Range;
 
     fn lens() -> Lens {
         let mut roles = Roles::new(true);

@@ -1,0 +1,5 @@
+//! The cluster's objects as values, and who is who in it. Pure: no wire, no clock.
+
+pub mod objects;
+pub mod roles;
+pub mod surroundings;

@@ -1,0 +1,3 @@
+//! How each way of packets of a node does.
+
+pub mod picture;
