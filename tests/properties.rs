@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use staledp::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol};
 use staledp::cilium::{agent_log, drops, endpoints, lb, nat, programs, services, status};
 use staledp::kubernetes::roles::{Range, Role, Roles};
-use staledp::ways::picture::{Group, Lens, Pass, Picture};
+use staledp::ways::group::Group;
+use staledp::ways::lens::Lens;
+use staledp::ways::pass::Pass;
+use staledp::ways::picture::Picture;
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }

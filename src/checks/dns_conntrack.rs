@@ -8,7 +8,9 @@ use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::surroundings::Surroundings;
-use crate::ways::picture::{Counters, Counts, Group, Picture};
+use crate::ways::counts::Counts;
+use crate::ways::group::Group;
+use crate::ways::picture::{Counters, Picture};
 
 /// Fewer live flows than this prove nothing by themselves.
 pub const HANDFUL: u32 = 10;

@@ -4,7 +4,9 @@ use super::dns_conntrack::{Dump, is_dead};
 use super::{ExternalConntrackData, Finding, Status, WorldFigures};
 use crate::base::failure::{Failure, FailureKind};
 use crate::settings::Questions;
-use crate::ways::picture::{Counts, Group, Picture};
+use crate::ways::counts::Counts;
+use crate::ways::group::Group;
+use crate::ways::picture::Picture;
 
 /// Reads the dump for flows to the world.
 #[must_use]

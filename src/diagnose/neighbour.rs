@@ -10,7 +10,8 @@ use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::rules::fleet::Neighbour;
 use crate::rules::witnesses::{DnsLife, Life, dns_life_in, world_life_in};
 use crate::settings::Settings;
-use crate::ways::picture::{Group, Picture};
+use crate::ways::group::Group;
+use crate::ways::picture::Picture;
 
 /// Neighbours that are tried at most, where looking costs nobody anything.
 const MOST_SAVED: usize = 50;

@@ -33,7 +33,9 @@ use crate::rules;
 use crate::rules::case::{Beyond, Case, Further};
 use crate::rules::stale;
 use crate::settings::{Questions, Settings};
-use crate::ways::picture::{Lens, Pass, Picture};
+use crate::ways::lens::Lens;
+use crate::ways::pass::Pass;
+use crate::ways::picture::Picture;
 
 /// How long an update of the service table may take to reach the agent and the kernel.
 const UPDATE: Duration = Duration::from_secs(10);

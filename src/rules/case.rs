@@ -12,7 +12,8 @@ use crate::cilium::nat::NatRows;
 use crate::cilium::programs::Programs;
 use crate::cilium::status::AgentStatus;
 use crate::kubernetes::surroundings::{Agent, RunningAgent, Surroundings};
-use crate::ways::picture::{Group, Picture};
+use crate::ways::group::Group;
+use crate::ways::picture::Picture;
 
 /// Further evidence: seen, or not looked at and why.
 #[derive(Clone, Debug)]

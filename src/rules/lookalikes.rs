@@ -15,7 +15,8 @@ use crate::rules::witnesses::{
     DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, life_with_idle, probe_flow,
     world_life,
 };
-use crate::ways::picture::{Counts, Group};
+use crate::ways::counts::Counts;
+use crate::ways::group::Group;
 
 /// An agent younger than this, in seconds, may still be at work on its endpoints.
 const YOUNG_AGENT_S: i64 = 300;
@@ -478,7 +479,7 @@ fn policy_denied(case: &Case) -> Option<Opinion> {
     let (ever, denied) = (case.beyond.drops.seen()?.of("policy denied"), case.rising("policy denied")?);
     let picture = case.picture()?;
     // A denied first packet makes no entry: dead entries speak for a broken way, not for a policy.
-    let dead = [Group::NodeLocalDns, Group::WorldTcp, Group::WorldUdp, Group::OtherDns, Group::Probe];
+    let dead = [Group::NodeLocalDns, Group::WorldTcp, Group::WorldUdp, Group::ClusterDns, Group::Probe];
     let dead: u32 = dead.iter().map(|group| picture.group(*group).dead()).sum();
     if !fails || ever == 0 || dead >= 3 {
         return None;

@@ -21,7 +21,8 @@ use crate::checks::external_conntrack::{WORLD, world};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::surroundings::Agent;
-use crate::ways::picture::{Group, Picture};
+use crate::ways::group::Group;
+use crate::ways::picture::Picture;
 use case::Case;
 use fleet::Neighbour;
 use lookalikes::LOOK_ALIKES;
@@ -294,7 +295,7 @@ fn healthy(case: &Case) -> Opinion {
 
 /// Things to know that change no verdict.
 fn notes(case: &Case) -> Vec<String> {
-    use crate::ways::picture::Group;
+    use crate::ways::group::Group;
     let mut notes = Vec::new();
     if host(case) == HostWitness::Down && case.egress.by_name.or(case.egress.by_address) == Some(true) {
         notes.push("the host's ping is not answered, but pods reach the outside: the ping is filtered".to_owned());

@@ -6,7 +6,7 @@ use super::verdict::Verdict;
 use super::witnesses::{Life, group_life};
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::{ISSUES, Issue};
-use crate::ways::picture::Group;
+use crate::ways::group::Group;
 
 /// A host that lost its network within this many seconds of its agent's start may have lost it by that.
 const SOON_AFTER_START_S: i64 = 3600;

@@ -15,7 +15,9 @@ use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
     DnsLife, HostWitness, Life, ProbeFlow, dead_groups, dns_life, group_life, host, probe_flow, world_life,
 };
-use crate::ways::picture::{Counts, Group, Picture};
+use crate::ways::counts::Counts;
+use crate::ways::group::Group;
+use crate::ways::picture::Picture;
 
 /// What keeps a stale verdict back.
 pub enum Held {
@@ -172,7 +174,7 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOff> {
     for endpoint in &picture.endpoints {
         let probes = endpoint.group(Group::HostToPod);
         let Some(ip) = endpoint.address else { continue };
-        let others = [Group::LocalToPod, Group::RemoteToPod, Group::WorldToPod, Group::NodeLocalDns, Group::OtherDns];
+        let others = [Group::LocalToPod, Group::RemoteToPod, Group::WorldToPod, Group::NodeLocalDns, Group::ClusterDns];
         let answers_others = others.iter().any(|group| endpoint.group(*group).answered > 0);
         let others_probed = picture.group(Group::HostToPod).answered > 0;
         if probes.half_open >= 3
@@ -212,7 +214,7 @@ fn elsewhere(picture: &Picture, ip: IpAddr) -> String {
     let ways: [(&str, &[Group]); 4] = [
         ("to the world", &[Group::WorldTcp, Group::WorldUdp]),
         ("to other pods", &[Group::PodToLocalPod, Group::PodToRemotePod]),
-        ("to other DNS", &[Group::OtherDns]),
+        ("to other DNS", &[Group::ClusterDns]),
         ("from other pods", &[Group::LocalToPod, Group::RemoteToPod]),
     ];
     let told = ways.iter().filter_map(|(way, groups)| {

@@ -7,7 +7,9 @@ use crate::knowledge::check_id::CheckId;
 use crate::kubernetes::surroundings::seconds_between;
 use crate::rules::case::Case;
 use crate::rules::verdict::Because;
-use crate::ways::picture::{Counts, Endpoint, Group, Picture};
+use crate::ways::counts::Counts;
+use crate::ways::group::Group;
+use crate::ways::picture::{Endpoint, Picture};
 
 /// A group other than DNS needs this many flows to be called dead.
 const FEW: u32 = 3;

@@ -88,8 +88,22 @@ pub struct Entry {
     pub tx_flags: u8,
     /// The packet counters.
     pub packets: Packets,
+    /// What the datapath noted of it.
+    pub flags: Flags,
     /// The numeric identity of the initiator: 1 host, 2 world, 6 remote node, workloads from 256 on.
     pub identity: u32,
+}
+
+/// What the datapath noted of an entry, as the bits of `Flags=0x…`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// The agent's own proxy answers in place of the far end (`ProxyRedirect`).
+    #[must_use]
+    pub const fn proxy_redirect(self) -> bool {
+        self.0 & 0x40 != 0
+    }
 }
 
 /// TCP flag bits as the datapath stores them.
@@ -128,6 +142,7 @@ impl Entry {
             rx_flags: 0,
             tx_flags: 0,
             packets: Packets::Absent,
+            flags: Flags(0),
             identity: 0,
         }
     }
@@ -149,13 +164,14 @@ impl Entry {
         let (tx_flags, rest) = two_hex_digits(after(rest, b" TxFlagsSeen=0x")?)?;
         let (last_tx, rest) = digits(after(rest, b" LastTxReport=")?)?;
         let rest = after(rest, b" Flags=0x")?;
+        let flags = Flags(four_hex_digits(rest)?);
         let rest = &rest[memchr::memchr(b']', rest)?..];
         let (_, rest) = digits(after(rest, b"] RevNAT=")?)?;
         let (identity, rest) = digits(after(rest, b" SourceSecurityID=")?)?;
         if !matches!(rest.first(), None | Some(b' ')) {
             return None;
         }
-        *self = Self { expires, last_rx, last_tx, rx_flags, tx_flags, packets, identity, ..*self };
+        *self = Self { expires, last_rx, last_tx, rx_flags, tx_flags, packets, flags, identity, ..*self };
         Some(())
     }
 
@@ -212,6 +228,7 @@ impl Entry {
                         *tx = u64::from(decimal_saturating(value)?);
                     }
                 }
+                b"Flags" => self.flags = Flags(hex_word(value)),
                 b"SourceSecurityID" => self.identity = decimal(value)?,
                 _ => {}
             }
@@ -484,6 +501,20 @@ fn two_hex_digits(text: &[u8]) -> Option<(u8, &[u8])> {
         _ => None,
     };
     Some((digit(*high)? << 4 | digit(*low)?, rest))
+}
+
+/// Four hex digits, as the flags are printed; none where there are fewer.
+#[inline]
+fn four_hex_digits(text: &[u8]) -> Option<u16> {
+    let (high, rest) = two_hex_digits(text)?;
+    let (low, _) = two_hex_digits(rest)?;
+    Some(u16::from_be_bytes([high, low]))
+}
+
+/// `0x0013`; 0 where it is no such number.
+fn hex_word(value: &[u8]) -> u16 {
+    let text = std::str::from_utf8(value).ok().and_then(|text| text.strip_prefix("0x"));
+    text.and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// A decimal number that fits 32 bits, as the map's own fields do.
