@@ -53,28 +53,54 @@ struct Pending {
     tag: Tag,
 }
 
-/// Group (5 bits), endpoint (12), and what else decides the state (3), and the far end (12), in 32 bits.
+/// Group (5 bits), endpoint (12), what kind of talk it is (3), whether the agent's proxy answers it (1), and the far end
+/// (11), in 32 bits.
 #[derive(Clone, Copy)]
 struct Tag(u32);
 
-impl Tag {
-    fn new(group: Group, endpoint: u16, entry: &Entry, peer: IpAddr) -> Self {
-        let bits = [
-            (entry.protocol == Protocol::Tcp, Self::TCP),
-            (is_half_open(entry), Self::HALF_OPEN),
-            (is_closed(entry), Self::CLOSED),
-            (asked_again(entry), Self::ASKED_AGAIN),
-            (entry.flags.proxy_redirect(), Self::PROXIED),
-        ];
-        let bits = bits.into_iter().filter(|(set, _)| *set).fold(0, |sum, (_, bit)| sum | bit);
-        Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | bits | peer_bucket(peer))
+/// What an entry tells of the talk, beyond its times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    /// No connection: UDP.
+    Questions,
+    /// The same, and the same socket asked again without an answer.
+    AskedAgain,
+    /// A TCP connection.
+    Connection,
+    /// A TCP connection whose answer left and never arrived.
+    HalfOpen,
+    /// A TCP connection that was closed: what still goes out on it (a late FIN) proves nothing.
+    Closed,
+}
+
+impl Talk {
+    const fn of_entry(entry: &Entry) -> Self {
+        if matches!(entry.protocol, Protocol::Tcp) {
+            if is_half_open(entry) {
+                Self::HalfOpen
+            } else if (entry.rx_flags | entry.tx_flags) & (tcp::FIN | tcp::RST) != 0 {
+                Self::Closed
+            } else {
+                Self::Connection
+            }
+        } else if asked_again(entry) {
+            Self::AskedAgain
+        } else {
+            Self::Questions
+        }
     }
 
-    const TCP: u32 = 1 << 14;
-    const HALF_OPEN: u32 = 1 << 13;
-    const CLOSED: u32 = 1 << 12;
-    const ASKED_AGAIN: u32 = 1 << 11;
-    const PROXIED: u32 = 1 << 10;
+    const fn is_tcp(self) -> bool {
+        matches!(self, Self::Connection | Self::HalfOpen | Self::Closed)
+    }
+}
+
+impl Tag {
+    fn new(group: Group, endpoint: u16, entry: &Entry, peer: IpAddr) -> Self {
+        let talk = Talk::of_entry(entry) as u32;
+        let proxied = u32::from(entry.flags.proxy_redirect());
+        Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer_bucket(peer))
+    }
 
     const fn group(self) -> usize {
         (self.0 >> 27) as usize
@@ -84,8 +110,18 @@ impl Tag {
         (self.0 >> 15 & 0xfff) as usize
     }
 
-    const fn is(self, bit: u32) -> bool {
-        self.0 & bit != 0
+    const fn talk(self) -> Talk {
+        match self.0 >> 12 & 7 {
+            0 => Talk::Questions,
+            1 => Talk::AskedAgain,
+            2 => Talk::Connection,
+            3 => Talk::HalfOpen,
+            _ => Talk::Closed,
+        }
+    }
+
+    const fn is_proxied(self) -> bool {
+        self.0 >> 11 & 1 == 1
     }
 
     const fn peer(self) -> u32 {
@@ -94,7 +130,7 @@ impl Tag {
 }
 
 /// How many far ends are told apart, roughly.
-const BUCKETS: u32 = 1 << 10;
+const BUCKETS: u32 = 1 << 11;
 
 /// One of [`BUCKETS`]: enough to tell one far end from many.
 fn peer_bucket(peer: IpAddr) -> u32 {
@@ -102,7 +138,7 @@ fn peer_bucket(peer: IpAddr) -> u32 {
     let hash = rustc_hash::FxBuildHasher.hash_one(peer);
     // The hasher turns its best bits, the highest, to the place of the lowest 26: the last bytes of an IPv6 address
     // reach no others.
-    u32::try_from(hash >> 13 & u64::from(BUCKETS - 1)).unwrap_or_default()
+    u32::try_from(hash >> 15 & u64::from(BUCKETS - 1)).unwrap_or_default()
 }
 
 /// The way back is broken: the question came in, the answer left, and nothing followed.
@@ -111,13 +147,6 @@ const fn is_half_open(entry: &Entry) -> bool {
         && matches!(entry.direction, Direction::In)
         && entry.rx_flags == tcp::SYN
         && entry.tx_flags == tcp::SYN | tcp::ACK
-}
-
-/// A connection that both ends, or one for good, have closed: what still goes out on it (a late FIN) proves nothing.
-const fn is_closed(entry: &Entry) -> bool {
-    /// FIN or RST.
-    const OVER: u8 = 0x01 | 0x04;
-    matches!(entry.protocol, Protocol::Tcp) && (entry.rx_flags | entry.tx_flags) & OVER != 0
 }
 
 /// Three packets went out and none came back: the two questions of one lookup, and at least one of them again.
@@ -476,18 +505,21 @@ enum State {
 impl Judge {
     fn state(&self, pending: &Pending) -> State {
         let Pending { expires, asked, answered, tag } = *pending;
-        let age = self.now.saturating_sub(asked.max(answered));
+        let (talk, age) = (tag.talk(), self.now.saturating_sub(asked.max(answered)));
         if expires < self.now || age > self.most_age {
             State::Expired
-        } else if answered == 0 || tag.is(Tag::HALF_OPEN) {
-            // A socket that asks every few seconds is always young by its last report. That it asked more than once, with
-            // time in between, its end of life tells: that moves with every packet, reports only now and then.
-            let last_packet = expires.saturating_sub(self.lifetime);
-            let again = !tag.is(Tag::TCP) && last_packet.saturating_sub(asked) >= self.a_moment && last_packet <= self.now;
-            if age <= self.patience && !again && !tag.is(Tag::ASKED_AGAIN) { State::InFlight } else { State::Unanswered }
-        } else if tag.is(Tag::CLOSED) && asked.saturating_sub(answered) > self.patience {
+        } else if answered == 0 || talk == Talk::HalfOpen {
+            if talk.is_tcp() && age > self.recent {
+                // Half-open connections of a healed outage are listed for hours.
+                State::Expired
+            } else if age <= self.patience && talk != Talk::AskedAgain && !self.asked_again(pending) {
+                State::InFlight
+            } else {
+                State::Unanswered
+            }
+        } else if talk == Talk::Closed && asked.saturating_sub(answered) > self.patience {
             State::Expired
-        } else if tag.is(Tag::TCP) && age > self.recent {
+        } else if talk.is_tcp() && age > self.recent {
             State::Idle
         } else if asked.saturating_sub(answered) > 2 * self.patience {
             State::Stopped
@@ -496,9 +528,17 @@ impl Judge {
         }
     }
 
+    /// A socket that asks every few seconds is always young by its last report. That it asked more than once, with time in
+    /// between, its end of life tells: that moves with every packet, reports only now and then.
+    fn asked_again(&self, pending: &Pending) -> bool {
+        let last_packet = pending.expires.saturating_sub(self.lifetime);
+        let later = last_packet.saturating_sub(pending.asked) >= self.a_moment && last_packet <= self.now;
+        pending.tag.talk() == Talk::Questions && later
+    }
+
     fn count(&self, pending: &Pending, counts: &mut Counts, peers: &mut Peers) -> State {
         let tag = pending.tag;
-        let peer = (tag.group(), tag.peer());
+        let (talk, peer) = (tag.talk(), (tag.group(), tag.peer()));
         let state = self.state(pending);
         let step = (self.now.saturating_sub(pending.asked) / self.step) as usize;
         let step = step.min(STEPS - 1);
@@ -507,15 +547,15 @@ impl Judge {
             State::InFlight => counts.in_flight += 1,
             State::Unanswered => {
                 counts.unanswered += 1;
-                counts.half_open += u32::from(tag.is(Tag::HALF_OPEN));
-                counts.dead_proxied += u32::from(tag.is(Tag::PROXIED));
+                counts.half_open += u32::from(talk == Talk::HalfOpen);
+                counts.dead_proxied += u32::from(tag.is_proxied());
                 add_one(&mut counts.dead_by_age, step);
                 counts.dead_peers += u32::from(peers.dead.insert(peer));
             }
             State::Idle => counts.idle += 1,
             State::Stopped => {
                 counts.stopped += 1;
-                counts.dead_proxied += u32::from(tag.is(Tag::PROXIED));
+                counts.dead_proxied += u32::from(tag.is_proxied());
                 add_one(&mut counts.dead_by_age, step);
                 counts.dead_peers += u32::from(peers.dead.insert(peer));
             }
@@ -539,7 +579,7 @@ fn add_one(steps: &mut [u16; STEPS], step: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::roles::Range;
+    use crate::kubernetes::roles::{Range, Roles};
 
     fn lens() -> Lens {
         let mut roles = Roles::new(true);
@@ -582,7 +622,7 @@ mod tests {
 
     #[test]
     fn what_goes_one_way_to_the_node_is_no_flow_without_answer() {
-        let moment = line("TCP", "192.168.10.21:9000").replace("LastTxReport=9000", "LastTxReport=9100");
+        let moment = line("TCP", "192.168.10.21:9000").replace("LastTxReport=9000", "LastTxReport=9050");
         let seen = picture(&(line("UDP", "192.168.10.21:8125") + &line("TCP", "192.168.10.21:10250") + &moment));
         assert_eq!((seen.entries, seen.group(Group::PodToHost).live()), (3, 2));
     }

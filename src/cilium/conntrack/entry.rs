@@ -108,8 +108,12 @@ impl Flags {
 
 /// TCP flag bits as the datapath stores them.
 pub mod tcp {
+    /// Finish.
+    pub const FIN: u8 = 0x01;
     /// Synchronize.
     pub const SYN: u8 = 0x02;
+    /// Reset.
+    pub const RST: u8 = 0x04;
     /// Acknowledge.
     pub const ACK: u8 = 0x10;
 }
