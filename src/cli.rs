@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
+pub use crate::base::ssh_address::SshAddress;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
@@ -322,17 +323,6 @@ pub enum Compare {
     Auto,
     /// Never
     Never,
-}
-
-/// Which of a node's names SSH connects to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SshAddress {
-    /// The node's name, as `ssh NODE` does
-    Name,
-    /// Its InternalIP
-    InternalIp,
-    /// Its ExternalIP
-    ExternalIp,
 }
 
 /// A duration as people write it; a plain number is seconds, as kubectl has it for `--request-timeout`.

@@ -8,17 +8,14 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::net::Prefix;
-use crate::base::pod_ref::PodRef;
+pub use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+pub use crate::base::questions::Questions;
 use crate::base::shard::Shard;
+use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::{SymptomArgs, SymptomsArgs};
-use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
+use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArgs, When};
 use crate::report::text::DEFAULT_WIDTH;
-use crate::symptoms::look::Wish;
 pub use fix::FixSettings;
-
-/// The address NodeLocal DNS has where Kubespray installs it.
-pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
 
 /// How long `symptoms` looks at a cluster.
 const SYMPTOMS: Duration = Duration::from_secs(120);
@@ -81,7 +78,7 @@ pub struct Settings {
     /// What is asked, and of whom.
     pub questions: Questions,
     /// Which symptoms are asked for beyond the lists.
-    pub symptoms: Wish,
+    pub symptoms: SymptomOptions,
     /// How long one node may take.
     pub timeout: Duration,
     /// How many nodes at once.
@@ -125,57 +122,6 @@ pub enum Origin {
     Path(PathBuf),
 }
 
-/// Which cluster, and how to reach its nodes.
-#[derive(Clone, Debug)]
-pub struct ClusterSettings {
-    /// The kubeconfig context; none: the current one.
-    pub context: Option<String>,
-    /// The kubeconfig file; none: what kubectl would read.
-    pub kubeconfig: Option<PathBuf>,
-    /// The user to act as.
-    pub as_user: Option<String>,
-    /// The groups to act as.
-    pub as_groups: Vec<String>,
-    /// How long a single request may take.
-    pub request_timeout: Duration,
-    /// SSH; none: not to be used.
-    pub ssh: Option<SshSettings>,
-    /// Whether large tables may cross the wire compressed.
-    pub compress: bool,
-}
-
-/// How to reach a node by SSH.
-#[derive(Clone, Debug)]
-pub struct SshSettings {
-    /// The user; none: what `ssh NODE` takes.
-    pub user: Option<String>,
-    /// The port; none: what `ssh NODE` takes.
-    pub port: Option<u16>,
-    /// Options as in `ssh -o`.
-    pub options: Vec<(String, String)>,
-    /// Which of the node's names.
-    pub address: SshAddress,
-}
-
-/// What is asked, and of whom.
-#[derive(Clone, Debug)]
-pub struct Questions {
-    /// The namespace of the Cilium agents; none: to be found.
-    pub cilium_namespace: Option<String>,
-    /// The node-local DNS address; none: to be found.
-    pub node_local_dns: Option<IpAddr>,
-    /// The cluster DNS service; none: to be found.
-    pub dns_service: Option<PodRef>,
-    /// The runbook's outside addresses.
-    pub external: Vec<Prefix>,
-    /// The pods that run probes; empty: to be found.
-    pub probe_pods: Vec<PodRef>,
-    /// What the probes fetch.
-    pub probe_url: String,
-    /// What the host pings, and what the probes reach by address.
-    pub ping_target: IpAddr,
-}
-
 impl Settings {
     /// How long symptoms may take, which are read beside the nodes: as long as one node, and no longer than the run.
     #[must_use]
@@ -207,7 +153,7 @@ impl Settings {
             timeout: target.look.timeout,
             concurrency: usize::from(target.look.concurrency),
             compare: target.look.compare == Compare::Auto,
-            questions: Questions::resolve(target.look),
+            questions: questions(target.look),
             save: save.save,
             redact: save.redact,
             deadline: target.deadline,
@@ -261,29 +207,21 @@ impl Settings {
     }
 }
 
-impl Questions {
-    /// The addresses and ranges that were asked for: whoever reads a bundle asks for them again.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<Prefix> {
-        let single = [Some(self.ping_target), self.node_local_dns].into_iter().flatten();
-        single.map(|address| Prefix::around(address, 128)).chain(self.external.iter().copied()).collect()
-    }
-
-    fn resolve(look: LookArgs) -> Self {
-        let external = if look.external_ip.is_empty() {
-            ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()
-        } else {
-            look.external_ip
-        };
-        Self {
-            cilium_namespace: look.cilium_namespace,
-            node_local_dns: look.node_local_dns,
-            dns_service: look.dns_service,
-            external,
-            probe_pods: look.probe_pod,
-            probe_url: look.probe_url,
-            ping_target: look.ping_target,
-        }
+/// What was typed about the questions.
+fn questions(look: LookArgs) -> Questions {
+    let external = if look.external_ip.is_empty() {
+        ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()
+    } else {
+        look.external_ip
+    };
+    Questions {
+        cilium_namespace: look.cilium_namespace,
+        node_local_dns: look.node_local_dns,
+        dns_service: look.dns_service,
+        external,
+        probe_pods: look.probe_pod,
+        probe_url: look.probe_url,
+        ping_target: look.ping_target,
     }
 }
 
@@ -304,6 +242,6 @@ fn cluster_settings(cluster: ClusterArgs, target: &LookArgs) -> ClusterSettings 
     }
 }
 
-fn wish(args: SymptomArgs, keep: bool) -> Wish {
-    Wish { logs: args.logs, prometheus: args.prometheus, queries: args.query, keep }
+fn wish(args: SymptomArgs, keep: bool) -> SymptomOptions {
+    SymptomOptions { logs: args.logs, prometheus: args.prometheus, queries: args.query, keep }
 }

@@ -2,11 +2,19 @@
 
 pub mod answer;
 pub mod clock;
+pub mod cluster_settings;
+pub mod credentials;
 pub mod evidence;
 pub mod failure;
 pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;
 pub mod process;
+pub mod prometheus;
+pub mod questions;
+pub mod selector;
 pub mod shard;
+pub mod source_kind;
+pub mod ssh_address;
+pub mod symptom_options;
 pub mod tool;

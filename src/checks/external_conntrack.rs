@@ -3,7 +3,7 @@
 use super::dns_conntrack::{Dump, is_dead};
 use super::{ExternalConntrackData, Finding, Status, WorldFigures};
 use crate::base::failure::{Failure, FailureKind};
-use crate::settings::Questions;
+use crate::base::questions::Questions;
 use crate::ways::picture::{Counts, Group, Picture};
 
 /// Reads the dump for flows to the world.

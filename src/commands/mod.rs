@@ -469,7 +469,7 @@ fn choose(settings: &Settings, inventory: &Inventory, there: &[String], saved: b
             asked.clone()
         }
         Nodes::Labelled(labels) => {
-            let selector = crate::gather::selector::Selector::parse(labels).map_err(Error::Usage)?;
+            let selector = crate::base::selector::Selector::parse(labels).map_err(Error::Usage)?;
             let nodes = inventory.nodes.as_ref().map_err(|failure| Error::CannotRun(failure.message.clone()))?;
             let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));
             let matching: Vec<String> = matching.map(|node| node.metadata.name.clone()).collect();

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::node::{SoFar, shown};
 use crate::base::failure::FailureKind;
+use crate::base::questions::Questions;
 use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData};
 use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
@@ -18,7 +19,6 @@ use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
 use crate::rules::{Judgement, remedy, signs};
-use crate::settings::Questions;
 
 /// The node's entry in the report.
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement) -> NodeReport {

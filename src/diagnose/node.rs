@@ -14,6 +14,7 @@ use crate::base::answer::{Answer, End, Raw};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::base::questions::Questions;
 use crate::checks::dns_conntrack;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress;
@@ -32,7 +33,7 @@ use crate::report::Check;
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Further};
 use crate::rules::stale;
-use crate::settings::{Questions, Settings};
+use crate::settings::Settings;
 use crate::ways::picture::{Lens, Pass, Picture};
 
 /// How long an update of the service table may take to reach the agent and the kernel.

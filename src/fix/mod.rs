@@ -7,11 +7,13 @@
 //! Until `restart` nothing is changed but the lock. From then on nothing is sent twice, and every way out, an
 //! interruption included, leaves a trace and lets go of the lock.
 
-pub mod consent;
+mod consent;
 mod lock;
+pub mod objects;
 mod plan;
 mod preflight;
 mod report;
+mod requests;
 mod restart;
 mod resume;
 mod show;
@@ -32,7 +34,6 @@ use crate::commands::diff;
 use crate::diagnose::diagnose;
 use crate::exit::Error;
 use crate::gather::Source as _;
-use crate::gather::kube::write::Writer;
 use crate::gather::live;
 use crate::gather::live::Live;
 use crate::gather::save::{Run, Saving, name};
@@ -46,15 +47,12 @@ use crate::settings::{FixSettings, Screen};
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 pub use report::{FixReport, NodeFix, Outcome, Restart};
+use requests::Writer;
 use show::Steps;
 use stop::Stop;
 
 /// How long letting go may take: the trace and the lock.
 const LAST_WORDS: Duration = Duration::from_secs(30);
-
-/// That the caller is `fix`. Nobody else can make one, and without it no request is sent that could change anything.
-#[derive(Clone, Copy, Debug)]
-pub struct Permit(());
 
 /// What every step needs.
 struct Cx<'a> {
@@ -106,7 +104,7 @@ pub async fn run(settings: &FixSettings, screen: &Screen) -> Result<FixReport, E
         live = connecting => live?,
         () = stop.first() => return Err(Error::Interrupted),
     };
-    let writer = Writer::new(live.cluster(), Permit(()));
+    let writer = Writer::new(live.cluster());
     let holder = Holder { identity: settings.who.clone(), process: settings.process.clone() };
     let (steps, progress) = (Steps::new(screen), Progress::new(screen));
     let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress: &progress };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lock;
-use crate::gather::kube::write::Doomed;
+use super::requests::PodToDelete;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::objects::{Inventory, Pod};
 use crate::kubernetes::surroundings::{Agent, RunningAgent, Surroundings};
@@ -18,7 +18,7 @@ pub(super) struct Plan {
     pub(super) node: String,
     /// The node's unique id; its name where it is not known, as the kubelet has it.
     pub(super) node_uid: String,
-    pub(super) doomed: Doomed,
+    pub(super) doomed: PodToDelete,
     /// The pod as it was listed.
     pub(super) pod: Pod,
     pub(super) agent: RunningAgent,
@@ -70,7 +70,8 @@ pub(super) fn plan(
         return Err((format!("the pod {} has no UID, and without one it is not deleted", agent.pod), Vec::new()));
     };
     let context = inventory.origin.context.clone();
-    let doomed = Doomed { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
+    let doomed =
+        PodToDelete { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
     let named = before.remediation.as_ref().and_then(|remedy| remedy.commands.first().cloned());
     let command = named.unwrap_or_else(|| remedy::delete(context.as_deref(), &doomed.namespace, &doomed.pod));
     let node_uid = around.found.as_ref().map(|node| node.metadata.uid.clone()).filter(|uid| !uid.is_empty());

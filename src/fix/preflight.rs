@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::Cx;
 use super::lock::{self, Seen};
+use super::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use super::plan::Plan;
 use super::trace::CONTROLLER;
 use crate::base::failure::Failure;
 use crate::checks::Status;
-use crate::gather::kube::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::knowledge::upstream;
@@ -206,7 +206,7 @@ async fn same_version(cx: &Cx<'_>, plan: &Plan, set: Option<&DaemonSet>) -> Item
         Ok(revisions) => revisions,
         Err(failure) => return unknown_stops(RULE, format!("the newest revision is not known: {failure}")),
     };
-    let of_set = |revision: &&crate::gather::kube::objects::ControllerRevision| {
+    let of_set = |revision: &&super::objects::ControllerRevision| {
         revision.metadata.owner_references.iter().any(|owner| owner.uid == set.metadata.uid)
     };
     let newest = revisions.iter().filter(of_set).max_by_key(|revision| revision.revision);

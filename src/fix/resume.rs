@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use super::lock::{self, Seen};
 use super::plan::Plan;
+use super::requests::PodToDelete;
 use super::{Cx, End, Outcome, Walk, follow, take};
-use crate::gather::kube::write::Doomed;
 use crate::knowledge::code::Code;
 use crate::kubernetes::objects::{Inventory, Owner, Pod};
 use crate::kubernetes::surroundings::{RunningAgent, seconds_between};
@@ -63,7 +63,7 @@ pub(super) async fn resume(
         context: inventory.origin.context.clone(),
         node: node.to_owned(),
         node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
-        doomed: Doomed { namespace, pod, uid },
+        doomed: PodToDelete { namespace, pod, uid },
         agent: RunningAgent {
             pod: any.reference(),
             uid: any.metadata.uid.clone(),

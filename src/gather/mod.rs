@@ -6,23 +6,19 @@
 
 pub mod archive;
 pub mod bundle;
-pub mod kube;
 pub mod live;
 pub mod probes;
 pub mod reading;
 pub mod save;
 pub mod saved;
-pub mod scrub;
-pub mod selector;
-pub mod ssh;
-pub mod symptoms;
+pub mod supplement;
 
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Service};
-use symptoms::Further;
+use supplement::Supplement;
 
 /// One question to a [`Source`].
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +101,7 @@ pub trait Source {
     /// # Errors
     ///
     /// The reason why it can't be had; [`FailureKind::NotFound`] where there is no such thing.
-    async fn further(&self, _what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, _what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         Err(Failure::new(FailureKind::NotFound, "what was saved does not hold it"))
     }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
+use crate::base::questions::Questions;
 use crate::kubernetes::objects::{Inventory, Pod};
-use crate::settings::Questions;
 
 /// The most pods that are asked on one node.
 const MOST: usize = 3;

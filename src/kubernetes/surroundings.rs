@@ -11,9 +11,9 @@ use k8s_openapi::jiff::Timestamp;
 use crate::base::failure::Failure;
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
+use crate::base::questions::{NODE_LOCAL_DNS, Questions};
 use crate::kubernetes::objects::{ContainerStatus, Inventory, Node, Pod, Service};
 use crate::kubernetes::roles::{Range, Role, Roles};
-use crate::settings::{NODE_LOCAL_DNS, Questions};
 
 /// The label that Cilium's agents carry.
 const AGENT_LABEL: (&str, &str) = ("k8s-app", "cilium");

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::shard::Shard;
+pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
@@ -72,20 +73,6 @@ pub struct SourceInfo {
     pub context: Option<String>,
     /// The path that was read, where it was not a cluster.
     pub path: Option<String>,
-}
-
-/// The kinds of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// A live cluster.
-    Cluster,
-    /// A bundle that was saved from one.
-    Bundle,
-    /// An archive of `cilium sysdump`.
-    Sysdump,
-    /// An archive of `cilium-bugtool`: one node.
-    Bugtool,
 }
 
 /// How many nodes of which kind.

@@ -4,8 +4,10 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ClusterSettings, Nodes, Origin, Questions, Settings, cluster_settings};
+use super::{Nodes, Origin, Settings, cluster_settings, questions};
+use crate::base::cluster_settings::ClusterSettings;
 use crate::base::process;
+use crate::base::symptom_options::SymptomOptions;
 use crate::cli::{Compare, FixArgs};
 use crate::knowledge::code::Code;
 
@@ -62,13 +64,13 @@ impl FixSettings {
         let user = user.unwrap_or_else(|| "somebody".to_owned());
         Self {
             look: Settings {
-                symptoms: crate::symptoms::look::Wish::default(),
+                symptoms: SymptomOptions::default(),
                 nodes: Nodes::Named(nodes.clone()),
                 origin: Origin::Cluster(cluster.clone()),
                 timeout: args.look.timeout,
                 concurrency: usize::from(args.look.concurrency),
                 compare: args.look.compare == Compare::Auto,
-                questions: Questions::resolve(args.look),
+                questions: questions(args.look),
                 save: None,
                 redact: false,
                 deadline: None,

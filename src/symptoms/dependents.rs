@@ -2,7 +2,7 @@
 
 use super::logs::{asked, asker, fate, words};
 use super::{Kind, Looks, Symptom, Symptoms, sample};
-use crate::gather::symptoms::ForeignKind;
+use crate::kubernetes::foreign_kind::ForeignKind;
 use crate::kubernetes::objects::{Custom, Inventory, Pod};
 
 /// The kinds that are looked at, and the name label of the pods that ask for them.

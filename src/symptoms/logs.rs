@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Kind, Looks, SAMPLE, Symptom, sample, widen};
+use crate::base::credentials::without_credentials;
 use crate::base::pattern::pattern;
 use crate::base::pod_ref::PodRef;
-use crate::gather::scrub::scrub;
 
 /// The longest line that is looked at, in bytes; what is longer is cut.
 const LINE: usize = 4 << 10;
@@ -129,7 +129,7 @@ pub(super) fn asker(text: &str) -> Option<IpAddr> {
 
 /// A sample of a line: where it is long, its end, for there the error stands.
 fn ending(line: &str) -> Option<String> {
-    let clean = scrub(line);
+    let clean = without_credentials(line);
     let over = clean.chars().count().saturating_sub(SAMPLE);
     if over == 0 {
         return sample(&clean);

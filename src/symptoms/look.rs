@@ -10,8 +10,9 @@ use super::probes::Tally;
 use super::storm::NotReady;
 use super::{Kind, Pods, Symptoms, buffers, dependents, local_dns, logs, restarts, second, storm};
 use crate::base::failure::{Failure, FailureKind};
+use crate::base::symptom_options::SymptomOptions;
 use crate::gather::Source;
-use crate::gather::symptoms::{Further, Prometheus};
+use crate::gather::supplement::Supplement;
 use crate::kubernetes::objects::{Custom, Event, Inventory, Page, Pod};
 
 /// The most pods whose logs are read.
@@ -23,19 +24,6 @@ const MOST_QUERIES: usize = 20;
 
 /// The reasons of the events that symptoms are read from.
 const REASONS: [&str; 3] = ["Unhealthy", "Killing", "NodeNotReady"];
-
-/// What is wished beside what costs little.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// Whether logs are read.
-    pub logs: bool,
-    /// Whom to ask for buffers.
-    pub prometheus: Option<Prometheus>,
-    /// Questions of one's own to it, in PromQL.
-    pub queries: Vec<String>,
-    /// Whether other people's objects are asked for whatever is told of them: what comes is kept.
-    pub keep: bool,
-}
 
 /// What the lists that are there already say: no call is made.
 #[must_use]
@@ -55,7 +43,7 @@ pub fn of_lists(inventory: &Inventory) -> Symptoms {
 pub async fn look<S: Source>(
     source: &S,
     inventory: &Inventory,
-    wish: &Wish,
+    wish: &SymptomOptions,
     nodes: Option<&[String]>,
     limit: Duration,
 ) -> Symptoms {
@@ -80,7 +68,7 @@ pub async fn look<S: Source>(
 struct Look<'a, S> {
     source: &'a S,
     inventory: &'a Inventory,
-    wish: &'a Wish,
+    wish: &'a SymptomOptions,
     /// The nodes that are meant; none: all.
     nodes: Option<&'a [String]>,
     limit: Duration,
@@ -95,7 +83,7 @@ impl<S: Source> Look<'_, S> {
         })
     }
 
-    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         self.in_time(self.source.further(what)).await
     }
 
@@ -141,7 +129,7 @@ impl<S: Source> Look<'_, S> {
             if !is_told && !self.wish.keep {
                 continue;
             }
-            let what = Further::Objects(kind);
+            let what = Supplement::Objects(kind);
             let read = self.further(&what).await.and_then(|bytes| {
                 serde_json::from_slice::<Page<Custom>>(&bytes)
                     .map_err(|error| Failure::new(FailureKind::Other, format!("it is not readable: {error}")))
@@ -176,7 +164,7 @@ impl<S: Source> Look<'_, S> {
         let read: Vec<_> = futures::stream::iter(&chosen)
             .map(|(pod, container)| async move {
                 let reference = pod.reference();
-                let log = self.further(&Further::Log { pod: &reference, container }).await;
+                let log = self.further(&Supplement::Log { pod: &reference, container }).await;
                 (*pod, reference, container, log)
             })
             .buffered(LOGS_AT_ONCE)
@@ -312,7 +300,7 @@ impl<S: Source> Look<'_, S> {
     async fn at_saved_answers(&self, pods: &Pods<'_>, moment: Option<&str>, found: &mut Symptoms) {
         for nth in 1..=MOST_QUERIES {
             let name = format!("query-{nth}");
-            match self.further(&Further::Metrics { name: &name, query: "", at: None }).await {
+            match self.further(&Supplement::Metrics { name: &name, query: "", at: None }).await {
                 Ok(bytes) => {
                     let query = buffers::question(&bytes).unwrap_or(name);
                     match buffers::series(&bytes) {
@@ -329,7 +317,7 @@ impl<S: Source> Look<'_, S> {
     /// One question to Prometheus; nothing where nobody asked it when things were saved.
     async fn ask(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, Failure> {
         let at = self.wish.prometheus.as_ref();
-        match self.further(&Further::Metrics { name, query, at }).await {
+        match self.further(&Supplement::Metrics { name, query, at }).await {
             Ok(bytes) => buffers::series(&bytes).map(Some).map_err(|why| Failure::new(FailureKind::Other, why)),
             Err(failure) if failure.kind == FailureKind::NotFound && self.source.is_saved() => Ok(None),
             Err(failure) => Err(failure),

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::credentials::without_credentials;
 use crate::base::pod_ref::PodRef;
-use crate::gather::scrub::scrub;
 use crate::kubernetes::objects::{Inventory, Pod};
 
 /// The longest sample, in characters.
@@ -257,7 +257,7 @@ fn span(seconds: i64) -> String {
 
 /// A sample: one line, without credentials, cut.
 fn sample(text: &str) -> Option<String> {
-    let clean = scrub(text.trim());
+    let clean = without_credentials(text.trim());
     let mut short: String = clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SAMPLE).collect();
     if clean.chars().count() > SAMPLE {
         short.push('…');

@@ -32,7 +32,7 @@ static FORMS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// A text without the credentials that can be told.
 #[must_use]
-pub fn scrub(text: &str) -> String {
+pub fn without_credentials(text: &str) -> String {
     let text = IN_ADDRESSES.replace_all(text, format!("${{1}}{GONE}@"));
     let text = HEADERS.replace_all(&text, format!("${{1}}{GONE}"));
     let text = NAMED.replace_all(&text, format!("${{1}}{GONE}"));
@@ -66,16 +66,19 @@ mod tests {
             "blob hunter2/Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4",
         ];
         for text in secrets {
-            let clean = scrub(text);
+            let clean = without_credentials(text);
             assert!(clean.contains(GONE), "{clean}");
             for secret in ["hunter2", "abc123def456", "CAESIJ"] {
                 assert!(!clean.contains(secret), "{clean}");
             }
         }
         let plain = "dial tcp: lookup loki.example.org on 169.254.25.10:53: read udp 10.42.3.90:41523->169.254.25.10:53: i/o timeout";
-        assert_eq!(scrub(plain), plain);
+        assert_eq!(without_credentials(plain), plain);
         let source = "source=/go/src/github.com/cilium/cilium/pkg/datapath/orchestrator/orchestrator.go:220";
-        assert_eq!(scrub(source), source);
-        assert_eq!(scrub("2026-06-06T11:00:00.123456789Z basic facts"), "2026-06-06T11:00:00.123456789Z basic facts");
+        assert_eq!(without_credentials(source), source);
+        assert_eq!(
+            without_credentials("2026-06-06T11:00:00.123456789Z basic facts"),
+            "2026-06-06T11:00:00.123456789Z basic facts"
+        );
     }
 }

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::base::answer::End;
+use crate::base::cluster_settings::SshSettings;
 use crate::base::failure::{Failure, FailureKind};
-use crate::settings::SshSettings;
 
 /// How long the TCP connection and the banner may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -296,7 +296,7 @@ fn other(message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::SshAddress;
+    use crate::base::ssh_address::SshAddress;
 
     fn settings(options: &[(&str, &str)]) -> SshSettings {
         SshSettings {

@@ -15,6 +15,7 @@ use super::busy::{self, TRIES};
 use super::{Cluster, Right, failure, late, refusal};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::objects::{EndpointSlice, Event, Listed, Node, Page, Pod, Service};
 
 /// Objects per page: what kubectl asks for.
@@ -27,12 +28,16 @@ const MOST_PAGES: usize = 1000;
 const EVENT_PAGES: usize = 2;
 
 /// What to list.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Selection<'a> {
-    pub(super) namespace: Option<&'a str>,
-    pub(super) labels: Option<&'a str>,
-    pub(super) fields: Option<&'a str>,
-    pub(super) pages: Option<usize>,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection<'a> {
+    /// The namespace; none: all.
+    pub namespace: Option<&'a str>,
+    /// A label selector.
+    pub labels: Option<&'a str>,
+    /// A field selector.
+    pub fields: Option<&'a str>,
+    /// After how many pages the rest is left out; none: the list has to end by itself.
+    pub pages: Option<usize>,
 }
 
 impl Cluster {
@@ -112,7 +117,11 @@ impl Cluster {
     }
 
     /// All pages of a list, under one deadline.
-    pub(super) async fn list<K, T>(&self, what: Selection<'_>) -> Listed<T>
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub async fn list<K, T>(&self, what: Selection<'_>) -> Listed<T>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
@@ -193,15 +202,19 @@ impl Cluster {
 }
 
 /// An answer as it came: the client's own way of reading would lose the `Retry-After` header.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Vec<u8>,
 }
 
 impl Reply {
     /// The status object, or one made of a plain text: refusals for being too busy are plain text.
-    pub(super) fn refusal(&self) -> Status {
+    #[must_use]
+    pub fn refusal(&self) -> Status {
         let mut status = serde_json::from_slice::<Status>(&self.body)
             .unwrap_or_else(|_| Status::failure(String::from_utf8_lossy(&self.body).trim(), ""));
         status.code = self.status.as_u16();
@@ -211,50 +224,5 @@ impl Reply {
     /// How long to wait after this many tries: what the server says, else longer each time.
     fn wait(&self, tries: u32) -> Duration {
         busy::wait(busy::retry_after(&self.headers), tries)
-    }
-}
-
-/// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
-/// that is looked for.
-pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
-    for pod in pods.iter_mut().filter(|pod| !is_node_local_dns(pod)) {
-        for container in &mut pod.spec.containers {
-            container.args.clear();
-        }
-    }
-}
-
-fn is_node_local_dns(pod: &Pod) -> bool {
-    // Kubespray and the upstream add-on differ in the name.
-    const NAMES: [&str; 2] = ["nodelocaldns", "node-local-dns"];
-    let label = pod.metadata.labels.get("k8s-app").map(String::as_str).unwrap_or_default();
-    NAMES.iter().any(|name| label == *name || pod.metadata.name.starts_with(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kubernetes::objects::Container;
-
-    fn pod(name: &str, label: Option<&str>) -> Pod {
-        let mut pod = Pod::default();
-        pod.metadata.name = name.to_owned();
-        pod.metadata.labels.extend(label.map(|value| ("k8s-app".to_owned(), value.to_owned())));
-        pod.spec.containers.push(Container { args: vec!["-localip".to_owned()], ..Container::default() });
-        pod
-    }
-
-    #[test]
-    fn only_node_local_dns_keeps_its_arguments() {
-        let mut pods = [
-            pod("nodelocaldns-x", None),
-            pod("node-local-dns-x", None),
-            pod("x", Some("nodelocaldns")),
-            pod("web", Some("web")),
-            pod("my-nodelocaldns", None),
-        ];
-        keep_only_needed_arguments(&mut pods);
-        let kept: Vec<bool> = pods.iter().map(|pod| !pod.spec.containers[0].args.is_empty()).collect();
-        assert_eq!(kept, [true, true, true, false, false]);
     }
 }

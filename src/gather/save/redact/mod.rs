@@ -13,10 +13,10 @@ use rustc_hash::FxHashSet;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::base::credentials::without_credentials;
 use crate::base::evidence::Evidence;
 use crate::base::net::Prefix;
 use crate::gather::bundle::Redacted;
-use crate::gather::scrub::scrub;
 use addresses::Addresses;
 use words::Words;
 
@@ -276,7 +276,7 @@ impl Redaction {
     /// One line, with its end or without.
     fn line(&self, line: &[u8], manner: Manner, out: &mut Vec<u8>) {
         if manner == Manner::Sentences {
-            let scrubbed = scrub(&String::from_utf8_lossy(line));
+            let scrubbed = without_credentials(&String::from_utf8_lossy(line));
             self.rewrite(scrubbed.as_bytes(), manner, out);
         } else {
             self.rewrite(line, manner, out);

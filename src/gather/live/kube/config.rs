@@ -8,8 +8,8 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::chain;
+use crate::base::cluster_settings::ClusterSettings;
 use crate::exit;
-use crate::settings::ClusterSettings;
 
 /// A cluster and the name of its context.
 pub(super) struct Chosen {

@@ -2,7 +2,9 @@
 
 mod bounded;
 mod dialect;
+pub mod kube;
 mod packed;
+pub mod ssh;
 mod tools;
 
 use std::cell::RefCell;
@@ -13,20 +15,21 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::future::{Either, select};
 use tokio::time::timeout;
 
-use super::kube::{Cluster, LOG_LINES};
-use super::ssh::{self, Ssh};
-use super::symptoms::Further;
+use super::supplement::Supplement;
 use super::{Question, Sink, Source, probes};
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT, Via};
+use crate::base::cluster_settings::{ClusterSettings, SshSettings};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::cli::SshAddress;
+use crate::base::questions::Questions;
+use crate::base::ssh_address::SshAddress;
 use crate::exit;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
-use crate::settings::{ClusterSettings, Questions, SshSettings};
 use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
 use dialect::Dialect;
+use kube::{Cluster, LOG_LINES};
+use ssh::Ssh;
 use tools::Tools;
 
 /// The container of the agent; its pods hold others too.
@@ -438,7 +441,7 @@ impl Source for Live {
         self.cluster.events(reason, each).await
     }
 
-    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         self.cluster.further(what).await
     }
 

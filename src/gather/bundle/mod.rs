@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::archive::Tarball;
-use super::scrub;
-use super::symptoms::Further;
+use super::supplement::Supplement;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End, Via};
+use crate::base::credentials::without_credentials;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
@@ -282,10 +282,10 @@ impl Source for Bundle {
         self.why_not(&name).map_or(Ok(()), Err)
     }
 
-    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         let name = what.file().ok_or_else(|| not_there(&what.to_string()))?;
         let bytes = self.read_further(&name)?;
-        Ok(scrub::scrub(&String::from_utf8_lossy(&bytes)).into_bytes())
+        Ok(without_credentials(&String::from_utf8_lossy(&bytes)).into_bytes())
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

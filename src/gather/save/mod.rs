@@ -4,8 +4,8 @@
 //! a description counts as broken off. What is looked at twice is written twice, and the last counts: in a folder it
 //! takes the place of the first, in a `.tar.gz` it stands behind it under the same name, as `tar` itself has it.
 
+mod argv;
 mod redact;
-mod scrub;
 mod target;
 
 use std::cell::RefCell;
@@ -17,15 +17,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::bundle::{About, Description, SCHEMA, is_plain_name};
-use super::kube::keep_only_needed_arguments;
-use super::symptoms::Further;
+use super::supplement::Supplement;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End};
+use crate::base::credentials::without_credentials;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
 use crate::base::tool::Tool;
+use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
 use redact::{Lines, Manner, Redaction};
 pub use target::name;
@@ -77,7 +78,7 @@ impl<'a, S: Source> Saving<'a, S> {
         let saving = Self {
             source,
             target,
-            argv: scrub::argv(&run.argv),
+            argv: argv::without_secrets(&run.argv),
             timeout: run.timeout,
             redaction: run.redact.as_deref().map(Redaction::new),
             began: RefCell::default(),
@@ -126,7 +127,10 @@ impl<'a, S: Source> Saving<'a, S> {
         self.list("pods", &pods);
         self.list("services", &inventory.services);
         self.list("endpointslices", &inventory.endpoint_slices);
-        self.list("events", &inventory.events.clone().map(|events| events.iter().map(without_credentials).collect()));
+        self.list(
+            "events",
+            &inventory.events.clone().map(|events| events.iter().map(event_without_credentials).collect()),
+        );
     }
 
     /// What is to be known of a bundle with other names, behind the words that tell where it is.
@@ -374,9 +378,9 @@ fn described(answer: &Answer, asked: Option<&PodRef>) -> Description {
         End::NotGathered(why) => (None, Some(Failure::new(FailureKind::Other, why.clone())), Some(true)),
     };
     Description {
-        argv: scrub::argv(&answer.argv),
+        argv: argv::without_secrets(&answer.argv),
         exit_code,
-        stderr: scrub::urls(&answer.stderr),
+        stderr: argv::without_url_secrets(&answer.stderr),
         started_at: answer.started_at.clone(),
         duration_ms: answer.duration_ms,
         error,
@@ -387,8 +391,8 @@ fn described(answer: &Answer, asked: Option<&PodRef>) -> Description {
 }
 
 /// An event as it is kept: what a probe printed may be anything.
-fn without_credentials(event: &Event) -> Event {
-    Event { message: super::scrub::scrub(&event.message), ..event.clone() }
+fn event_without_credentials(event: &Event) -> Event {
+    Event { message: without_credentials(&event.message), ..event.clone() }
 }
 
 /// The events of one reason on their way: a list, and beside it why it is not whole.
@@ -402,7 +406,7 @@ struct KeptEvents<'a, S: Source> {
 impl<S: Source> KeptEvents<'_, S> {
     fn take(&mut self, event: &Event) {
         let before = if self.output.is_some() { ",\n" } else { "\n" };
-        let event = without_credentials(event);
+        let event = event_without_credentials(event);
         let redaction = self.saving.redaction.as_ref();
         self.write(|to| {
             to.write_all(before.as_bytes())?;
@@ -500,13 +504,13 @@ impl<S: Source> Source for Saving<'_, S> {
         had
     }
 
-    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         let had = self.source.further(what).await;
         let pod;
         let as_written = match what {
-            Further::Log { pod: of, container } => {
+            Supplement::Log { pod: of, container } => {
                 pod = (self.pod(of), self.name(container));
-                Further::Log { pod: &pod.0, container: &pod.1 }
+                Supplement::Log { pod: &pod.0, container: &pod.1 }
             }
             other => *other,
         };
@@ -516,7 +520,7 @@ impl<S: Source> Source for Saving<'_, S> {
                 let written = match &self.redaction {
                     None => self.target.put(&name, |to| to.write_all(bytes)),
                     Some(redaction) => {
-                        let is_log = matches!(what, Further::Log { .. });
+                        let is_log = matches!(what, Supplement::Log { .. });
                         let other = if is_log { redaction.sentences(bytes) } else { redaction.document(bytes) };
                         self.target.put(&name, |to| to.write_all(&other))
                     }

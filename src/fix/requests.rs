@@ -1,35 +1,29 @@
-//! The requests of a repair: reads that no diagnosis needs, and the only writes of this program.
+//! The requests of a repair: reads that no diagnosis needs, and the only requests of this program that change objects.
 //!
-//! A [`Writer`] can be made with a [`Permit`] only, and a pod deleted with a [`Consent`] only; both can be made nowhere
-//! but in [`crate::fix`]. That is the one import upwards in this house: the lock hangs above the door, so that whoever
-//! diagnoses or captures holds no key to it.
+//! A pod is deleted with a [`Consent`] only, which can be made nowhere but in [`super::consent`].
 //!
-//! Nothing here is repeated by itself, and a request that got no answer is [`Lost`]: it may have been done or not, and
-//! the caller has to look.
+//! Nothing here is repeated by itself, and a request that got no answer is [`NoAnswer`]: it may have been carried out or
+//! not, and the caller has to look.
 
 use std::cell::Cell;
 use std::fmt;
 
-use ::kube::client::Body;
-use ::kube::{Error, Resource as _};
+use ::kube::Resource as _;
 use http::{Method, StatusCode};
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
 use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::list::{Reply, Selection};
+use super::consent::Consent;
 use super::objects::{AgentPod, ControllerRevision, DaemonSet, Lease, NodeWithImages};
-use super::{Cluster, Right, failure, late, refusal, said};
 use crate::base::failure::{Failure, FailureKind};
-use crate::fix::Permit;
-use crate::fix::consent::Consent;
+use crate::gather::live::kube::{Cluster, Reply, Right, Selection, refusal, said};
 use crate::kubernetes::objects::{Event, Listed};
 use crate::rights::{Grant, LEASE, Scope};
 
 /// The cluster, for a repair.
-pub struct Writer<'a> {
+pub(super) struct Writer<'a> {
     cluster: &'a Cluster,
     /// How far the API server's clock is ahead of this machine's, in seconds, by its last answer.
     ahead_s: Cell<i64>,
@@ -37,9 +31,9 @@ pub struct Writer<'a> {
 
 /// No answer came: whether the request was done is not known.
 #[derive(Clone, Debug)]
-pub struct Lost(pub String);
+pub(super) struct NoAnswer(pub(super) String);
 
-impl fmt::Display for Lost {
+impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -47,7 +41,7 @@ impl fmt::Display for Lost {
 
 /// What became of writing the Lease.
 #[derive(Clone, Debug)]
-pub enum Put {
+pub(super) enum PutAnswer {
     /// It is written; this is what it is now.
     Done(Box<Lease>),
     /// Somebody else was faster.
@@ -55,12 +49,12 @@ pub enum Put {
     /// It was refused, and nothing was changed.
     Refused(Failure),
     /// It may be written or not.
-    Lost(Lost),
+    Lost(NoAnswer),
 }
 
 /// What became of the one DELETE.
 #[derive(Clone, Debug)]
-pub enum Deletion {
+pub(super) enum DeleteAnswer {
     /// The API server took it.
     Accepted,
     /// The pod was gone already.
@@ -75,47 +69,41 @@ pub enum Deletion {
 
 /// The pod that is to be deleted: by name and by UID.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doomed {
+pub(super) struct PodToDelete {
     /// Its namespace.
-    pub namespace: String,
+    pub(super) namespace: String,
     /// Its name.
-    pub pod: String,
+    pub(super) pod: String,
     /// Its unique id.
-    pub uid: String,
+    pub(super) uid: String,
 }
 
-impl Doomed {
+impl PodToDelete {
     /// The path of the request.
     #[must_use]
-    pub fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("{}/{}", core::Pod::url_path(&(), Some(&self.namespace)), self.pod)
     }
 
     /// The body of the request. The precondition makes sure that no other pod is hit.
     #[must_use]
-    pub fn body(&self) -> Value {
+    pub(super) fn body(&self) -> Value {
         json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": self.uid}})
     }
 }
 
 impl<'a> Writer<'a> {
-    /// The cluster, for who has the permit.
+    /// Nothing was asked yet.
     #[must_use]
-    pub const fn new(cluster: &'a Cluster, _permit: Permit) -> Self {
+    pub(super) const fn new(cluster: &'a Cluster) -> Self {
         Self { cluster, ahead_s: Cell::new(0) }
     }
 
     /// Now, by the API server's clock as far as it is known: Leases of several machines are compared by it.
     #[must_use]
-    pub fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_microsecond(Timestamp::now().as_microsecond() + self.ahead_s.get() * 1_000_000)
             .unwrap_or_else(|_| Timestamp::now())
-    }
-
-    /// How far the API server's clock is ahead of this machine's, in seconds.
-    #[must_use]
-    pub const fn ahead_s(&self) -> i64 {
-        self.ahead_s.get()
     }
 
     /// The DaemonSet of this name; none where there is none.
@@ -123,7 +111,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why it can't be had; a missing right is named.
-    pub async fn daemon_set(&self, namespace: &str, name: &str) -> Result<Option<DaemonSet>, Failure> {
+    pub(super) async fn daemon_set(&self, namespace: &str, name: &str) -> Result<Option<DaemonSet>, Failure> {
         let path = format!("{}/{name}", apps::DaemonSet::url_path(&(), Some(namespace)));
         self.get(&path, &Right { verbs: "`get`", resource: "daemonsets", namespace: Some(namespace) }).await
     }
@@ -133,7 +121,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn revisions(&self, namespace: &str) -> Listed<ControllerRevision> {
+    pub(super) async fn revisions(&self, namespace: &str) -> Listed<ControllerRevision> {
         let all = Selection { namespace: Some(namespace), ..Selection::default() };
         self.cluster.list::<apps::ControllerRevision, _>(all).await
     }
@@ -143,7 +131,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why it can't be had; a missing right is named.
-    pub async fn node(&self, name: &str) -> Result<Option<NodeWithImages>, Failure> {
+    pub(super) async fn node(&self, name: &str) -> Result<Option<NodeWithImages>, Failure> {
         let path = format!("{}/{name}", core::Node::url_path(&(), None));
         self.get(&path, &Right { verbs: "`get`", resource: "nodes", namespace: None }).await
     }
@@ -153,7 +141,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn agents(&self, namespace: &str, node: &str) -> Listed<AgentPod> {
+    pub(super) async fn agents(&self, namespace: &str, node: &str) -> Listed<AgentPod> {
         let fields = format!("spec.nodeName={node}");
         let labels = Some("k8s-app=cilium");
         let here = Selection { namespace: Some(namespace), labels, fields: Some(&fields), pages: Some(1) };
@@ -165,7 +153,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn traces(&self, namespace: &str, controller: &str) -> Listed<Event> {
+    pub(super) async fn traces(&self, namespace: &str, controller: &str) -> Listed<Event> {
         let fields = format!("reportingComponent={controller}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
         self.cluster.list::<core::Event, _>(own).await
@@ -176,7 +164,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn events_of(&self, namespace: &str, uid: &str) -> Listed<Event> {
+    pub(super) async fn events_of(&self, namespace: &str, uid: &str) -> Listed<Event> {
         let fields = format!("involvedObject.uid={uid}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
         self.cluster.list::<core::Event, _>(own).await
@@ -187,7 +175,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why nobody could say.
-    pub async fn may(&self, grant: &Grant, verb: &str, cilium_namespace: &str) -> Result<bool, Failure> {
+    pub(super) async fn may(&self, grant: &Grant, verb: &str, cilium_namespace: &str) -> Result<bool, Failure> {
         let (resource, subresource) = grant.resource.split_once('/').unwrap_or((grant.resource, ""));
         let mut attributes = json!({"verb": verb, "group": grant.group, "resource": resource});
         for (key, value) in [("subresource", subresource), ("name", grant.name.unwrap_or_default())] {
@@ -215,13 +203,13 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why it can't be had; a missing right is named.
-    pub async fn lease(&self, namespace: &str) -> Result<Option<Lease>, Failure> {
+    pub(super) async fn lease(&self, namespace: &str) -> Result<Option<Lease>, Failure> {
         self.get(&lease_path(namespace), &Right { verbs: "`get`", resource: "leases", namespace: Some(namespace) })
             .await
     }
 
     /// Writes the lock: with a resourceVersion the one that was read, without one only where there is none.
-    pub async fn put_lease(&self, namespace: &str, lease: &Lease) -> Put {
+    pub(super) async fn put_lease(&self, namespace: &str, lease: &Lease) -> PutAnswer {
         let mut metadata = json!({"name": LEASE, "namespace": namespace, "annotations": lease.metadata.annotations});
         if !lease.metadata.resource_version.is_empty() {
             metadata["resourceVersion"] = lease.metadata.resource_version.clone().into();
@@ -231,48 +219,48 @@ impl<'a> Writer<'a> {
                           "spec": lease.spec});
         let reply = match self.send(Method::PUT, &lease_path(namespace), Some(&body)).await {
             Ok(reply) => reply,
-            Err(lost) => return Put::Lost(lost),
+            Err(lost) => return PutAnswer::Lost(lost),
         };
         match reply.status {
             status if status.is_success() => match serde_json::from_slice(&reply.body) {
-                Ok(lease) => Put::Done(Box::new(lease)),
-                Err(error) => Put::Lost(Lost(format!("the answer is not readable: {error}"))),
+                Ok(lease) => PutAnswer::Done(Box::new(lease)),
+                Err(error) => PutAnswer::Lost(NoAnswer(format!("the answer is not readable: {error}"))),
             },
             // 422 is how a creating PUT is told that the Lease is there by now; nothing else in it can be invalid.
-            StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => Put::Overtaken,
-            status if status.is_server_error() => Put::Lost(Lost(answered(&reply))),
+            StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => PutAnswer::Overtaken,
+            status if status.is_server_error() => PutAnswer::Lost(NoAnswer(answered(&reply))),
             _ => {
                 let right = Right { verbs: "`create` and `update`", resource: "leases", namespace: Some(namespace) };
-                Put::Refused(refusal(&reply.refusal(), &right))
+                PutAnswer::Refused(refusal(&reply.refusal(), &right))
             }
         }
     }
 
     /// Deletes one pod, once. The consent is used up by it.
-    pub async fn delete_pod(&self, doomed: &Doomed, _consent: Consent) -> Deletion {
+    pub(super) async fn delete_pod(&self, doomed: &PodToDelete, _consent: Consent) -> DeleteAnswer {
         let reply = match self.send(Method::DELETE, &doomed.path(), Some(&doomed.body())).await {
             Ok(reply) => reply,
-            Err(lost) => return Deletion::Unknown(lost.0),
+            Err(lost) => return DeleteAnswer::Unknown(lost.0),
         };
         let status = reply.refusal();
         match reply.status {
-            code if code.is_success() => Deletion::Accepted,
-            StatusCode::NOT_FOUND if status.reason == "NotFound" => Deletion::Gone,
-            StatusCode::CONFLICT => Deletion::Replaced(said(&status)),
+            code if code.is_success() => DeleteAnswer::Accepted,
+            StatusCode::NOT_FOUND if status.reason == "NotFound" => DeleteAnswer::Gone,
+            StatusCode::CONFLICT => DeleteAnswer::Replaced(said(&status)),
             StatusCode::TOO_MANY_REQUESTS if is_budget(&reply) => {
-                Deletion::Refused(format!("a disruption budget forbids it: {}", said(&status)))
+                DeleteAnswer::Refused(format!("a disruption budget forbids it: {}", said(&status)))
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 let after = reply.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let after = after.map(|seconds| format!("; it asks to wait {seconds} s")).unwrap_or_default();
-                Deletion::Refused(format!("the API server is too busy{after}; run this again"))
+                DeleteAnswer::Refused(format!("the API server is too busy{after}; run this again"))
             }
-            StatusCode::REQUEST_TIMEOUT => Deletion::Unknown(answered(&reply)),
+            StatusCode::REQUEST_TIMEOUT => DeleteAnswer::Unknown(answered(&reply)),
             code if code.is_client_error() => {
                 let right = Right { verbs: "`delete`", resource: "pods", namespace: Some(&doomed.namespace) };
-                Deletion::Refused(refusal(&status, &right).message)
+                DeleteAnswer::Refused(refusal(&status, &right).message)
             }
-            _ => Deletion::Unknown(answered(&reply)),
+            _ => DeleteAnswer::Unknown(answered(&reply)),
         }
     }
 
@@ -281,7 +269,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// Why it could not be left, or that nobody knows whether it was.
-    pub async fn post_event(&self, namespace: &str, event: &Value) -> Result<(), Failure> {
+    pub(super) async fn post_event(&self, namespace: &str, event: &Value) -> Result<(), Failure> {
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let reply = self.send(Method::POST, &path, Some(event)).await;
         let reply = reply.map_err(|lost| Failure::new(FailureKind::Unreachable, lost.0))?;
@@ -299,27 +287,15 @@ impl<'a> Writer<'a> {
     }
 
     /// One request, one answer, one deadline.
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Lost> {
-        let limit = self.cluster.request_timeout;
-        let asked = async {
-            let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
-            let request = http::Request::builder()
-                .method(method)
-                .uri(path)
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .header(http::header::ACCEPT, "application/json")
-                .body(Body::from(body))
-                .map_err(|error| Error::BuildRequest(::kube::core::request::Error::BuildRequest(error)))?;
-            let (parts, body) = self.cluster.client.send(request).await?.into_parts();
-            let body = body.collect_bytes().await?.to_vec();
-            Ok::<_, Error>(Reply { status: parts.status, headers: parts.headers, body })
-        };
-        let right = Right { verbs: "", resource: "", namespace: None };
-        let reply = match timeout(limit, asked).await {
-            Err(_) => return Err(Lost(late("the API server did not answer", limit).message)),
-            Ok(Err(error)) => return Err(Lost(failure(&error, &right).message)),
-            Ok(Ok(reply)) => reply,
-        };
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, NoAnswer> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::ACCEPT, "application/json")
+            .body(body.map(Value::to_string).unwrap_or_default().into_bytes())
+            .map_err(|error| NoAnswer(format!("cannot build the request for {path}: {error}")))?;
+        let reply = self.cluster.send(request).await.map_err(|failure| NoAnswer(failure.message))?;
         self.set_clock(&reply);
         Ok(reply)
     }

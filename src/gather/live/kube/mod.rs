@@ -1,8 +1,8 @@
 //! The Kubernetes wire. This file and those in its folder are the only ones that know it.
 //!
 //! A [`Cluster`] is one connection's worth of settings: whom to ask, as whom, and how long a request may take. What can
-//! be asked is in its parts: lists, logs and commands in containers. Nothing here writes to the cluster but [`write`],
-//! which only `fix` can reach: it takes a permit that nobody else can make.
+//! be asked is in its parts: lists, logs and commands in containers. Nothing here builds a request that changes an
+//! object; those that do are in [`crate::fix`], which sends them through [`Cluster::send`].
 //!
 //! Automatic retries of the client are switched off: it would repeat every request, whatever its verb, up to fifteen
 //! times (kube 5.0.0), and a diagnosis has better things to do with its minute. Lists repeat themselves, within bounds.
@@ -12,15 +12,13 @@ mod config;
 mod exec;
 mod list;
 mod log;
-pub mod objects;
-mod symptoms;
-pub mod write;
+mod supplement;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kube::client::ClientBuilder;
+use ::kube::client::{Body, ClientBuilder};
 use ::kube::core::Status;
 use ::kube::{Client, Config, Error};
 use futures::channel::oneshot;
@@ -29,13 +27,13 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tower::util::MapResponseLayer;
 
+use crate::base::cluster_settings::ClusterSettings;
 use crate::base::failure::{Failure, FailureKind};
 use crate::exit;
-use crate::settings::ClusterSettings;
 
 use busy::Busy;
 pub use exec::{Ended, Exec};
-pub use list::keep_only_needed_arguments;
+pub use list::{Reply, Selection};
 pub use log::LOG_LINES;
 
 /// How long a login plugin may take; those that open a browser wait for a person.
@@ -84,6 +82,25 @@ impl Cluster {
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.busy.refusals()
+    }
+
+    /// Sends one request, once, and reads its whole answer, whatever its status; within the time of one request.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureKind::Timeout`] or [`FailureKind::Unreachable`] where no answer came: whether the request was carried out
+    /// is not known then.
+    pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Reply, Failure> {
+        let asked = async {
+            let (parts, body) = self.client.send(request.map(Body::from)).await?.into_parts();
+            let body = body.collect_bytes().await?.to_vec();
+            Ok::<_, Error>(Reply { status: parts.status, headers: parts.headers, body })
+        };
+        match timeout(self.request_timeout, asked).await {
+            Err(_) => Err(late("the API server did not answer", self.request_timeout)),
+            Ok(Err(error)) => Err(failure(&error, &Right { verbs: "", resource: "", namespace: None })),
+            Ok(Ok(reply)) => Ok(reply),
+        }
     }
 
     /// `/version` is open to everybody on a stock cluster. Where it is not, a 403 is still an answer: what may be asked
@@ -148,13 +165,13 @@ fn cannot_log_in(server: &str, plugin: Option<&str>, why: &str) -> exit::Error {
 }
 
 /// A right, in the words of a Role.
-struct Right<'a> {
+pub struct Right<'a> {
     /// The verbs, each in backquotes.
-    verbs: &'a str,
+    pub verbs: &'a str,
     /// The resource.
-    resource: &'a str,
+    pub resource: &'a str,
     /// The namespace; none: all.
-    namespace: Option<&'a str>,
+    pub namespace: Option<&'a str>,
 }
 
 impl Right<'_> {
@@ -164,8 +181,9 @@ impl Right<'_> {
     }
 }
 
-/// What the API's refusal means.
-fn refusal(status: &Status, right: &Right<'_>) -> Failure {
+/// What the API's refusal means; a missing right is named.
+#[must_use]
+pub fn refusal(status: &Status, right: &Right<'_>) -> Failure {
     match status.code {
         401 => Failure::new(
             FailureKind::Forbidden,
@@ -206,7 +224,8 @@ fn late(what: &str, limit: Duration) -> Failure {
 }
 
 /// What the server said, on one line.
-fn said(status: &Status) -> String {
+#[must_use]
+pub fn said(status: &Status) -> String {
     let message = status.message.trim();
     if message.is_empty() { "no further word".to_owned() } else { message.to_owned() }
 }

@@ -13,10 +13,12 @@ use tokio::time::{Instant, timeout};
 
 use super::list::{PAGE, REQUESTS_PER_LIST};
 use super::{Cluster, Right, failure, late, refusal, words};
+use crate::base::credentials::without_credentials;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::gather::scrub::scrub;
-use crate::gather::symptoms::{ForeignKind, Further, LINES, LOG_BYTES, PROMETHEUS_PORT, Prometheus};
+use crate::base::prometheus::Prometheus;
+use crate::gather::supplement::{LINES, LOG_BYTES, PROMETHEUS_PORT, Supplement};
+use crate::kubernetes::foreign_kind::ForeignKind;
 use crate::kubernetes::objects::{Custom, Event, Meta, Page};
 
 /// The most events of one reason: a cluster of 5,000 pods keeps fewer in its hour.
@@ -61,19 +63,19 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why it can't be had; a missing right is named.
-    pub async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    pub async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         match *what {
-            Further::Log { pod, container } => {
+            Supplement::Log { pod, container } => {
                 let bytes = self.tail(pod, container, LINES, LOG_BYTES, true).await?;
-                Ok(scrub(&String::from_utf8_lossy(&bytes)).into_bytes())
+                Ok(without_credentials(&String::from_utf8_lossy(&bytes)).into_bytes())
             }
-            Further::Objects(kind) => self.objects(kind).await,
-            Further::Metrics { query, at: Some(at), .. } => timeout(self.request_timeout, async {
+            Supplement::Objects(kind) => self.objects(kind).await,
+            Supplement::Metrics { query, at: Some(at), .. } => timeout(self.request_timeout, async {
                 self.metrics(at, query).await.map(|answer| with_question(&answer, query))
             })
             .await
             .unwrap_or_else(|_| Err(late("no answer of Prometheus", self.request_timeout))),
-            Further::Metrics { at: None, .. } => {
+            Supplement::Metrics { at: None, .. } => {
                 Err(Failure::new(FailureKind::NotFound, "nobody said where Prometheus is; see --prometheus"))
             }
         }
@@ -138,9 +140,9 @@ impl Cluster {
             let Meta { name, namespace, creation_timestamp, .. } = object.metadata;
             object.metadata = Meta { name, namespace, creation_timestamp, ..Meta::default() };
             for told in &mut object.status.conditions {
-                told.message = scrub(&told.message);
+                told.message = without_credentials(&told.message);
             }
-            object.status.operation_state.message = scrub(&object.status.operation_state.message);
+            object.status.operation_state.message = without_credentials(&object.status.operation_state.message);
             items.push(object);
         })
         .await?;
@@ -225,7 +227,7 @@ async fn answer(client: &Client, path: &str, what: &str, right: Option<&Right<'_
         return Err(other(kind, &refused.message));
     }
     let why = serde_json::from_slice::<Refusal>(&bytes).map_or_else(|_| code.to_string(), |told| told.error);
-    Err(other(FailureKind::Other, &scrub(&why.chars().take(300).collect::<String>())))
+    Err(other(FailureKind::Other, &without_credentials(&why.chars().take(300).collect::<String>())))
 }
 
 /// The answer with its question in it, so that a saved answer says what was asked.

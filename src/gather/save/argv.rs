@@ -8,7 +8,7 @@ const SSH_OPTION: &str = "--ssh-option";
 /// A command line without the values of `--ssh-option`, without user and password in URLs, without the query part of
 /// URLs, and without the values of words that call themselves a secret.
 #[must_use]
-pub(super) fn argv(words: &[String]) -> Vec<String> {
+pub(super) fn without_secrets(words: &[String]) -> Vec<String> {
     let mut out = Vec::with_capacity(words.len());
     let mut value_of_ssh_option = false;
     for word in words {
@@ -18,7 +18,7 @@ pub(super) fn argv(words: &[String]) -> Vec<String> {
             out.push(format!("{SSH_OPTION}={}", ssh_option(value)));
         } else {
             value_of_ssh_option = word == SSH_OPTION;
-            out.push(secret_value(&urls(word)));
+            out.push(secret_value(&without_url_secrets(word)));
         }
     }
     out
@@ -26,7 +26,7 @@ pub(super) fn argv(words: &[String]) -> Vec<String> {
 
 /// A text without user and password in URLs, and without their query part.
 #[must_use]
-pub(super) fn urls(text: &str) -> String {
+pub(super) fn without_url_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -76,7 +76,7 @@ mod tests {
 
     fn scrubbed(words: &[&str]) -> String {
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        argv(&words).join(" ")
+        without_secrets(&words).join(" ")
     }
 
     #[test]
@@ -95,10 +95,10 @@ mod tests {
         assert_eq!(scrubbed(&["--probe-url=https://a@b@x.example"]), "--probe-url=https://(removed)@x.example");
         assert_eq!(scrubbed(&["https://x.example/a@b"]), "https://x.example/a@b");
         assert_eq!(
-            urls("curl: (7) https://me:hunter2@x: refused, http://y?"),
+            without_url_secrets("curl: (7) https://me:hunter2@x: refused, http://y?"),
             "curl: (7) https://(removed)@x: refused, http://y?"
         );
-        assert_eq!(urls("no url"), "no url");
+        assert_eq!(without_url_secrets("no url"), "no url");
     }
 
     #[test]

@@ -19,16 +19,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::de::DeserializeOwned;
 
-use super::kube::keep_only_needed_arguments;
 use super::reading::{AT_ONCE, Outlet, beside, lock};
-use super::symptoms::Further;
+use super::supplement::Supplement;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::base::source_kind::SourceKind;
+use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::objects::{Custom, Inventory, Listed, Node, Origin};
-use crate::report::SourceKind;
 use zip::Member;
 
 pub(super) use reach::Reach;
@@ -307,9 +307,9 @@ impl Source for Archived {
     }
 
     /// Of all that only symptoms are read from, a sysdump holds Cilium's own kinds.
-    async fn further(&self, what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         match (&self.kind, what) {
-            (Kind::Sysdump(sysdump), Further::Objects(kind)) => {
+            (Kind::Sysdump(sysdump), Supplement::Objects(kind)) => {
                 let items: Vec<Custom> = read_list(&sysdump.zip, &format!("{}-", kind.resource), &mut None)?;
                 serde_json::to_vec(&serde_json::json!({"items": items}))
                     .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
