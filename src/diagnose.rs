@@ -5,6 +5,7 @@ mod entry;
 mod neighbour;
 mod node;
 mod pace;
+pub mod supplement;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -24,13 +25,15 @@ use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules;
 use crate::settings::Settings;
 use crate::symptoms;
-use crate::symptoms::{Symptoms, explain, look};
+use crate::symptoms::listed::symptoms_of_lists;
+use crate::symptoms::{Symptoms, explain};
 use crate::ways::picture::Picture;
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
 use node::{Looker, SoFar};
 use pace::Pace;
+use supplement::read_symptoms;
 
 /// Starts are spread over this time: nodes that begin together ask together ever after.
 const SPREAD_MS: u64 = 100;
@@ -94,7 +97,7 @@ pub async fn diagnose<S: Source>(
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
     let limit = settings.symptoms_limit();
-    let mut telling = std::pin::pin!(look::look(source, inventory, &settings.symptoms, Some(nodes), limit));
+    let mut telling = std::pin::pin!(read_symptoms(source, inventory, &settings.symptoms, Some(nodes), limit));
     let mut told = nodes.is_empty().then(Symptoms::default);
     let mut stopped = false;
     let is_over = || ends.is_some_and(|ends| ends <= Instant::now());
@@ -167,7 +170,7 @@ pub async fn diagnose<S: Source>(
     // over, nodes ended by themselves, with what they had.
     drop(running);
     let ended = if stopped { Some("interrupted") } else { is_over().then_some("the run's time was over") };
-    let told = told.unwrap_or_else(|| look::of_lists(inventory));
+    let told = told.unwrap_or_else(|| symptoms_of_lists(inventory));
     let finished: BTreeSet<String> = reports.iter().chain(&judged).map(|entry| entry.node.clone()).collect();
     let cut =
         |node: &String| unfinished(node, inventory, &settings.questions, ended.unwrap_or("the run ended"), so_far);
@@ -217,8 +220,8 @@ fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
     entry.notes.extend(unread.map(|unread| format!("symptoms not read: {}: {}", unread.what, unread.reason)));
     let Some(symptoms) = told.nodes.get(&entry.node) else { return };
     entry.symptoms.clone_from(symptoms);
-    explain::explain(&mut entry.symptoms, &entry.verdict, &entry.affected);
-    entry.affected.extend(explain::hit(&entry.symptoms, &entry.verdict, &entry.affected));
+    explain::explain_symptoms(&mut entry.symptoms, &entry.verdict, &entry.affected);
+    entry.affected.extend(explain::pods_with_symptoms(&entry.symptoms, &entry.verdict, &entry.affected));
     entry.notes.extend(told.events.iter().map(|storm| format!("cluster-wide event: {}", storm.says)));
 }
 

@@ -8,12 +8,11 @@ use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
 use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
-use crate::diagnose::Observer;
+use crate::diagnose::{Observer, supplement};
 use crate::gather::{Probe, Question, Source};
 use crate::kubernetes::objects::Inventory;
 use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::settings::Settings;
-use crate::symptoms::look;
 
 /// What became of a capture.
 #[derive(Debug, Default)]
@@ -45,7 +44,8 @@ pub async fn capture<S: Source>(
         done
     });
     // What is told meanwhile passes through the source, too.
-    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
+    let telling =
+        supplement::read_symptoms(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
     let told = futures::stream::once(telling).map(|told| Capture {
         missing: told.not_read.into_iter().map(|unread| format!("{}: {}", unread.what, unread.reason)).collect(),
         ..Capture::default()

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::{Work, begin, end, look, print, to_its_end};
 use crate::cli::Format;
 use crate::cli::symptoms::SymptomsArgs;
+use crate::diagnose::supplement;
 use crate::exit::Error;
 use crate::gather::Source;
 use crate::gather::live;
@@ -13,7 +14,6 @@ use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
 use crate::report::{SourceInfo, SourceKind, json, table};
 use crate::rules::remedy::quoted;
 use crate::settings::{ClusterSettings, Origin, Screen, Settings};
-use crate::symptoms::look;
 
 /// Looks for symptoms in the whole cluster and prints them.
 ///
@@ -78,7 +78,7 @@ impl Work for Tell<'_> {
 
 async fn tell<S: Source>(source: &S, inventory: &Inventory, settings: &Settings, about: SourceInfo) -> SymptomsReport {
     let wish = &settings.symptoms;
-    let found = look::look(source, inventory, wish, None, settings.timeout).await;
+    let found = supplement::read_symptoms(source, inventory, wish, None, settings.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
     let next = likeliest.map(|node| {
         let mut words = vec!["staledp diagnose".to_owned()];

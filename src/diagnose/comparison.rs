@@ -6,7 +6,7 @@ use crate::report::{Alone, NodeReport};
 use crate::rules::Judgement;
 use crate::rules::fleet;
 use crate::rules::fleet::Known;
-use crate::symptoms::explain::explain;
+use crate::symptoms::explain::explain_symptoms;
 
 /// Compares the nodes, whatever an earlier comparison of fewer of them said.
 pub(crate) fn compare(nodes: &mut [NodeReport]) {
@@ -22,7 +22,7 @@ pub(crate) fn compare(nodes: &mut [NodeReport]) {
     fleet::compare(&mut judged);
     for (node, (_, judgement)) in nodes.iter_mut().zip(judged) {
         correct(node, judgement);
-        explain(&mut node.symptoms, &node.verdict, &node.affected);
+        explain_symptoms(&mut node.symptoms, &node.verdict, &node.affected);
     }
 }
 

@@ -1,4 +1,7 @@
-//! Gathers what symptoms are read from, and reads them: bounded, and going on where something may not be read.
+//! Asks a source for the supplementary evidence that symptoms are read from, and has it read.
+//!
+//! The reading itself is pure and in [`crate::symptoms`], below the report; only this file asks. Every question has a
+//! bound, and what cannot be read is noted and does not stop the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,14 +9,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::probes::Tally;
-use super::storm::NotReady;
-use super::{Kind, Pods, Symptoms, buffers, dependents, local_dns, logs, restarts, second, storm};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::symptom_options::SymptomOptions;
 use crate::gather::Source;
 use crate::gather::supplement::Supplement;
 use crate::kubernetes::objects::{Custom, Event, Inventory, Page, Pod};
+use crate::symptoms::listed::{EventSums, add_unread_lists};
+use crate::symptoms::{PodsByName, Symptom, SymptomKind, Symptoms, buffers, dependents, local_dns, logs};
 
 /// The most pods whose logs are read.
 const MOST_LOGS: usize = 20;
@@ -25,37 +27,24 @@ const MOST_QUERIES: usize = 20;
 /// The reasons of the events that symptoms are read from.
 const REASONS: [&str; 3] = ["Unhealthy", "Killing", "NodeNotReady"];
 
-/// What the lists that are there already say: no call is made.
-#[must_use]
-pub fn of_lists(inventory: &Inventory) -> Symptoms {
-    let mut sums = Sums::default();
-    for event in inventory.events.iter().flatten() {
-        sums.take(event);
-    }
-    let mut found = sums.tell(inventory);
-    unread_lists(inventory, &mut found);
-    found.sort();
-    found
-}
-
 /// Looks at a whole cluster, or at these nodes of it: events by reason, other people's objects, and, where wished, logs
 /// and buffers. What was saved is read without being wished for. What is not there after `limit` was not read.
-pub async fn look<S: Source>(
+pub async fn read_symptoms<S: Source>(
     source: &S,
     inventory: &Inventory,
-    wish: &SymptomOptions,
+    options: &SymptomOptions,
     nodes: Option<&[String]>,
     limit: Duration,
 ) -> Symptoms {
-    let look = Look { source, inventory, wish, nodes, limit, until: Instant::now() + limit };
-    let mut found = look.at_events().await;
-    unread_lists(inventory, &mut found);
-    look.at_objects(&mut found).await;
-    if wish.logs || source.is_saved() {
-        look.at_logs(&mut found).await;
+    let asker = SymptomAsker { source, inventory, options, nodes, limit, until: Instant::now() + limit };
+    let mut found = asker.ask_events().await;
+    add_unread_lists(inventory, &mut found);
+    asker.ask_objects(&mut found).await;
+    if options.logs || source.is_saved() {
+        asker.ask_logs(&mut found).await;
     }
-    if wish.prometheus.is_some() || source.is_saved() {
-        look.at_buffers(&mut found).await;
+    if options.prometheus.is_some() || source.is_saved() {
+        asker.ask_buffers(&mut found).await;
     }
     if let Some(nodes) = nodes {
         found.nodes.retain(|node, _| nodes.contains(node));
@@ -65,17 +54,17 @@ pub async fn look<S: Source>(
 }
 
 /// Where is looked, and for how long.
-struct Look<'a, S> {
+struct SymptomAsker<'a, S> {
     source: &'a S,
     inventory: &'a Inventory,
-    wish: &'a SymptomOptions,
+    options: &'a SymptomOptions,
     /// The nodes that are meant; none: all.
     nodes: Option<&'a [String]>,
     limit: Duration,
     until: Instant,
 }
 
-impl<S: Source> Look<'_, S> {
+impl<S: Source> SymptomAsker<'_, S> {
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         timeout_at(self.until, asked).await.unwrap_or_else(|_| {
             let limit = humantime::format_duration(self.limit);
@@ -92,8 +81,8 @@ impl<S: Source> Look<'_, S> {
     }
 
     /// Events, one reason after the other. A server that lets one wait is not asked for the next.
-    async fn at_events(&self) -> Symptoms {
-        let mut sums = Sums::default();
+    async fn ask_events(&self) -> Symptoms {
+        let mut sums = EventSums::default();
         let mut unread: Vec<(String, Failure)> = Vec::new();
         for reason in REASONS {
             let mut each = |event: &Event| sums.take(event);
@@ -108,25 +97,25 @@ impl<S: Source> Look<'_, S> {
                 break;
             }
         }
-        let mut found = sums.tell(self.inventory);
+        let mut found = sums.symptoms(self.inventory);
         for (reasons, failure) in by_failure(unread) {
             let all = reasons.len() == REASONS.len();
             let what = if all { "events".to_owned() } else { format!("events ({})", reasons.join(", ")) };
-            found.cannot(what, failure.message);
+            found.add_not_read(what, failure.message);
         }
         found
     }
 
     /// Other people's objects. They are told of the node that asks for them, so where only some nodes are meant and
     /// none of the pods that ask is there, they are asked for only to be kept.
-    async fn at_objects(&self, found: &mut Symptoms) {
+    async fn ask_objects(&self, found: &mut Symptoms) {
         let redirects = std::iter::once((dependents::REDIRECTS, None));
         let kinds = dependents::KINDS.iter().map(|(kind, controller)| (*kind, Some(*controller))).chain(redirects);
         let mut unread: Vec<(String, Failure)> = Vec::new();
         for (kind, controller) in kinds {
-            let from_here = |name| dependents::is_asked_from(self.inventory, name, |node| self.is_meant(node));
+            let from_here = |name| dependents::is_asked_from_node(self.inventory, name, |node| self.is_meant(node));
             let is_told = self.nodes.is_none() || controller.is_some_and(from_here);
-            if !is_told && !self.wish.keep {
+            if !is_told && !self.options.keep {
                 continue;
             }
             let what = Supplement::Objects(kind);
@@ -141,19 +130,19 @@ impl<S: Source> Look<'_, S> {
             match (read, controller) {
                 (Err(failure), _) if is_told => unread.push((kind.resource.to_owned(), failure)),
                 (Ok(page), Some(controller)) if is_told => {
-                    dependents::tell(kind, controller, &page.items, self.inventory, found);
+                    dependents::add_dependent_symptoms(kind, controller, &page.items, self.inventory, found);
                 }
-                (Ok(page), None) if is_told => local_dns::tell_redirects(&page.items, self.inventory, found),
+                (Ok(page), None) if is_told => local_dns::add_redirect_symptoms(&page.items, self.inventory, found),
                 _ => {}
             }
         }
         for (resources, failure) in by_failure(unread) {
-            found.cannot(resources.join(", "), failure.message);
+            found.add_not_read(resources.join(", "), failure.message);
         }
     }
 
     /// Logs: of the pods that were chosen, or all that were saved.
-    async fn at_logs(&self, found: &mut Symptoms) {
+    async fn ask_logs(&self, found: &mut Symptoms) {
         // What was saved costs nothing, and which logs were read then is not known: all that are there count.
         let chosen: Vec<(&Pod, String)> = if self.source.is_saved() {
             let pods = self.inventory.pods.iter().flatten().filter(|pod| self.is_meant(&pod.spec.node_name));
@@ -176,13 +165,13 @@ impl<S: Source> Look<'_, S> {
             match log {
                 Ok(bytes) => {
                     had += 1;
-                    let whose = logs::Whose { pod: &reference, container, host_network: pod.spec.host_network };
+                    let whose = logs::LogOwner { pod: &reference, container, host_network: pod.spec.host_network };
                     let kind = if dependents::is_named(pod, dependents::EXTERNAL_DNS) {
-                        Kind::Dependents
+                        SymptomKind::Dependents
                     } else {
-                        Kind::DnsErrors
+                        SymptomKind::DnsErrors
                     };
-                    for symptom in logs::read(&String::from_utf8_lossy(&bytes), &whose, kind) {
+                    for symptom in logs::log_symptoms(&String::from_utf8_lossy(&bytes), &whose, kind) {
                         found.add(Some(&pod.spec.node_name), symptom);
                     }
                 }
@@ -198,20 +187,20 @@ impl<S: Source> Look<'_, S> {
                 1 => " and of another pod".to_owned(),
                 n => format!(" and of {n} other pods"),
             };
-            found.cannot(format!("the log of {first}{others}"), failure.message.clone());
+            found.add_not_read(format!("the log of {first}{others}"), failure.message.clone());
         } else if had == 0 && self.source.is_saved() && self.nodes.is_none() {
-            found.cannot("logs", "none was saved");
+            found.add_not_read("logs", "none was saved");
         }
     }
 
     /// The pods whose logs are read, those with symptoms first, and which container of each.
     fn with_logs(&self, found: &Symptoms) -> Vec<(&Pod, String)> {
         let inventory = self.inventory;
-        let pods = Pods::of(inventory);
+        let pods = PodsByName::new(inventory);
         let meant = |pod: &&Pod| pod.is_alive() && self.is_meant(&pod.spec.node_name);
         let mut chosen: Vec<(&Pod, String)> = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut weighty: Vec<&super::Symptom> = found.nodes.values().flatten().collect();
+        let mut weighty: Vec<&Symptom> = found.nodes.values().flatten().collect();
         weighty.sort_by_key(|s| (std::cmp::Reverse((s.weight, s.count)), s.namespace.clone(), s.pod.clone()));
         let named = weighty
             .iter()
@@ -254,69 +243,69 @@ impl<S: Source> Look<'_, S> {
     }
 
     /// The answers of Prometheus.
-    async fn at_buffers(&self, found: &mut Symptoms) {
-        let asked = self.wish.prometheus.is_some();
-        let pods = Pods::of(self.inventory);
+    async fn ask_buffers(&self, found: &mut Symptoms) {
+        let asked = self.options.prometheus.is_some();
+        let pods = PodsByName::new(self.inventory);
         let moment = self.inventory.origin.captured_at.as_deref();
-        match self.ask("buffer-fill", buffers::FILL).await {
+        match self.query("buffer-fill", buffers::FILL).await {
             Ok(Some(fill)) => {
-                let sent = self.ask("sent-bytes", buffers::SENT).await.unwrap_or_else(|failure| {
-                    found.cannot("buffers: what was sent", failure.message);
+                let sent = self.query("sent-bytes", buffers::SENT).await.unwrap_or_else(|failure| {
+                    found.add_not_read("buffers: what was sent", failure.message);
                     None
                 });
-                buffers::tell(&fill, sent.as_deref(), &pods, moment, found);
+                buffers::add_buffer_symptoms(&fill, sent.as_deref(), &pods, moment, found);
             }
-            Ok(None) if self.nodes.is_none() => found.cannot("buffers", "no answer of Prometheus was saved"),
+            Ok(None) if self.nodes.is_none() => found.add_not_read("buffers", "no answer of Prometheus was saved"),
             Ok(None) => {}
             Err(failure) => {
                 use FailureKind::{Forbidden, Timeout, Unreachable};
                 let gone = matches!(failure.kind, Forbidden | Timeout | Unreachable);
-                found.cannot("buffers", failure.message);
+                found.add_not_read("buffers", failure.message);
                 // Who does not answer the first question is not asked a second one.
                 if asked && gone {
-                    for query in &self.wish.queries {
-                        found.cannot(format!("the answer to '{query}'"), "it was not asked: see buffers");
+                    for query in &self.options.queries {
+                        found.add_not_read(format!("the answer to '{query}'"), "it was not asked: see buffers");
                     }
                     return;
                 }
             }
         }
         if !asked {
-            self.at_saved_answers(&pods, moment, found).await;
+            self.ask_saved_answers(&pods, moment, found).await;
         }
-        for (nth, query) in self.wish.queries.iter().take(MOST_QUERIES).enumerate() {
-            match self.ask(&format!("query-{}", nth + 1), query).await {
-                Ok(answer) => buffers::tell_own(query, &answer.unwrap_or_default(), &pods, moment, found),
-                Err(failure) => found.cannot(format!("the answer to '{query}'"), failure.message),
+        for (nth, query) in self.options.queries.iter().take(MOST_QUERIES).enumerate() {
+            match self.query(&format!("query-{}", nth + 1), query).await {
+                Ok(answer) => buffers::add_query_symptoms(query, &answer.unwrap_or_default(), &pods, moment, found),
+                Err(failure) => found.add_not_read(format!("the answer to '{query}'"), failure.message),
             }
         }
-        if self.wish.queries.len() > MOST_QUERIES {
-            let left = self.wish.queries.len() - MOST_QUERIES;
-            found.cannot(format!("{left} more queries"), format!("at most {MOST_QUERIES} are asked"));
+        if self.options.queries.len() > MOST_QUERIES {
+            let left = self.options.queries.len() - MOST_QUERIES;
+            found.add_not_read(format!("{left} more queries"), format!("at most {MOST_QUERIES} are asked"));
         }
     }
 
     /// The answers to questions of one's own that were saved.
-    async fn at_saved_answers(&self, pods: &Pods<'_>, moment: Option<&str>, found: &mut Symptoms) {
+    async fn ask_saved_answers(&self, pods: &PodsByName<'_>, moment: Option<&str>, found: &mut Symptoms) {
         for nth in 1..=MOST_QUERIES {
             let name = format!("query-{nth}");
             match self.further(&Supplement::Metrics { name: &name, query: "", at: None }).await {
                 Ok(bytes) => {
-                    let query = buffers::question(&bytes).unwrap_or(name);
+                    let query = buffers::query_of(&bytes).unwrap_or(name);
                     match buffers::series(&bytes) {
-                        Ok(answer) => buffers::tell_own(&query, &answer, pods, moment, found),
-                        Err(why) => found.cannot(format!("the answer to '{query}'"), why),
+                        Ok(answer) => buffers::add_query_symptoms(&query, &answer, pods, moment, found),
+                        Err(why) => found.add_not_read(format!("the answer to '{query}'"), why),
                     }
                 }
                 Err(failure) if failure.kind == FailureKind::NotFound => {}
-                Err(failure) => found.cannot(format!("the answer to {name}"), failure.message),
+                Err(failure) => found.add_not_read(format!("the answer to {name}"), failure.message),
             }
         }
     }
 
     /// One question to Prometheus; nothing where nobody asked it when things were saved.
-    async fn ask(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, Failure> {
-        let at = self.wish.prometheus.as_ref();
+    async fn query(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, Failure> {
+        let at = self.options.prometheus.as_ref();
         match self.further(&Supplement::Metrics { name, query, at }).await {
             Ok(bytes) => buffers::series(&bytes).map(Some).map_err(|why| Failure::new(FailureKind::Other, why)),
             Err(failure) if failure.kind == FailureKind::NotFound && self.source.is_saved() => Ok(None),
@@ -335,40 +324,4 @@ fn by_failure(unread: Vec<(String, Failure)>) -> Vec<(Vec<String>, Failure)> {
         }
     }
     grouped
-}
-
-/// What events sum up to.
-#[derive(Default)]
-struct Sums {
-    tally: Tally,
-    not_ready: NotReady,
-}
-
-impl Sums {
-    fn take(&mut self, event: &Event) {
-        self.tally.take(event);
-        self.not_ready.take(event);
-    }
-
-    fn tell(&self, inventory: &Inventory) -> Symptoms {
-        let now = inventory.origin.captured_at.as_deref().and_then(second);
-        let mut found = Symptoms::default();
-        self.tally.tell(&Pods::of(inventory), &mut found);
-        restarts::tell(inventory, &self.tally, now, &mut found);
-        local_dns::tell(inventory, &self.tally, now, &mut found);
-        found.events = storm::find(inventory, &self.not_ready);
-        if self.tally.over {
-            found.cannot("events (Unhealthy)", "there are more failing probes than are told apart");
-        }
-        found
-    }
-}
-
-fn unread_lists(inventory: &Inventory, found: &mut Symptoms) {
-    if let Err(failure) = &inventory.pods {
-        found.cannot("pods", failure.message.clone());
-    }
-    if let Err(failure) = &inventory.nodes {
-        found.cannot("nodes", failure.message.clone());
-    }
 }
