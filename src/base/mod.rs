@@ -9,6 +9,7 @@ pub mod failure;
 pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;
+pub mod probe_words;
 pub mod process;
 pub mod prometheus;
 pub mod questions;

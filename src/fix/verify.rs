@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::Cx;
 use super::lock::Lock;
 use super::watch::Watched;
+use crate::base::probe_words::host_and_port;
 use crate::checks::pod_egress::looked_up;
 use crate::checks::{Outcome, Status};
 use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
-use crate::gather::probes;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::report::{NodeReport, SourceInfo, SourceKind};
@@ -66,7 +66,7 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
 
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
 async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::kubernetes::objects::Inventory) -> Option<bool> {
-    let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
+    let (name, _) = host_and_port(&cx.settings.look.questions.probe_url)?;
     let pods = cx.live.probe_pods(node, inventory);
     for (index, pod) in pods.iter().enumerate() {
         match looked_up(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
+use crate::base::probe_words::host_and_port;
 use crate::base::questions::Questions;
 use crate::kubernetes::objects::{Inventory, Pod};
 
@@ -125,15 +126,6 @@ pub fn connect_by_bash(host: &str, port: u16) -> Vec<String> {
     words(&["bash", "-c", r#"exec 3<>"/dev/tcp/$1/$2""#, "bash", host, &port.to_string()])
 }
 
-/// Host, without brackets, and port of a URL.
-#[must_use]
-pub fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let uri: http::Uri = url.parse().ok()?;
-    let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-    Some((host.to_owned(), uri.port_u16().unwrap_or(usual)))
-}
-
 fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => v4.to_string(),
@@ -143,21 +135,6 @@ fn bracketed(address: IpAddr) -> String {
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
-}
-
-/// Whether a tool said that it does not know our options or the URL's scheme, which is as good as a missing tool. Tools
-/// have no exit code of their own for it, so this reads the words: of getopt, which BusyBox and the GNU tools share,
-/// and of BusyBox and curl without TLS.
-#[must_use]
-pub fn is_usage_error(stderr: &str) -> bool {
-    const WORDS: [&str; 5] = [
-        "unrecognized option",
-        "invalid option",
-        "unknown option",
-        "not an http or ftp url",
-        "not supported or disabled in libcurl",
-    ];
-    WORDS.iter().any(|words| stderr.contains(words))
 }
 
 #[cfg(test)]
@@ -309,11 +286,5 @@ mod tests {
     fn dns_is_asked_by_nslookup_then_getent() {
         let ladder = ladder(Evidence::PodDns, &questions());
         assert_eq!(ladder, [words(&["nslookup", CLUSTER_NAME]), words(&["getent", "hosts", CLUSTER_NAME])]);
-    }
-
-    #[test]
-    fn an_unknown_option_is_a_missing_tool() {
-        assert!(is_usage_error("wget: unrecognized option '--timeout=5'\nBusyBox v1.35.0 (Debian)\n"));
-        assert!(!is_usage_error("wget: bad address 'google.com'\n"));
     }
 }

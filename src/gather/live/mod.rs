@@ -22,6 +22,7 @@ use crate::base::cluster_settings::{ClusterSettings, SshSettings};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::base::probe_words::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
 use crate::exit;
@@ -322,8 +323,7 @@ impl Live {
             }
             let limit = Limit::probe(PROBE.min(self.timeout));
             let outcome = self.run(Task { place, argv: &argv, limit, large: false }, out).await;
-            let refused =
-                matches!(outcome.end, End::Exited(code) if code != 0) && probes::is_usage_error(&outcome.stderr);
+            let refused = matches!(outcome.end, End::Exited(code) if code != 0) && is_usage_error(&outcome.stderr);
             if !(outcome.lacks_program || refused) || !out.forget() {
                 return outcome.into_answer(argv);
             }
