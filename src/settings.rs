@@ -13,12 +13,10 @@ use crate::base::pod_ref::PodRef;
 use crate::base::shard::Shard;
 use crate::cli::symptoms::{SymptomArgs, SymptomsArgs};
 use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
+use crate::kubernetes::cluster_map::Named;
 use crate::report::text::DEFAULT_WIDTH;
 use crate::symptoms::look::Wish;
 pub use fix::FixSettings;
-
-/// The address NodeLocal DNS has where Kubespray installs it.
-pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
 
 /// How long `symptoms` looks at a cluster.
 const SYMPTOMS: Duration = Duration::from_secs(120);
@@ -262,6 +260,16 @@ impl Settings {
 }
 
 impl Questions {
+    /// What was said of who is who in the cluster.
+    #[must_use]
+    pub fn named(&self) -> Named {
+        Named {
+            cilium_namespace: self.cilium_namespace.clone(),
+            node_local_dns: self.node_local_dns,
+            dns_service: self.dns_service.clone(),
+        }
+    }
+
     /// The addresses and ranges that were asked for: whoever reads a bundle asks for them again.
     #[must_use]
     pub fn addresses(&self) -> Vec<Prefix> {

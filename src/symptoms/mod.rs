@@ -226,7 +226,7 @@ struct Pods<'a>(BTreeMap<(&'a str, &'a str), &'a Pod>);
 
 impl<'a> Pods<'a> {
     fn of(inventory: &'a Inventory) -> Self {
-        let pods = inventory.pods.iter().flatten();
+        let pods = inventory.pods.known().iter();
         Self(pods.map(|pod| ((pod.metadata.namespace.as_str(), pod.metadata.name.as_str()), pod)).collect())
     }
 

@@ -25,7 +25,7 @@ use super::{Cluster, Right, failure, late, refusal, said};
 use crate::base::failure::{Failure, FailureKind};
 use crate::fix::Permit;
 use crate::fix::consent::Consent;
-use crate::kubernetes::objects::{Event, Listed};
+use crate::kubernetes::objects::Event;
 use crate::rights::{Grant, LEASE, Scope};
 
 /// The cluster, for a repair.
@@ -133,7 +133,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn revisions(&self, namespace: &str) -> Listed<ControllerRevision> {
+    pub async fn revisions(&self, namespace: &str) -> Result<Vec<ControllerRevision>, Failure> {
         let all = Selection { namespace: Some(namespace), ..Selection::default() };
         self.cluster.list::<apps::ControllerRevision, _>(all).await
     }
@@ -153,9 +153,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn agents(&self, namespace: &str, node: &str) -> Listed<AgentPod> {
+    pub async fn agents(&self, namespace: &str, node: &str) -> Result<Vec<AgentPod>, Failure> {
         let fields = format!("spec.nodeName={node}");
-        let labels = Some("k8s-app=cilium");
+        let labels = Some(crate::kubernetes::agents::AGENT_SELECTOR);
         let here = Selection { namespace: Some(namespace), labels, fields: Some(&fields), pages: Some(1) };
         self.cluster.list::<core::Pod, _>(here).await
     }
@@ -165,7 +165,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn traces(&self, namespace: &str, controller: &str) -> Listed<Event> {
+    pub async fn traces(&self, namespace: &str, controller: &str) -> Result<Vec<Event>, Failure> {
         let fields = format!("reportingComponent={controller}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
         self.cluster.list::<core::Event, _>(own).await
@@ -176,7 +176,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub async fn events_of(&self, namespace: &str, uid: &str) -> Listed<Event> {
+    pub async fn events_of(&self, namespace: &str, uid: &str) -> Result<Vec<Event>, Failure> {
         let fields = format!("involvedObject.uid={uid}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
         self.cluster.list::<core::Event, _>(own).await
