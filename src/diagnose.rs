@@ -93,7 +93,8 @@ pub async fn diagnose<S: Source>(
     observer: &impl Observer,
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
-    let cluster = &ClusterMap::new(inventory, settings.questions.named());
+    let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
+    let cluster = &*cluster;
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
     let limit = settings.symptoms_limit();
@@ -105,9 +106,6 @@ pub async fn diagnose<S: Source>(
     let look = |node: &String| {
         let node = node.clone();
         async move {
-            if nodes.len() > 1 && !source.is_saved() {
-                sleep(Duration::from_millis(spread(&node) % SPREAD_MS)).await;
-            }
             let looker = Looker { source, cluster, settings, observer, node: &node, ends, so_far };
             judged_alone(&looker, nodes.len() == 1).await
         }
@@ -202,6 +200,9 @@ pub async fn diagnose<S: Source>(
 
 /// Looks at one node and judges it by itself, with a look at a neighbour where it is the only one.
 async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bool) -> NodeReport {
+    if !only && !looker.source.is_saved() {
+        sleep(Duration::from_millis(spread(looker.node) % SPREAD_MS)).await;
+    }
     let (case, checks) = looker.look().await;
     let mut entry = node_report(&case, checks, rules::judge(&case));
     entry.neighbour = neighbour::look(looker, only, entry.verdict.code).await;

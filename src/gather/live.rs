@@ -401,7 +401,7 @@ impl Source for Live {
         let (nodes, pods, (services, endpoint_slices), events) = tokio::join!(
             self.cluster.nodes(),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
-            self.dns(),
+            Box::pin(self.dns()),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.warnings(namespace).await),
         );
         {

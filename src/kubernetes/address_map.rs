@@ -67,14 +67,11 @@ impl AddressMap {
         let v4 = prefix.address().is_ipv4();
         let same = |(length, family, _): &&mut (u8, bool, _)| (*length, *family) == (prefix.length(), v4);
         let at = key(prefix.address());
-        match self.ranges.iter_mut().find(same) {
-            Some((_, _, ranges)) => {
-                ranges.entry(at).or_insert(holds);
-            }
-            None => {
-                let place = self.ranges.partition_point(|(length, ..)| *length >= prefix.length());
-                self.ranges.insert(place, (prefix.length(), v4, FxHashMap::from_iter([(at, holds)])));
-            }
+        if let Some((_, _, ranges)) = self.ranges.iter_mut().find(same) {
+            ranges.entry(at).or_insert(holds);
+        } else {
+            let place = self.ranges.partition_point(|(length, ..)| *length >= prefix.length());
+            self.ranges.insert(place, (prefix.length(), v4, FxHashMap::from_iter([(at, holds)])));
         }
         self.use_v4(prefix.address(), prefix.length());
     }

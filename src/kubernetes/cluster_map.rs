@@ -126,8 +126,11 @@ impl<'a> ClusterMap<'a> {
         }
     }
 
-    /// Cluster DNS, or why it is not known.
-    #[must_use]
+    /// Cluster DNS.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not known.
     pub const fn cluster_dns(&self) -> &Result<Arc<ClusterDns>, Failure> {
         &self.cluster_dns
     }

@@ -41,7 +41,7 @@ pub struct Wish {
 #[must_use]
 pub fn of_lists(inventory: &Inventory) -> Symptoms {
     let mut sums = Sums::default();
-    for event in inventory.events.known().iter() {
+    for event in inventory.events.known() {
         sums.take(event);
     }
     let mut found = sums.tell(inventory);
