@@ -738,11 +738,11 @@ fn an_inventory_makes_do_with_what_may_be_read() {
         })
         .await;
         let inventory = api.live().await.inventory().await;
-        assert_eq!(inventory.nodes.unwrap()[0].metadata.name, "n1");
-        assert_eq!(inventory.pods.unwrap()[0].metadata.name, "cilium-x");
-        assert_eq!(inventory.services.unwrap().len(), 1);
-        assert!(inventory.endpoint_slices.unwrap()[0].endpoints.is_empty());
-        assert!(inventory.events.unwrap_err().message.ends_with("grant `list` on `events`"));
+        assert_eq!(inventory.nodes.whole().unwrap()[0].metadata.name, "n1");
+        assert_eq!(inventory.pods.whole().unwrap()[0].metadata.name, "cilium-x");
+        assert_eq!(inventory.services.whole().unwrap().len(), 1);
+        assert!(inventory.endpoint_slices.whole().unwrap()[0].endpoints.is_empty());
+        assert!(inventory.events.gap().unwrap().message.ends_with("grant `list` on `events`"));
         assert_eq!(inventory.origin.context.as_deref(), Some("lab"));
         let asked = api.asked.lock().unwrap();
         let selectors: Vec<&str> = asked.iter().filter_map(|asked| asked.parameter("labelSelector")).collect();

@@ -1,12 +1,20 @@
 //! What is asked about each node, and of which pods and addresses.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::net::Prefix;
 use super::pod_ref::PodRef;
 
-/// The node-local DNS address that Kubespray configures by default.
-pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 25, 10));
+/// What a person said of the cluster; each: none where it is to be found.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// The namespace of the Cilium agents.
+    pub cilium_namespace: Option<String>,
+    /// The node-local DNS address.
+    pub node_local_dns: Option<IpAddr>,
+    /// The cluster DNS service.
+    pub dns_service: Option<PodRef>,
+}
 
 /// What is asked, and of whom.
 #[derive(Clone, Debug)]
@@ -28,6 +36,16 @@ pub struct Questions {
 }
 
 impl Questions {
+    /// What was said of who is who in the cluster.
+    #[must_use]
+    pub fn named(&self) -> Named {
+        Named {
+            cilium_namespace: self.cilium_namespace.clone(),
+            node_local_dns: self.node_local_dns,
+            dns_service: self.dns_service.clone(),
+        }
+    }
+
     /// The addresses and ranges that were asked for: whoever reads a bundle asks for them again.
     #[must_use]
     pub fn addresses(&self) -> Vec<Prefix> {

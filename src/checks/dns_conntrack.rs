@@ -7,7 +7,7 @@ use super::{Accounting, DnsConntrackData, DnsSource, Finding, Status};
 use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::kubernetes::surroundings::Surroundings;
+use crate::kubernetes::node_view::NodeView;
 use crate::ways::picture::{Counters, Counts, Group, Picture};
 
 /// Fewer live flows than this prove nothing by themselves.
@@ -89,7 +89,7 @@ impl Dump {
 
 /// Reads the dump for node-local DNS.
 #[must_use]
-pub fn judge(dump: &Dump, around: &Surroundings, duration_ms: Option<u64>) -> Finding<DnsConntrackData> {
+pub fn judge(dump: &Dump, around: &NodeView, duration_ms: Option<u64>) -> Finding<DnsConntrackData> {
     let address = around.node_local_dns.addresses.first().map_or(String::new(), |ip| with_port(*ip));
     let Some(picture) = dump.picture() else {
         let failure = dump.failure().cloned();
@@ -119,7 +119,7 @@ pub fn judge(dump: &Dump, around: &Surroundings, duration_ms: Option<u64>) -> Fi
     Finding { status, summary, reason, duration_ms, data }
 }
 
-fn say(picture: &Picture, counts: &Counts, around: &Surroundings) -> (Status, String, Option<Failure>) {
+fn say(picture: &Picture, counts: &Counts, around: &NodeView) -> (Status, String, Option<Failure>) {
     let (dead, decided) = (counts.dead(), counts.decided());
     let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
     if picture.entries == 0 {

@@ -10,8 +10,8 @@ use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
 use crate::diagnose::{Observer, supplement};
 use crate::gather::{Probe, Question, Source};
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
-use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::settings::Settings;
 
 /// What became of a capture.
@@ -36,10 +36,11 @@ pub async fn capture<S: Source>(
 ) -> Capture {
     observer.begin(nodes.len());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
+    let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let asked = futures::stream::iter(nodes).map(|node| async move {
         let own = Instant::now() + settings.timeout;
         let asker = Asker { source, node, deadline: ends.map_or(own, |ends| ends.min(own)), ends };
-        let done = asker.node(inventory, settings, observer).await;
+        let done = asker.node(cluster, observer).await;
         observer.done(node);
         done
     });
@@ -82,16 +83,13 @@ struct Asker<'a, S> {
 }
 
 impl<S: Source> Asker<'_, S> {
-    async fn node(&self, inventory: &Inventory, settings: &Settings, observer: &impl Observer) -> Capture {
-        let agent = match Surroundings::of(self.node, inventory, &settings.questions).agent {
-            Agent::Running(agent) => Some(agent.pod),
-            Agent::Unknown(_) | Agent::NotRunning { .. } => None,
-        };
+    async fn node(&self, cluster: &ClusterMap<'_>, observer: &impl Observer) -> Capture {
+        let agent = cluster.agent(self.node).running().map(|agent| agent.pod.clone());
         let mut done = Capture::default();
         for evidence in Evidence::ALL {
             observer.step(self.node, evidence.name());
             match evidence {
-                Evidence::PodEgress => self.probes(agent.as_ref(), inventory, &mut done).await,
+                Evidence::PodEgress => self.probes(agent.as_ref(), cluster, &mut done).await,
                 Evidence::PodEgressAddress | Evidence::PodDns => {}
                 _ => {
                     let question = Question { node: self.node, evidence, agent: agent.as_ref(), probe: None };
@@ -105,8 +103,8 @@ impl<S: Source> Asker<'_, S> {
     }
 
     /// Up to three pods, until one has a tool to probe with: as a diagnosis does.
-    async fn probes(&self, agent: Option<&PodRef>, inventory: &Inventory, done: &mut Capture) {
-        let pods = self.source.probe_pods(self.node, inventory);
+    async fn probes(&self, agent: Option<&PodRef>, cluster: &ClusterMap<'_>, done: &mut Capture) {
+        let pods = self.source.probe_pods(self.node, cluster);
         for (index, pod) in pods.iter().enumerate() {
             let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
             let by_name = self.probe(Evidence::PodEgress, agent, probe, done).await;

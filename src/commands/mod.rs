@@ -433,7 +433,7 @@ async fn within<T>(settings: &Settings, begun: Instant, what: impl Future<Output
 
 async fn look_at<W: Work>(live: &live::Live, settings: &Settings, begun: Instant, work: &W) -> Result<W::Done, Error> {
     let inventory = within(settings, begun, live.inventory()).await?;
-    let nodes = match (&inventory.nodes, &settings.nodes) {
+    let nodes = match (inventory.nodes.some(), &settings.nodes) {
         (Ok(nodes), _) => {
             let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.clone()).collect();
             choose(settings, &inventory, &there, false)?
@@ -470,7 +470,7 @@ fn choose(settings: &Settings, inventory: &Inventory, there: &[String], saved: b
         }
         Nodes::Labelled(labels) => {
             let selector = crate::base::selector::Selector::parse(labels).map_err(Error::Usage)?;
-            let nodes = inventory.nodes.as_ref().map_err(|failure| Error::CannotRun(failure.message.clone()))?;
+            let nodes = inventory.nodes.some().map_err(|failure| Error::CannotRun(failure.message.clone()))?;
             let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));
             let matching: Vec<String> = matching.map(|node| node.metadata.name.clone()).collect();
             if matching.is_empty() {

@@ -48,7 +48,7 @@ impl Tell<'_> {
     async fn live(&self, cluster: &ClusterSettings, settings: &Settings) -> Result<SymptomsReport, Error> {
         let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
         let inventory = live.inventory_for_symptoms().await;
-        if let (Err(pods), Err(nodes)) = (&inventory.pods, &inventory.nodes) {
+        if let (Err(pods), Err(nodes)) = (inventory.pods.some(), inventory.nodes.some()) {
             return Err(Error::CannotRun(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
         }
         let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };

@@ -7,14 +7,13 @@ use serde::Serialize;
 
 use super::node::{SoFar, shown};
 use crate::base::failure::FailureKind;
-use crate::base::questions::Questions;
 use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData};
 use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::Restart;
-use crate::kubernetes::objects::Inventory;
-use crate::kubernetes::surroundings::{Agent, Surroundings};
+use crate::kubernetes::agents::Agent;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
@@ -76,8 +75,7 @@ pub(super) fn advice(code: Code) -> Vec<String> {
 /// finished, which are too few for a verdict.
 pub(super) fn unfinished(
     node: &str,
-    inventory: &Inventory,
-    questions: &Questions,
+    cluster: &ClusterMap<'_>,
     ended: &str,
     so_far: &RefCell<HashMap<String, SoFar>>,
 ) -> NodeReport {
@@ -96,8 +94,7 @@ pub(super) fn unfinished(
         })
     };
     let checks = CheckId::ALL.into_iter().map(check).collect();
-    let around = Surroundings::of(node, inventory, questions);
-    let (agent, version) = match around.agent {
+    let (agent, version) = match cluster.agent(node) {
         Agent::Running(agent) => (Some((agent.pod, agent.started_at)), agent.version),
         Agent::Unknown(_) | Agent::NotRunning { .. } => (None, None),
     };

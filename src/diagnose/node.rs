@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Observer;
 use crate::base::answer::{Answer, End, Raw};
+use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
@@ -26,9 +27,10 @@ use crate::gather::probes::choose;
 use crate::gather::{Probe, Question, Source};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::agents::Agent;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::roles::Role;
-use crate::kubernetes::surroundings::{Agent, Surroundings, seconds_between};
 use crate::report::Check;
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Further};
@@ -42,7 +44,7 @@ const UPDATE: Duration = Duration::from_secs(10);
 /// Looks at one node.
 pub(super) struct Looker<'a, S, O> {
     pub(super) source: &'a S,
-    pub(super) inventory: &'a Inventory,
+    pub(super) cluster: &'a ClusterMap<'a>,
     pub(super) settings: &'a Settings,
     pub(super) observer: &'a O,
     pub(super) node: &'a str,
@@ -75,7 +77,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// Runs the five checks in order.
     pub(super) async fn look(&self) -> (Case, Vec<Check>) {
         let questions = &self.settings.questions;
-        let mut around = Surroundings::of(self.node, self.inventory, questions);
+        let mut around = NodeView::new(self.node, self.cluster);
         let deadline = Deadline::new(self.settings.timeout, self.ends);
         let agent = match &around.agent {
             Agent::Running(agent) => Some(agent.pod.clone()),
@@ -91,7 +93,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
         self.step("probes from a pod");
         let mut probes = self.probes(agent.as_ref(), &deadline).await;
-        let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.inventory));
+        let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
         self.found(CheckId::PodEgress, &egress.finding);
         learn_dns_address(&mut around, &egress, questions);
@@ -115,8 +117,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         self.found(CheckId::DnsBackends, &backends.finding);
 
         let mut case = Case {
-            context: self.inventory.origin.context.clone(),
-            taken_at: answer.started_at.clone().or_else(|| self.inventory.origin.captured_at.clone()),
+            context: self.cluster.inventory().origin.context.clone(),
+            taken_at: answer.started_at.clone().or_else(|| self.cluster.inventory().origin.captured_at.clone()),
             around,
             host,
             egress,
@@ -160,8 +162,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         if stale::service_map(case).is_some() && deadline.left() > 2 * UPDATE {
             tokio::time::sleep_until(differed + UPDATE).await;
             if let Some((services, endpoint_slices)) = self.source.cluster_dns_now().await {
-                let again = Inventory { services, endpoint_slices, ..self.inventory.clone() };
-                case.around.cluster_dns = Surroundings::of(self.node, &again, &self.settings.questions).cluster_dns;
+                case.around.cluster_dns = self.cluster.find_cluster_dns(&services, &endpoint_slices).map(Arc::new);
             }
             let raw = self.small(Evidence::ServiceList, agent, None, deadline).await;
             case.backends = dns_backends::judge(&raw, &case.around);
@@ -189,7 +190,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
     /// Up to three pods are tried until one has a tool to probe with.
     async fn probes(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Vec<ProbeRaw> {
-        let pods = self.source.probe_pods(self.node, self.inventory);
+        let pods = self.source.probe_pods(self.node, self.cluster);
         let mut probes = Vec::new();
         for (index, pod) in pods.iter().enumerate() {
             let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
@@ -208,7 +209,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         probes
     }
 
-    fn lens(&self, around: &Surroundings, probes: &[ProbeRaw]) -> Lens {
+    fn lens(&self, around: &NodeView, probes: &[ProbeRaw]) -> Lens {
         let asked =
             |ip: &&std::net::IpAddr| around.names.get(ip).is_some_and(|pod| probes.iter().any(|p| p.pod == *pod));
         Lens {
@@ -272,7 +273,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// One look at a neighbour: its dump tells whether its pods are answered. `evidence` says whether it is kept beside
     /// this node, or is the neighbour's own.
     pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
-        let around = Surroundings::of(neighbour, self.inventory, &self.settings.questions);
+        let around = NodeView::new(neighbour, self.cluster);
         let Agent::Running(agent) = &around.agent else {
             return Err("it has no running agent to ask".to_owned());
         };
@@ -319,7 +320,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 }
 
 /// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
-fn agent_age_s(around: &Surroundings) -> Option<f64> {
+fn agent_age_s(around: &NodeView) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
     let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now())?;
     u32::try_from(age.max(0)).ok().map(f64::from)
@@ -367,19 +368,20 @@ impl Deadline {
     }
 }
 
-fn nobody_to_probe(node: &str, inventory: &Inventory) -> Failure {
-    match &inventory.pods {
-        Err(failure) => failure.clone(),
-        Ok(_) if choose(node, inventory, &[]).is_empty() => Failure::new(
+fn nobody_to_probe(node: &str, cluster: &ClusterMap<'_>) -> Failure {
+    let pods = &cluster.inventory().pods;
+    match pods.gap() {
+        Some(failure) if choose(node, cluster, &[]).is_empty() => failure.clone(),
+        None if choose(node, cluster, &[]).is_empty() => Failure::new(
             FailureKind::NotFound,
-            "no pod of this node can probe: none is running, ready and on the pod network",
+            "no pod of this node can probe: none is running, ready, on the pod network and using cluster DNS",
         ),
-        Ok(_) => Failure::new(FailureKind::Other, "no pod of this node was asked to probe"),
+        Some(_) | None => Failure::new(FailureKind::Other, "no pod of this node was asked to probe"),
     }
 }
 
 /// The server that a pod's lookup went to is its node-local DNS address, where it is nobody else's.
-fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, questions: &Questions) {
+fn learn_dns_address(around: &mut NodeView, egress: &pod_egress::Egress, questions: &Questions) {
     let Some(server) = egress.dns_server.filter(|_| questions.node_local_dns.is_none()) else {
         return;
     };
@@ -389,7 +391,7 @@ fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, que
         dns.addresses.insert(0, server);
     } else if dns.deployed && matches!(around.roles.of(server), Role::World | Role::Nowhere) {
         dns.addresses.insert(0, server);
-        Arc::make_mut(&mut around.roles).name(server, Role::NodeLocalDns);
+        Arc::make_mut(&mut around.roles).learn_node_local_dns(server);
     }
 }
 

@@ -145,7 +145,7 @@ impl<S: Source> SymptomAsker<'_, S> {
     async fn ask_logs(&self, found: &mut Symptoms) {
         // What was saved costs nothing, and which logs were read then is not known: all that are there count.
         let chosen: Vec<(&Pod, String)> = if self.source.is_saved() {
-            let pods = self.inventory.pods.iter().flatten().filter(|pod| self.is_meant(&pod.spec.node_name));
+            let pods = self.inventory.pods.known().iter().filter(|pod| self.is_meant(&pod.spec.node_name));
             pods.flat_map(|pod| pod.spec.containers.iter().map(move |c| (pod, c.name.clone()))).collect()
         } else {
             self.with_logs(found)
@@ -206,7 +206,7 @@ impl<S: Source> SymptomAsker<'_, S> {
             .iter()
             .filter_map(|s| Some((pods.get(s.namespace.as_deref()?, s.pod.as_deref()?)?, s.container.as_deref())));
         let external_dns =
-            inventory.pods.iter().flatten().filter(|pod| dependents::is_named(pod, dependents::EXTERNAL_DNS));
+            inventory.pods.known().iter().filter(|pod| dependents::is_named(pod, dependents::EXTERNAL_DNS));
         for (pod, container) in external_dns.map(|pod| (pod, None)).chain(named).filter(|(pod, _)| meant(pod)) {
             let there = |name: &&str| pod.spec.containers.iter().any(|c| c.name == **name);
             let container = container.filter(there).or_else(|| pod.spec.containers.first().map(|c| c.name.as_str()));
@@ -220,8 +220,8 @@ impl<S: Source> SymptomAsker<'_, S> {
         // Those without symptoms, where there is room: node by node in turn, so that none takes it all.
         let mut rest: Vec<&Pod> = inventory
             .pods
+            .known()
             .iter()
-            .flatten()
             .filter(meant)
             .filter(|pod| !pod.spec.host_network && !seen.contains(&pod.reference()))
             .collect();

@@ -510,7 +510,7 @@ async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
 
 /// The node and, up to a bound, others to compare it with: ready ones first, then by name.
 fn judged(node: &str, inventory: &Inventory, settings: &FixSettings) -> Result<Vec<String>, Error> {
-    let nodes = match &inventory.nodes {
+    let nodes = match inventory.nodes.some() {
         Ok(nodes) => nodes,
         Err(failure) => return Err(Error::CannotRun(format!("cannot list the nodes: {failure}"))),
     };

@@ -19,7 +19,7 @@ use super::consent::Consent;
 use super::objects::{AgentPod, ControllerRevision, DaemonSet, Lease, NodeWithImages};
 use crate::base::failure::{Failure, FailureKind};
 use crate::gather::live::kube::{Cluster, Reply, Right, Selection, refusal, said};
-use crate::kubernetes::objects::{Event, Listed};
+use crate::kubernetes::objects::Event;
 use crate::rights::{Grant, LEASE, Scope};
 
 /// The cluster, for a repair.
@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub(super) async fn revisions(&self, namespace: &str) -> Listed<ControllerRevision> {
+    pub(super) async fn revisions(&self, namespace: &str) -> Result<Vec<ControllerRevision>, Failure> {
         let all = Selection { namespace: Some(namespace), ..Selection::default() };
         self.cluster.list::<apps::ControllerRevision, _>(all).await
     }
@@ -141,9 +141,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub(super) async fn agents(&self, namespace: &str, node: &str) -> Listed<AgentPod> {
+    pub(super) async fn agents(&self, namespace: &str, node: &str) -> Result<Vec<AgentPod>, Failure> {
         let fields = format!("spec.nodeName={node}");
-        let labels = Some("k8s-app=cilium");
+        let labels = Some(crate::kubernetes::agents::AGENT_SELECTOR);
         let here = Selection { namespace: Some(namespace), labels, fields: Some(&fields), pages: Some(1) };
         self.cluster.list::<core::Pod, _>(here).await
     }
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub(super) async fn traces(&self, namespace: &str, controller: &str) -> Listed<Event> {
+    pub(super) async fn traces(&self, namespace: &str, controller: &str) -> Result<Vec<Event>, Failure> {
         let fields = format!("reportingComponent={controller}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
         self.cluster.list::<core::Event, _>(own).await
@@ -164,7 +164,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// The reason why they can't be had; a missing right is named.
-    pub(super) async fn events_of(&self, namespace: &str, uid: &str) -> Listed<Event> {
+    pub(super) async fn events_of(&self, namespace: &str, uid: &str) -> Result<Vec<Event>, Failure> {
         let fields = format!("involvedObject.uid={uid}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
         self.cluster.list::<core::Event, _>(own).await

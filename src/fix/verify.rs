@@ -15,6 +15,7 @@ use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{NodeReport, SourceInfo, SourceKind};
 use crate::settings::Settings;
 
@@ -67,7 +68,8 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
 async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::kubernetes::objects::Inventory) -> Option<bool> {
     let (name, _) = host_and_port(&cx.settings.look.questions.probe_url)?;
-    let pods = cx.live.probe_pods(node, inventory);
+    let cluster = ClusterMap::new(inventory, cx.settings.look.questions.named());
+    let pods = cx.live.probe_pods(node, &cluster);
     for (index, pod) in pods.iter().enumerate() {
         match looked_up(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
             Outcome::Ok => return Some(true),

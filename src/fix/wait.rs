@@ -12,8 +12,8 @@ use super::plan::Plan;
 use crate::base::answer::End;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::endpoints;
+use crate::kubernetes::agents::AGENT_CONTAINER;
 use crate::kubernetes::objects::Event;
-use crate::kubernetes::surroundings::AGENT_CONTAINER;
 use crate::report::text::count;
 use crate::symptoms::probes::moments;
 

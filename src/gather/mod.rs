@@ -17,6 +17,7 @@ use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Service};
 use supplement::Supplement;
 
@@ -53,7 +54,7 @@ pub trait Source {
     async fn inventory(&self) -> Inventory;
 
     /// The pods that may be asked to probe from this node, best first, at most three.
-    fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef>;
+    fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef>;
 
     /// Whether everything it can tell is there already, so that a further question costs nobody anything.
     fn is_saved(&self) -> bool {
@@ -91,7 +92,7 @@ pub trait Source {
     ///
     /// The reason why they can't be had; `each` may have seen some.
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
-        let events = inventory.events.as_ref().map_err(Clone::clone)?;
+        let events = inventory.events.some().map_err(Clone::clone)?;
         events.iter().filter(|event| event.reason == reason).for_each(each);
         Ok(())
     }

@@ -7,7 +7,10 @@ use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
 use crate::base::probe_words::host_and_port;
 use crate::base::questions::Questions;
-use crate::kubernetes::objects::{Inventory, Pod};
+use crate::kubernetes::agents::is_agent;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_local_dns::is_node_local_dns;
+use crate::kubernetes::objects::Pod;
 
 /// The most pods that are asked on one node.
 const MOST: usize = 3;
@@ -20,20 +23,20 @@ const OWN_LIMIT: &str = "5";
 ///
 /// Those that were named win, if they are on the node. A pod that shares the host's network never probes: it would
 /// answer for the host. Of the others it takes ready ones; at first one of each workload, so that the replicas of one
-/// image without tools don't use up all tries; then those without known lack of tools, and the longest-lived.
+/// image without tools don't use up all tries; then those without known lack of tools, and the longest-lived. What a pod
+/// asks says something of cluster DNS only where the pod uses it, so those that ask their node's resolver never probe,
+/// nor do the pods of cluster DNS and NodeLocal DNS.
 #[must_use]
-pub fn choose(node: &str, inventory: &Inventory, named: &[PodRef]) -> Vec<PodRef> {
-    let Ok(pods) = &inventory.pods else {
-        return Vec::new();
-    };
-    let here = pods.iter().filter(|pod| pod.spec.node_name == node && runs_in_its_own_network(pod));
+pub fn choose(node: &str, cluster: &ClusterMap<'_>, named: &[PodRef]) -> Vec<PodRef> {
+    let here = cluster.pods_on(node).iter().copied().filter(|pod| runs_in_its_own_network(pod));
     let mut named: Vec<PodRef> =
         named.iter().filter(|name| here.clone().any(|p| p.reference() == **name)).cloned().collect();
     if !named.is_empty() {
         named.truncate(MOST);
         return named;
     }
-    let mut pods: Vec<&Pod> = here.filter(|pod| is_settled(pod) && !is_agent(pod)).collect();
+    let serves = |pod: &Pod| is_agent(pod) || is_node_local_dns(pod) || cluster.is_cluster_dns(pod);
+    let mut pods: Vec<&Pod> = here.filter(|pod| is_settled(pod) && pod.may_ask_cluster_dns() && !serves(pod)).collect();
     pods.sort_by_cached_key(|pod| {
         let started = pod.status.start_time.clone().unwrap_or_else(|| "~".to_owned());
         (is_short_lived(pod), lacks_tools(pod), started, pod.reference())
@@ -59,10 +62,6 @@ fn is_settled(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
         && pod.ready() != Some(false)
         && pod.status.container_statuses.iter().all(|container| container.ready)
-}
-
-fn is_agent(pod: &Pod) -> bool {
-    pod.metadata.labels.get("k8s-app").is_some_and(|label| label == "cilium")
 }
 
 fn is_short_lived(pod: &Pod) -> bool {
@@ -140,7 +139,8 @@ fn words(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::objects::{Container, ContainerStatus, Origin, Owner};
+    use crate::kubernetes::cluster_map::Named;
+    use crate::kubernetes::objects::{Container, ContainerStatus, Inventory, Listed, Origin, Owner};
 
     fn pod(name: &str, owner: &str, started: &str) -> Pod {
         let mut pod = Pod::default();
@@ -162,17 +162,20 @@ mod tests {
     fn inventory(pods: Vec<Pod>) -> Inventory {
         Inventory {
             origin: Origin::default(),
-            nodes: Ok(Vec::new()),
-            pods: Ok(pods),
-            services: Ok(Vec::new()),
-            endpoint_slices: Ok(Vec::new()),
-            events: Ok(Vec::new()),
+            nodes: Listed::Whole(Vec::new()),
+            pods: Listed::Whole(pods),
+            services: Listed::Whole(Vec::new()),
+            endpoint_slices: Listed::Whole(Vec::new()),
+            events: Listed::Whole(Vec::new()),
         }
     }
 
     fn names(pods: Vec<Pod>, named: &[&str]) -> Vec<String> {
         let named: Vec<PodRef> = named.iter().map(|name| name.parse().unwrap()).collect();
-        choose("n1", &inventory(pods), &named).into_iter().map(|pod| pod.name).collect()
+        choose("n1", &ClusterMap::new(&inventory(pods), Named::default()), &named)
+            .into_iter()
+            .map(|pod| pod.name)
+            .collect()
     }
 
     fn questions() -> Questions {
@@ -218,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_ask_another_resolver_or_are_dns_themselves_never_probe() {
+        let start = "2026-01-01T00:00:00Z";
+        let mut of_node = pod("of-node", "1", start);
+        of_node.spec.dns_policy = "Default".to_owned();
+        let mut own = pod("own", "2", start);
+        own.spec.dns_policy = "None".to_owned();
+        let mut local = pod("local", "3", start);
+        local.metadata.labels.insert("app".to_owned(), "node-local-dns".to_owned());
+        assert_eq!(names(vec![of_node, own, local], &[]), ["own"]);
+    }
+
+    #[test]
     fn bare_images_and_jobs_come_last() {
         let mut bare = pod("bare", "1", "2025-01-01T00:00:00Z");
         bare.spec.containers[0].image = "registry.k8s.io/coredns/coredns:v1.11.1".to_owned();
@@ -241,8 +256,9 @@ mod tests {
     #[test]
     fn without_a_list_of_pods_nobody_probes() {
         let mut inventory = inventory(Vec::new());
-        inventory.pods = Err(crate::base::failure::Failure::new(crate::base::failure::FailureKind::Forbidden, "no"));
-        assert!(choose("n1", &inventory, &[]).is_empty());
+        inventory.pods =
+            Listed::Missing(crate::base::failure::Failure::new(crate::base::failure::FailureKind::Forbidden, "no"));
+        assert!(choose("n1", &ClusterMap::new(&inventory, Named::default()), &[]).is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which container arguments are kept: they may hold secrets, so only those that are needed are.
 
+use super::node_local_dns::is_node_local_dns;
 use super::objects::Pod;
 
 /// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
@@ -10,13 +11,6 @@ pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
             container.args.clear();
         }
     }
-}
-
-fn is_node_local_dns(pod: &Pod) -> bool {
-    // Kubespray and the upstream add-on differ in the name.
-    const NAMES: [&str; 2] = ["nodelocaldns", "node-local-dns"];
-    let label = pod.metadata.labels.get("k8s-app").map(String::as_str).unwrap_or_default();
-    NAMES.iter().any(|name| label == *name || pod.metadata.name.starts_with(name))
 }
 
 #[cfg(test)]

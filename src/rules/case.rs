@@ -11,7 +11,8 @@ use crate::cilium::lb::LbList;
 use crate::cilium::nat::NatRows;
 use crate::cilium::programs::Programs;
 use crate::cilium::status::AgentStatus;
-use crate::kubernetes::surroundings::{Agent, RunningAgent, Surroundings};
+use crate::kubernetes::agents::{Agent, RunningAgent};
+use crate::kubernetes::node_view::NodeView;
 use crate::ways::picture::{Group, Picture};
 
 /// Further evidence: seen, or not looked at and why.
@@ -88,7 +89,7 @@ pub struct Case {
     /// The kubeconfig context, for commands.
     pub context: Option<String>,
     /// Who is who around it.
-    pub around: Surroundings,
+    pub around: NodeView,
     /// When the evidence was taken, RFC 3339.
     pub taken_at: Option<String>,
     /// The host's check.
@@ -117,7 +118,7 @@ impl Case {
     #[must_use]
     pub fn agent_age_s(&self) -> Option<i64> {
         let started = self.agent()?.started_at.as_deref()?;
-        crate::kubernetes::surroundings::seconds_between(started, self.taken_at.as_deref()?)
+        crate::base::clock::seconds_between(started, self.taken_at.as_deref()?)
     }
 
     /// Packets dropped for this reason: between two readings where there are two, else ever since the node's start.

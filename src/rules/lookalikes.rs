@@ -74,7 +74,7 @@ fn beyond<T>(further: &Further<T>, what: Evidence, says: impl FnOnce(&T) -> Stri
 }
 
 fn agent_not_running(case: &Case) -> Option<Opinion> {
-    let crate::kubernetes::surroundings::Agent::NotRunning { why } = &case.around.agent else {
+    let crate::kubernetes::agents::Agent::NotRunning { why } = &case.around.agent else {
         return None;
     };
     let mut opinion =

@@ -20,7 +20,7 @@ use crate::checks::dns_conntrack::is_dead;
 use crate::checks::external_conntrack::{WORLD, world};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
-use crate::kubernetes::surroundings::Agent;
+use crate::kubernetes::agents::Agent;
 use crate::ways::picture::{Group, Picture};
 use case::Case;
 use fleet::Neighbour;

@@ -1,10 +1,10 @@
 //! The witnesses: independent groups of flows, and who speaks for the host.
 
+use crate::base::clock::seconds_between;
 use crate::checks::Status;
 use crate::checks::dns_conntrack::{DEAD_PERCENT, cut_off, is_dead};
 use crate::checks::external_conntrack::{WORLD, a_way_lives, world};
 use crate::knowledge::check_id::CheckId;
-use crate::kubernetes::surroundings::seconds_between;
 use crate::rules::case::Case;
 use crate::rules::verdict::Because;
 use crate::ways::picture::{Counts, Endpoint, Group, Picture};

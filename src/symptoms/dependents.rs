@@ -32,7 +32,7 @@ pub(crate) fn is_named(pod: &Pod, name: &str) -> bool {
 
 /// The pods that ask for the objects of a kind.
 fn controllers<'a>(inventory: &'a Inventory, name: &str) -> impl Iterator<Item = &'a Pod> {
-    inventory.pods.iter().flatten().filter(move |pod| pod.is_alive() && is_named(pod, name))
+    inventory.pods.known().iter().filter(move |pod| pod.is_alive() && is_named(pod, name))
 }
 
 /// Whether one of them runs on a node that is meant.
@@ -44,7 +44,7 @@ pub(crate) fn is_asked_from_node(inventory: &Inventory, name: &str, is_meant: im
 /// node, where all the kind's controllers are on one.
 fn asking_pod<'a>(inventory: &'a Inventory, name: &str, message: &str) -> Option<(String, &'a str)> {
     if let Some(address) = asking_address(message) {
-        let mut pods = inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && !pod.spec.host_network);
+        let mut pods = inventory.pods.known().iter().filter(|pod| pod.is_alive() && !pod.spec.host_network);
         let pod = pods.find(|pod| pod.ips().any(|ip| ip == address))?;
         return Some((format!("pod {}", pod.reference()), &pod.spec.node_name));
     }

@@ -9,7 +9,7 @@ use crate::kubernetes::objects::{Event, Inventory};
 #[must_use]
 pub(crate) fn symptoms_of_lists(inventory: &Inventory) -> Symptoms {
     let mut sums = EventSums::default();
-    for event in inventory.events.iter().flatten() {
+    for event in inventory.events.known() {
         sums.take(event);
     }
     let mut found = sums.symptoms(inventory);
@@ -49,10 +49,10 @@ impl EventSums {
 
 /// Notes which of the lists could not be read.
 pub(crate) fn add_unread_lists(inventory: &Inventory, found: &mut Symptoms) {
-    if let Err(failure) = &inventory.pods {
+    if let Some(failure) = inventory.pods.gap() {
         found.add_not_read("pods", failure.message.clone());
     }
-    if let Err(failure) = &inventory.nodes {
+    if let Some(failure) = inventory.nodes.gap() {
         found.add_not_read("nodes", failure.message.clone());
     }
 }

@@ -8,15 +8,16 @@ use super::restarts::{containers, matters};
 use super::{Looks, Symptom, SymptomKind, Symptoms, restarts};
 use crate::knowledge::upstream;
 use crate::knowledge::upstream::Issue;
+use crate::kubernetes::agents::versions;
+use crate::kubernetes::node_local_dns::is_node_local_dns;
 use crate::kubernetes::objects::{Custom, Inventory};
-use crate::kubernetes::surroundings::{is_node_local_dns, versions};
 
 /// The upstream issues about local redirects.
 const REDIRECT_ISSUES: [u32; 3] = [43944, 44138, 45522];
 
 /// Pods that are not ready, and restarts by container.
 pub(super) fn add_local_dns_symptoms(inventory: &Inventory, tally: &Tally, now: Option<i64>, into: &mut Symptoms) {
-    for pod in inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && is_node_local_dns(pod)) {
+    for pod in inventory.pods.known().iter().filter(|pod| pod.is_alive() && is_node_local_dns(pod)) {
         let node = Some(pod.spec.node_name.as_str());
         if pod.ready() == Some(false) {
             let ready = pod.status.conditions.iter().find(|c| c.r#type == "Ready");
@@ -43,7 +44,7 @@ pub(super) fn add_local_dns_symptoms(inventory: &Inventory, tally: &Tally, now: 
 
 /// The local redirects, with what upstream knows of them in the versions of Cilium that run here.
 pub(crate) fn add_redirect_symptoms(redirects: &[Custom], inventory: &Inventory, into: &mut Symptoms) {
-    let versions = versions(inventory.pods.as_deref().unwrap_or_default());
+    let versions = versions(inventory.pods.known());
     let known: Vec<String> = REDIRECT_ISSUES
         .iter()
         .filter_map(|number| upstream::find(*number))

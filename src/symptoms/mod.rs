@@ -228,7 +228,7 @@ pub(crate) struct PodsByName<'a>(BTreeMap<(&'a str, &'a str), &'a Pod>);
 
 impl<'a> PodsByName<'a> {
     pub(crate) fn new(inventory: &'a Inventory) -> Self {
-        let pods = inventory.pods.iter().flatten();
+        let pods = inventory.pods.known().iter();
         Self(pods.map(|pod| ((pod.metadata.namespace.as_str(), pod.metadata.name.as_str()), pod)).collect())
     }
 

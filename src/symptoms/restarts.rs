@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::probes::Tally;
 use super::{Looks, Symptom, SymptomKind, Symptoms, duration_in_words, unix_second};
+use crate::kubernetes::node_local_dns::is_node_local_dns;
 use crate::kubernetes::objects::{ContainerStatus, Inventory, Pod, Terminated};
-use crate::kubernetes::surroundings::is_node_local_dns;
 
 /// A restart that is older than this says nothing about today, in seconds.
 const RECENT: i64 = 7 * 86_400;
@@ -32,7 +32,7 @@ pub(super) fn matters(container: &ContainerStatus, now: Option<i64>) -> bool {
 
 /// The symptoms of all pods but NodeLocal DNS's, which have a kind of their own.
 pub(super) fn add_restart_symptoms(inventory: &Inventory, tally: &Tally, now: Option<i64>, into: &mut Symptoms) {
-    for pod in inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && !is_node_local_dns(pod)) {
+    for pod in inventory.pods.known().iter().filter(|pod| pod.is_alive() && !is_node_local_dns(pod)) {
         for container in containers(pod).filter(|c| matters(c, now)) {
             let symptom = restart_symptom(SymptomKind::Restarts, pod, container, tally, now);
             into.add(Some(&pod.spec.node_name), symptom);

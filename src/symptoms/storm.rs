@@ -46,7 +46,7 @@ impl NotReady {
 
 /// Looks for windows that hold at least two nodes and a third of all.
 pub(super) fn find_storms(inventory: &Inventory, not_ready: &NotReady) -> Vec<Storm> {
-    let nodes = inventory.nodes.iter().flatten();
+    let nodes = inventory.nodes.known().iter();
     let all = nodes.clone().count();
     // Events outlive nodes; those that are gone are none of today's.
     let there: BTreeSet<&str> = nodes.clone().map(|node| node.metadata.name.as_str()).collect();
@@ -58,7 +58,7 @@ pub(super) fn find_storms(inventory: &Inventory, not_ready: &NotReady) -> Vec<St
             ready.filter(|c| c.status != "True").and_then(|c| c.last_transition_time.as_deref()).and_then(unix_second);
         fallen.extend(at.map(|at| (at, node.metadata.name.as_str(), 0)));
     }
-    let pods: Vec<_> = inventory.pods.iter().flatten().filter(|pod| pod.is_alive()).collect();
+    let pods: Vec<_> = inventory.pods.known().iter().filter(|pod| pod.is_alive()).collect();
     let restarted: Vec<(i64, &str, usize)> = pods
         .iter()
         .enumerate()

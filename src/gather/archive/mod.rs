@@ -28,6 +28,7 @@ use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::source_kind::SourceKind;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Custom, Inventory, Listed, Node, Origin};
 use zip::Member;
 
@@ -129,7 +130,7 @@ impl Archived {
             Kind::Sysdump(Sysdump { nodes, .. }) => {
                 let of_pods: BTreeSet<String> = nodes.borrow().keys().cloned().collect();
                 if of_pods.is_empty() {
-                    return inventory.nodes.iter().flatten().map(|node| node.metadata.name.clone()).collect();
+                    return inventory.nodes.known().iter().map(|node| node.metadata.name.clone()).collect();
                 }
                 of_pods
             }
@@ -234,7 +235,14 @@ fn lists_of_sysdump(zip: &Zip) -> Inventory {
     };
     let events = read_list(zip, "k8s-events-", &mut latest);
     let origin = Origin { context: None, captured_at: latest };
-    Inventory { origin, nodes, pods, services, endpoint_slices, events }
+    Inventory {
+        origin,
+        nodes: nodes.into(),
+        pods: pods.into(),
+        services: services.into(),
+        endpoint_slices: endpoint_slices.into(),
+        events: events.into(),
+    }
 }
 
 /// Pours the evidence's file out of a bugtool's archive. Says whether it is there.
@@ -251,17 +259,17 @@ fn lists_of_bugtool(name: &str, tar: &Mutex<Tarball>) -> Inventory {
     let is_status = |name: &str| evidence_in_tar(name) == Some(Evidence::AgentStatus);
     node.spec.pod_cidrs = start_of(&mut lock(tar), is_status).map(|text| pod_ranges(&text)).unwrap_or_default();
     let no = Failure::new(FailureKind::NotFound, "a bugtool archive holds no Kubernetes lists; a sysdump does");
-    Inventory { nodes: Ok(vec![node]), ..no_lists(&no) }
+    Inventory { nodes: Listed::Whole(vec![node]), ..no_lists(&no) }
 }
 
 fn no_lists(why: &Failure) -> Inventory {
     Inventory {
         origin: Origin::default(),
-        nodes: Err(why.clone()),
-        pods: Err(why.clone()),
-        services: Err(why.clone()),
-        endpoint_slices: Err(why.clone()),
-        events: Err(why.clone()),
+        nodes: Listed::Missing(why.clone()),
+        pods: Listed::Missing(why.clone()),
+        services: Listed::Missing(why.clone()),
+        endpoint_slices: Listed::Missing(why.clone()),
+        events: Listed::Missing(why.clone()),
     }
 }
 
@@ -281,7 +289,7 @@ impl Source for Archived {
                 let inventory =
                     lists.unwrap_or_else(|error| no_lists(&Failure::new(FailureKind::Other, error.to_string())));
                 self.latest.borrow_mut().clone_from(&inventory.origin.captured_at);
-                let listed = inventory.pods.as_deref().unwrap_or_default();
+                let listed = inventory.pods.known();
                 let mut nodes = nodes.borrow_mut();
                 for pod in pods.keys() {
                     let node = listed.iter().find(|p| p.metadata.name == *pod).map(|p| p.spec.node_name.clone());
@@ -294,7 +302,7 @@ impl Source for Archived {
         }
     }
 
-    fn probe_pods(&self, _node: &str, _inventory: &Inventory) -> Vec<PodRef> {
+    fn probe_pods(&self, _node: &str, _cluster: &ClusterMap<'_>) -> Vec<PodRef> {
         Vec::new()
     }
 
@@ -481,7 +489,7 @@ fn list<'a>(zip: &'a Zip, begin: &str) -> Option<&'a Member> {
     })
 }
 
-fn read_list<T: DeserializeOwned>(zip: &Zip, begin: &str, latest: &mut Option<String>) -> Listed<T> {
+fn read_list<T: DeserializeOwned>(zip: &Zip, begin: &str, latest: &mut Option<String>) -> Result<Vec<T>, Failure> {
     let member = list(zip, begin)
         .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("{begin}….yaml is not in the sysdump")))?;
     let from = zip.read(member);

@@ -20,6 +20,8 @@ use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::tool::Tool;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::inventory::ListGap;
 use crate::kubernetes::objects::{Event, Inventory, Listed, Origin, Page};
 use files::Files;
 
@@ -159,7 +161,7 @@ impl Bundle {
     pub fn nodes(&self, inventory: &Inventory) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = self.files.nodes().into_keys().collect();
         if names.is_empty()
-            && let Ok(nodes) = &inventory.nodes
+            && let Ok(nodes) = inventory.nodes.some()
         {
             names.extend(nodes.iter().map(|node| node.metadata.name.clone()).filter(|name| is_plain_name(name)));
         }
@@ -172,13 +174,20 @@ impl Bundle {
         nodes.sort_by_key(|node| places.get(node).copied());
     }
 
+    /// A list, and beside it, where not all of it could be had when the bundle was saved, why.
     fn list<T: DeserializeOwned>(&self, name: &str) -> Listed<T> {
+        match (self.items(name), self.gap(name)) {
+            (Ok(items), Some(ListGap { why, of: Some(of) })) => Listed::Partial { items, of, why },
+            (Err(Failure { kind: FailureKind::NotFound, .. }), Some(gap)) => Listed::Missing(gap.why),
+            (list, _) => list.into(),
+        }
+    }
+
+    fn items<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Failure> {
         let failure = |kind, why: String| Failure::new(kind, format!("kube/{name}.json {why}"));
         let text = self.files.read(&format!("kube/{name}.json"), MOST_LIST);
         let text = text.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                self.why_no(name).unwrap_or_else(|| failure(FailureKind::NotFound, "is not in the bundle".to_owned()))
-            }
+            io::ErrorKind::NotFound => failure(FailureKind::NotFound, "is not in the bundle".to_owned()),
             _ => failure(FailureKind::Other, format!("cannot be read: {error}")),
         })?;
         let page: Page<T> = serde_json::from_slice(&text)
@@ -186,8 +195,8 @@ impl Bundle {
         Ok(page.items)
     }
 
-    /// Why a list could not be had when the bundle was saved, where that is known.
-    fn why_no(&self, name: &str) -> Option<Failure> {
+    /// Why a list, or a part of it, could not be had when the bundle was saved, where that is known.
+    fn gap(&self, name: &str) -> Option<ListGap> {
         let text = self.files.read(&format!("kube/{name}.error.json"), MOST_DESCRIPTION).ok()?;
         serde_json::from_slice(&text).ok()
     }
@@ -241,7 +250,7 @@ impl Source for Bundle {
         }
     }
 
-    fn probe_pods(&self, node: &str, _inventory: &Inventory) -> Vec<PodRef> {
+    fn probe_pods(&self, node: &str, _cluster: &ClusterMap<'_>) -> Vec<PodRef> {
         let slot_pod = |slot| {
             let of = |evidence| self.describe(&Self::stem(node, evidence, slot)?)?.ok();
             let any = [Evidence::PodEgress, Evidence::PodEgressAddress, Evidence::PodDns].into_iter().find_map(of)?;
@@ -269,7 +278,7 @@ impl Source for Bundle {
         let own = self.read_further(&name);
         if let Err(Failure { kind: FailureKind::NotFound, .. }) = own {
             // What was saved before, or by hand: the list that comes with every bundle.
-            let events = inventory.events.as_ref().map_err(Clone::clone)?;
+            let events = inventory.events.some().map_err(Clone::clone)?;
             events.iter().filter(|event| event.reason == reason).for_each(each);
             return Ok(());
         }

@@ -26,6 +26,8 @@ use crate::base::probe_words::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
 use crate::exit;
+use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
 use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
 use dialect::Dialect;
@@ -33,8 +35,6 @@ use kube::{Cluster, LOG_LINES};
 use ssh::Ssh;
 use tools::Tools;
 
-/// The container of the agent; its pods hold others too.
-const AGENT: &str = "cilium-agent";
 /// Where Cilium usually lives, for those who may not look elsewhere.
 const USUAL_NAMESPACE: &str = "kube-system";
 /// The label of the cluster's DNS service, CoreDNS included.
@@ -125,14 +125,19 @@ impl Live {
     /// # Errors
     ///
     /// The reason why they can't be had; the lists stay as they were.
-    pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Listed<Pod> {
+    pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Result<Vec<Pod>, Failure> {
         let mut here = self.cluster.pods_on(node).await?;
         here.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         self.known.borrow_mut().unanswered.remove(node);
-        let mut pods = std::mem::replace(&mut inventory.pods, Ok(Vec::new())).unwrap_or_default();
-        pods.retain(|pod| pod.spec.node_name != node);
-        pods.extend(here.iter().cloned());
-        inventory.pods = Ok(pods);
+        let anew = |mut pods: Vec<Pod>| {
+            pods.retain(|pod| pod.spec.node_name != node);
+            pods.extend(here.iter().cloned());
+            pods
+        };
+        inventory.pods = match std::mem::replace(&mut inventory.pods, Listed::Whole(Vec::new())) {
+            Listed::Missing(why) => Listed::Partial { items: here.clone(), of: format!("node {node}"), why },
+            listed => listed.map(anew),
+        };
         Ok(here)
     }
 
@@ -167,34 +172,34 @@ impl Live {
             self.cluster.nodes(),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
         );
+        let nodes = nodes.into();
         let origin = Origin { context: self.context().map(str::to_owned), captured_at };
-        let nothing = || Failure::new(FailureKind::NotFound, "it was not asked for");
-        let (services, endpoint_slices, events) = (Err(nothing()), Err(nothing()), Err(nothing()));
+        let nothing = Failure::new(FailureKind::NotFound, "it was not asked for");
+        let services = Listed::Missing(nothing.clone());
+        let (endpoint_slices, events) = (Listed::Missing(nothing.clone()), Listed::Missing(nothing));
         Inventory { origin, nodes, pods, services, endpoint_slices, events }
     }
 
     /// The cluster's DNS services and their endpoint slices.
     async fn dns(&self) -> (Listed<Service>, Listed<EndpointSlice>) {
         let services = match &self.questions.dns_service {
-            Some(named) => self.cluster.service(named).await,
-            None => match self.cluster.services(None, DNS_LABEL).await {
-                Err(failure) if failure.kind == FailureKind::Forbidden => {
-                    self.cluster.services(Some(USUAL_NAMESPACE), DNS_LABEL).await.map_err(|_| failure)
-                }
-                had => had,
-            },
+            Some(named) => self.cluster.service(named).await.into(),
+            None => {
+                everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.cluster.services(namespace, DNS_LABEL).await)
+                    .await
+            }
         };
-        let slices = match &services {
+        let slices = match services.some() {
             Ok(services) => self.slices(services).await,
             Err(failure) => {
                 let why = format!("which service is the cluster's DNS is not known: {failure}");
                 Err(Failure::new(failure.kind, why))
             }
         };
-        (services, slices)
+        (services, slices.into())
     }
 
-    async fn slices(&self, services: &[Service]) -> Listed<EndpointSlice> {
+    async fn slices(&self, services: &[Service]) -> Result<Vec<EndpointSlice>, Failure> {
         let mut all = Vec::new();
         for Service { metadata, .. } in services.iter().take(MOST_DNS_SERVICES) {
             let service = PodRef { namespace: metadata.namespace.clone(), name: metadata.name.clone() };
@@ -204,16 +209,11 @@ impl Live {
     }
 
     /// Asks everywhere, and where that is not allowed, only in the namespace that matters most.
-    async fn everywhere_or_in_cilium_namespace<T>(&self, list: impl AsyncFn(Option<&str>) -> Listed<T>) -> Listed<T> {
-        let all = list(None).await;
-        match all {
-            Err(failure) if failure.kind == FailureKind::Forbidden => {
-                let namespace = self.questions.cilium_namespace.as_deref().unwrap_or(USUAL_NAMESPACE);
-                tracing::warn!("not all namespaces can be looked at, only {namespace}: {failure}");
-                list(Some(namespace)).await.map_err(|_| failure)
-            }
-            had => had,
-        }
+    async fn everywhere_or_in_cilium_namespace<T>(
+        &self,
+        list: impl AsyncFn(Option<&str>) -> Result<Vec<T>, Failure>,
+    ) -> Listed<T> {
+        everywhere_or_in(self.questions.cilium_namespace.as_deref().unwrap_or(USUAL_NAMESPACE), list).await
     }
 
     /// The host's question: over SSH, else from the agent's container, which shares the host's network. Where the login
@@ -404,7 +404,7 @@ impl Source for Live {
         let (nodes, pods, (services, endpoint_slices), events) = tokio::join!(
             self.cluster.nodes(),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
-            self.dns(),
+            Box::pin(self.dns()),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.warnings(namespace).await),
         );
         {
@@ -416,17 +416,17 @@ impl Source for Live {
             }
         }
         let origin = Origin { context: self.context().map(str::to_owned), captured_at };
-        Inventory { origin, nodes, pods, services, endpoint_slices, events }
+        Inventory { origin, nodes: nodes.into(), pods, services, endpoint_slices, events }
     }
 
-    fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef> {
-        let chosen = probes::choose(node, inventory, &self.questions.probe_pods);
-        let pods = inventory.pods.as_deref().unwrap_or_default();
+    fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef> {
+        let chosen = probes::choose(node, cluster, &self.questions.probe_pods);
+        let pods = cluster.pods_on(node);
         let mut known = self.known.borrow_mut();
         for name in &chosen {
             let pod =
                 pods.iter().find(|pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace);
-            if let Some(container) = pod.and_then(probes::container) {
+            if let Some(container) = pod.and_then(|pod| probes::container(pod)) {
                 known.containers.insert(name.clone(), container);
             }
         }
@@ -474,6 +474,21 @@ impl Source for Live {
             answer.duration_ms = u64::try_from(clock.elapsed().as_millis()).ok();
         }
         answer
+    }
+}
+
+/// Asks for all namespaces, and where that is forbidden for one alone.
+async fn everywhere_or_in<T>(
+    namespace: &str,
+    list: impl AsyncFn(Option<&str>) -> Result<Vec<T>, Failure>,
+) -> Listed<T> {
+    let why = match list(None).await {
+        Err(failure) if failure.kind == FailureKind::Forbidden => failure,
+        all => return all.into(),
+    };
+    match list(Some(namespace)).await {
+        Ok(items) => Listed::Partial { items, of: format!("namespace {namespace}"), why },
+        Err(_) => Listed::Missing(why),
     }
 }
 

@@ -27,6 +27,8 @@ use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
 use crate::base::tool::Tool;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::inventory::ListGap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
 use redact::{Lines, Manner, Redaction};
 pub use target::name;
@@ -109,7 +111,7 @@ impl<'a, S: Source> Saving<'a, S> {
         let Origin { context, captured_at } = inventory.origin.clone();
         self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::base::clock::now())) });
         if let Some(redaction) = &self.redaction {
-            let services = inventory.services.iter().flatten().map(|service| service.metadata.name.as_str());
+            let services = inventory.services.known().iter().map(|service| service.metadata.name.as_str());
             redaction.keep_first(&services.collect::<Vec<_>>());
             inventory.origin.context.iter().for_each(|context| redaction.learn(context));
         }
@@ -168,7 +170,7 @@ impl<'a, S: Source> Saving<'a, S> {
     /// Learns the names of a list, so that they are found in texts.
     fn learn<T: Serialize>(&self, list: &Listed<T>) {
         let Some(redaction) = &self.redaction else { return };
-        list.iter().flatten().for_each(|object| redaction.learn_from(object));
+        list.known().iter().for_each(|object| redaction.learn_from(object));
     }
 
     /// A name as it stands in the bundle.
@@ -188,16 +190,16 @@ impl<'a, S: Source> Saving<'a, S> {
             #[serde(serialize_with = "one_by_one")]
             items: (&'a [T], Option<&'a Redaction>),
         }
+        // Of two looks the last counts.
+        let (listed, gap) = (format!("kube/{name}.json"), format!("kube/{name}.error.json"));
+        match list.some() {
+            Ok(items) => self.write_json(&listed, &Items { items: (items, self.redaction.as_ref()) }),
+            Err(_) => self.note(name, self.target.forget(&listed)),
+        }
         match list {
-            Ok(items) => {
-                let items = Items { items: (items, self.redaction.as_ref()) };
-                self.write_json(&format!("kube/{name}.json"), &items);
-            }
-            Err(failure) => {
-                // Of two looks the last counts.
-                self.note(name, self.target.forget(&format!("kube/{name}.json")));
-                self.json(&format!("kube/{name}.error.json"), failure);
-            }
+            Listed::Whole(_) => self.note(name, self.target.forget(&gap)),
+            Listed::Partial { of, why, .. } => self.json(&gap, &ListGap { why: why.clone(), of: Some(of.clone()) }),
+            Listed::Missing(why) => self.json(&gap, &ListGap { why: why.clone(), of: None }),
         }
     }
 
@@ -471,8 +473,8 @@ impl<S: Source> Source for Saving<'_, S> {
         inventory
     }
 
-    fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef> {
-        self.source.probe_pods(node, inventory)
+    fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef> {
+        self.source.probe_pods(node, cluster)
     }
 
     fn is_saved(&self) -> bool {

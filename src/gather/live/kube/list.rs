@@ -16,7 +16,7 @@ use super::{Cluster, Right, failure, late, refusal};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
-use crate::kubernetes::objects::{EndpointSlice, Event, Listed, Node, Page, Pod, Service};
+use crate::kubernetes::objects::{EndpointSlice, Event, Node, Page, Pod, Service};
 
 /// Objects per page: what kubectl asks for.
 pub(super) const PAGE: u32 = 500;
@@ -46,7 +46,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn nodes(&self) -> Listed<Node> {
+    pub async fn nodes(&self) -> Result<Vec<Node>, Failure> {
         self.list::<core::Node, _>(Selection::default()).await
     }
 
@@ -55,7 +55,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn pods(&self, namespace: Option<&str>) -> Listed<Pod> {
+    pub async fn pods(&self, namespace: Option<&str>) -> Result<Vec<Pod>, Failure> {
         let mut pods = self.list::<core::Pod, Pod>(Selection { namespace, ..Selection::default() }).await?;
         keep_only_needed_arguments(&mut pods);
         Ok(pods)
@@ -66,7 +66,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn pods_on(&self, node: &str) -> Listed<Pod> {
+    pub async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Failure> {
         let fields = format!("spec.nodeName={node}");
         let mut pods = self.list::<core::Pod, Pod>(Selection { fields: Some(&fields), ..Selection::default() }).await?;
         keep_only_needed_arguments(&mut pods);
@@ -78,7 +78,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn service(&self, service: &PodRef) -> Listed<Service> {
+    pub async fn service(&self, service: &PodRef) -> Result<Vec<Service>, Failure> {
         let fields = format!("metadata.name={}", service.name);
         let namespace = Some(service.namespace.as_str());
         self.list::<core::Service, _>(Selection { namespace, fields: Some(&fields), ..Selection::default() }).await
@@ -89,7 +89,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn services(&self, namespace: Option<&str>, labels: &str) -> Listed<Service> {
+    pub async fn services(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<Service>, Failure> {
         self.list::<core::Service, _>(Selection { namespace, labels: Some(labels), ..Selection::default() }).await
     }
 
@@ -98,7 +98,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn endpoint_slices(&self, service: &PodRef) -> Listed<EndpointSlice> {
+    pub async fn endpoint_slices(&self, service: &PodRef) -> Result<Vec<EndpointSlice>, Failure> {
         let labels = format!("kubernetes.io/service-name={}", service.name);
         let namespace = Some(service.namespace.as_str());
         let selection = Selection { namespace, labels: Some(&labels), ..Selection::default() };
@@ -110,7 +110,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn warnings(&self, namespace: Option<&str>) -> Listed<Event> {
+    pub async fn warnings(&self, namespace: Option<&str>) -> Result<Vec<Event>, Failure> {
         let fields = Some("type=Warning");
         let selection = Selection { namespace, fields, pages: Some(EVENT_PAGES), ..Selection::default() };
         self.list::<core::Event, _>(selection).await
@@ -121,7 +121,7 @@ impl Cluster {
     /// # Errors
     ///
     /// The reason why the list can't be had; a missing right is named.
-    pub async fn list<K, T>(&self, what: Selection<'_>) -> Listed<T>
+    pub async fn list<K, T>(&self, what: Selection<'_>) -> Result<Vec<T>, Failure>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
