@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
+use crate::base::screen::{Format, When};
 pub use fix::{FixArgs, RbacArgs, RbacFor};
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
@@ -66,6 +67,8 @@ pub enum Command {
     },
     /// Print the manual page, in roff
     Man,
+    /// Print the version; with `-o json` for programs
+    Version,
 }
 
 /// The exit codes as `--help` shows them.
@@ -102,32 +105,6 @@ pub struct OutputArgs {
     /// Show no progress
     #[arg(long, global = true)]
     pub no_progress: bool,
-}
-
-/// The output formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Table,
-    /// For people with wide screens: nothing folded
-    Wide,
-    /// For programs
-    Json,
-    /// For programs that can't wait: a node a line, the summary last
-    Jsonl,
-    /// For programs that like YAML
-    Yaml,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    /// On a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
 }
 
 /// `staledp diagnose`.

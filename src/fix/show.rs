@@ -6,7 +6,7 @@ use std::io::{BufRead as _, Write as _};
 use futures::channel::oneshot;
 
 use crate::report::text::{UNBOUNDED, columns, hang, prose, safe};
-use crate::settings::Screen;
+use crate::base::screen::Screen;
 
 /// Steps 1 to 9.
 const STEPS: u8 = 9;

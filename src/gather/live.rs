@@ -18,11 +18,11 @@ use super::ssh::{self, Ssh};
 use super::symptoms::Further;
 use super::{Question, Sink, Source, probes};
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT, Via};
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::cli::SshAddress;
-use crate::exit;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
 use crate::settings::{ClusterSettings, Questions, SshSettings};
 use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
@@ -77,11 +77,11 @@ struct Known {
 ///
 /// # Errors
 ///
-/// [`exit::Error::Usage`] for options that can't be given to `ssh`; [`exit::Error::CannotRun`] where no cluster is
-/// meant, or it does not answer.
-pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, exit::Error> {
+/// [`ErrorKind::Configuration`](crate::base::error::ErrorKind) for options that cannot be given to `ssh`; `CannotReach`
+/// where no cluster is found, or it does not answer.
+pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, Error> {
     if let Some(settings) = &cluster.ssh {
-        ssh::check(settings).map_err(exit::Error::Usage)?;
+        ssh::check(settings).map_err(Error::configuration)?;
     }
     let reach = |settings: &SshSettings| Reach { ssh: Ssh::new(settings), address: settings.address };
     Ok(Live {
