@@ -158,10 +158,14 @@ fn errors_name_what_failed_why_and_what_to_do_next() {
     fs::write(broken.path().join("bundle.json"), "{").expect("a file");
     let (empty, broken) = (empty.path().display().to_string(), broken.path().display().to_string());
     for (args, code, expected) in [
-        (vec!["diagnose", "--all-nodes"], 5, vec![
-            "error: no kubeconfig found at ~/.kube/config, and not running in a cluster\n",
-            "hint: set KUBECONFIG or --kubeconfig\n",
-        ]),
+        (
+            vec!["diagnose", "--all-nodes"],
+            5,
+            vec![
+                "error: no kubeconfig found at ~/.kube/config, and not running in a cluster\n",
+                "hint: set KUBECONFIG or --kubeconfig\n",
+            ],
+        ),
         (vec!["diagnose", "--from", &empty], 5, vec!["is not a bundle: bundle.json not found"]),
         (vec!["diagnose", "--from", &broken], 5, vec!["bundle.json is not valid JSON: "]),
         (vec!["diagnose", "--from", "/nowhere"], 5, vec!["cannot read the bundle /nowhere"]),
@@ -183,9 +187,9 @@ fn errors_name_what_failed_why_and_what_to_do_next() {
 #[test]
 fn help_of_every_command_ends_with_examples_and_exit_codes() {
     let help = |command: &str| String::from_utf8(run(&[command, "--help"]).stdout).expect("text");
-    for command in [
-        "diagnose", "capture", "fix", "symptoms", "diff", "merge", "explain", "rbac", "completions", "man", "version",
-    ] {
+    for command in
+        ["diagnose", "capture", "fix", "symptoms", "diff", "merge", "explain", "rbac", "completions", "man", "version"]
+    {
         let text = help(command);
         let (_, after) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples:\n{text}"));
         let examples = after.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>();

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures::SinkExt as _;
 use staledp::base::answer::{Answer, End, Raw, Via};
+use staledp::base::error::ErrorKind;
 use staledp::base::evidence::Evidence;
 use staledp::base::failure::{Failure, FailureKind};
 use staledp::base::pod_ref::PodRef;
 use staledp::cli::SshAddress;
-use staledp::base::error::ErrorKind;
 use staledp::gather::Source as _;
 use staledp::gather::kube::{Cluster, Exec};
 use staledp::gather::live;

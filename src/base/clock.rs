@@ -1,10 +1,10 @@
 //! The one place that asks the clock.
 
-use k8s_openapi::jiff::Timestamp;
+use crate::base::time::Timestamp;
 
-/// Now, RFC 3339 in UTC, to the second.
+/// Now, to the second: that is how reports and bundles write it.
 #[must_use]
-pub fn now() -> String {
+pub fn now() -> Timestamp {
     let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

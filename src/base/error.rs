@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn error_names_what_failed_then_why_and_keeps_its_hint() {
         let denied = io::Error::new(io::ErrorKind::PermissionDenied, "permission denied");
-        let error = Error::cannot_read("cannot read the report a.json").because(denied).with_hint("run it as its owner");
+        let error =
+            Error::cannot_read("cannot read the report a.json").because(denied).with_hint("run it as its owner");
         assert_eq!(error.to_string(), "cannot read the report a.json: permission denied");
         assert_eq!(error.hint(), Some("run it as its owner"));
         assert!(error.source().is_some());

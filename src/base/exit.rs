@@ -51,7 +51,7 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// Those of a command that prints or saves something and judges nothing.
+    /// Those of a command that judges nothing.
     pub const OF_READING: [Self; 4] = [Self::Healthy, Self::Usage, Self::CannotRun, Self::Interrupted];
 
     /// Those of `fix`.

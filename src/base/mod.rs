@@ -13,4 +13,5 @@ pub mod pod_ref;
 pub mod process;
 pub mod screen;
 pub mod shard;
+pub mod time;
 pub mod tool;

@@ -63,7 +63,10 @@ fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
     let of: BTreeSet<u32> = shards.iter().map(|shard| shard.of).collect();
     if of.len() > 1 {
         let of: Vec<String> = of.iter().map(u32::to_string).collect();
-        return Err(cannot(format!("they are shards of different totals ({}), so their nodes overlap", of.join(" and "))));
+        return Err(cannot(format!(
+            "they are shards of different totals ({}), so their nodes overlap",
+            of.join(" and ")
+        )));
     }
     let whole_is_there = named.iter().any(|(_, report)| report.shard.is_none());
     let missing: Vec<String> = match of.first() {

@@ -29,7 +29,8 @@ pub(super) fn choose(
         Nodes::Labelled(labels) => {
             let selector = Selector::parse(labels).map_err(Error::usage)?;
             let nodes = inventory.nodes.as_ref();
-            let nodes = nodes.map_err(|failure| Error::from(failure.clone()).context("cannot select nodes by label"))?;
+            let nodes =
+                nodes.map_err(|failure| Error::from(failure.clone()).context("cannot select nodes by label"))?;
             let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));
             let matching: Vec<String> = matching.map(|node| node.metadata.name.clone()).collect();
             if matching.is_empty() {

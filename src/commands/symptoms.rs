@@ -88,7 +88,7 @@ async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let is_open = |asked: bool| !asked && !source.is_saved();
     let not_asked = [(NotAsked::LOGS, wish.logs), (NotAsked::BUFFERS, wish.prometheus.is_some())];
     let not_asked = not_asked.into_iter().filter(|(_, asked)| is_open(*asked)).map(|(what, _)| what).collect();
-    report(found, about, next, not_asked, crate::base::clock::now())
+    report(found, about, next, not_asked, crate::base::clock::now().to_string())
 }
 
 /// The options that lead to the same evidence again.

@@ -178,7 +178,7 @@ fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
     Report {
         schema: crate::report::SCHEMA.into(),
         tool: crate::base::tool::Tool::THIS,
-        generated_at: crate::base::clock::now(),
+        generated_at: crate::base::clock::now().to_string(),
         source: about(cx),
         summary: Summary::of(&nodes),
         partial: false,
@@ -204,7 +204,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
         // Several nodes can't share one bundle: each is of its own moment.
         Some(folder) if settings.nodes.len() > 1 => folder.join(node),
         Some(folder) => folder.clone(),
-        None => PathBuf::from(format!("staledp-{node}-{}", crate::base::clock::now().replace(':', ""))),
+        None => PathBuf::from(format!("staledp-{node}-{}", crate::base::clock::now().to_string().replace(':', ""))),
     };
     // The name's end stays: it says whether the bundle is a folder or one file.
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -378,7 +378,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     cx.steps.begin(
         7,
         "Wait",
-        &format!("for another agent on {node}, at most {}", humantime::format_duration(settings.wait)),
+        &format!("for another agent on {node}, at most {}", crate::base::time::span(settings.wait)),
     );
     let new = wait::wait(cx, plan, lock).await.map_err(|says| {
         let describe = remedy::agents("describe", plan.context.as_deref(), &plan.doomed.namespace, node);
@@ -392,7 +392,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     let mut seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
     if let Some(span) = settings.watch.filter(|_| seen.wrong.is_empty()) {
         let what = "new flows without answer, new failed probes, and the agent itself";
-        cx.steps.line(&format!("watching for {}: {what}", humantime::format_duration(span)));
+        cx.steps.line(&format!("watching for {}: {what}", crate::base::time::span(span)));
         // Who interrupts the watch leaves a node that was verified before.
         walk.borrow_mut().fix.after = Some(seen.clone());
         let watched = Box::pin(watch::watch(cx, node, &new, lock, span)).await;
@@ -527,7 +527,9 @@ fn judged(node: &str, inventory: &Inventory, settings: &FixSettings) -> Result<V
     let there = |name: &String| nodes.iter().any(|listed| listed.metadata.name == *name);
     if let Some(unknown) = settings.nodes.iter().find(|name| !there(name)) {
         let names: Vec<&str> = nodes.iter().map(|listed| listed.metadata.name.as_str()).collect();
-        return Err(Error::usage(format!("no node named '{unknown}'")).with_hint(format!("nodes: {}", names.join(", "))));
+        return Err(
+            Error::usage(format!("no node named '{unknown}'")).with_hint(format!("nodes: {}", names.join(", ")))
+        );
     }
     let mut others: Vec<_> = nodes.iter().filter(|other| !settings.nodes.contains(&other.metadata.name)).collect();
     others.sort_by_key(|other| (other.ready() != Some(true), other.metadata.name.clone()));

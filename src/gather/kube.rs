@@ -92,7 +92,9 @@ impl Cluster {
     /// is found out list by list, and each says which right it lacks.
     async fn greet(&self, server: &str, plugin: Option<&str>) -> Result<(), error::Error> {
         let request = http::Request::get("/version").body(Vec::new()).map_err(|error| {
-            error::Error::cannot_reach(format!("cannot ask the API server {server}")).because(error).with_hint(KUBECONFIG)
+            error::Error::cannot_reach(format!("cannot ask the API server {server}"))
+                .because(error)
+                .with_hint(KUBECONFIG)
         })?;
         match timeout(self.request_timeout, self.client.request_text(request)).await {
             Err(_) => Err(error::Error::cannot_reach(format!(
@@ -107,17 +109,15 @@ impl Cluster {
             }
             // Forbidden or too busy: it is there.
             Ok(Err(Error::Api(status))) if matches!(status.code, 403 | 429) => Ok(()),
-            Ok(Err(Error::Api(status))) if status.code == 401 => Err(error::Error::cannot_reach(format!(
-                "cannot log in to the API server {server}: {}",
-                said(&status)
-            ))
-            .with_hint("renew the credentials in the kubeconfig")),
+            Ok(Err(Error::Api(status))) if status.code == 401 => {
+                Err(error::Error::cannot_reach(format!("cannot log in to the API server {server}: {}", said(&status)))
+                    .with_hint("renew the credentials in the kubeconfig"))
+            }
             Ok(Err(error @ Error::Auth(_))) => Err(cannot_log_in(server, plugin, &chain(&error))),
-            Ok(Err(error)) => Err(error::Error::cannot_reach(format!(
-                "cannot reach the API server {server}: {}",
-                words(&error)
-            ))
-            .with_hint("check the network and the kubeconfig")),
+            Ok(Err(error)) => {
+                Err(error::Error::cannot_reach(format!("cannot reach the API server {server}: {}", words(&error)))
+                    .with_hint("check the network and the kubeconfig"))
+            }
         }
     }
 }
@@ -216,8 +216,8 @@ fn said(status: &Status) -> String {
 }
 
 /// A duration as people write it.
-fn span(duration: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(duration)
+fn span(duration: Duration) -> String {
+    crate::base::time::span(duration)
 }
 
 /// A client's error without the name of its variant, which tells the reader nothing.

@@ -8,7 +8,7 @@ mod tools;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 use tokio::time::timeout;
@@ -476,7 +476,7 @@ impl Source for Live {
 
 /// The time as reports write it.
 fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    crate::base::clock::now().to_string()
 }
 
 fn answered(argv: Vec<String>, end: End) -> Answer {

@@ -146,7 +146,7 @@ impl Progress {
             self.begun.get().and_then(|begun| time_left(begun.elapsed(), finished, total))
         };
         if let Some(left) = left {
-            says.push(format!("about {} left", humantime::format_duration(left)));
+            says.push(format!("about {} left", crate::base::time::span(left)));
         }
         bars.bar.set_message(says.join(" · "));
         let running = self.running.borrow();

@@ -20,7 +20,8 @@ use crate::base::tool::Tool;
 ///
 /// None that input can cause: the report holds nothing that JSON can't say.
 pub fn json<T: Serialize>(report: &T) -> Result<String, Error> {
-    let text = serde_json::to_string_pretty(report).map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(report)
+        .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
     Ok(escaped(&text) + "\n")
 }
 
@@ -45,7 +46,8 @@ pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, Error> {
         Form::Yaml => yaml(report),
         Form::Jsonl => {
             let mut text = report.nodes.iter().map(line).collect::<Result<String, Error>>()?;
-            let value = serde_json::to_value(report).map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
+            let value = serde_json::to_value(report)
+                .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
             let mut rest = value.as_object().cloned().unwrap_or_default();
             rest.shift_remove("nodes");
             text += &line(&End { rest, summary: &SymptomsSummary { nodes: report.nodes.len() } })?;

@@ -112,8 +112,9 @@ fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
         max_depth: 64,
     };
     let options = serde_saphyr::options! { budget: budget, with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| Error::cannot_read(format!("neither a JSON nor a YAML report: {}", one_line(&error.to_string()))))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        Error::cannot_read(format!("neither a JSON nor a YAML report: {}", one_line(&error.to_string())))
+    })
 }
 
 fn from_value(value: Value) -> Result<Report, Error> {
@@ -203,7 +204,11 @@ mod tests {
         value["nodes"][0]["later"] = "x".into();
         value["later"] = 7.into();
         assert!(parse(value.to_string().as_bytes()).is_ok());
-        for (schema, word) in [("staledp.report/v2", "newer"), ("staledp.bundle/v1", "not a staledp report"), ("x", "not a staledp report")] {
+        for (schema, word) in [
+            ("staledp.report/v2", "newer"),
+            ("staledp.bundle/v1", "not a staledp report"),
+            ("x", "not a staledp report"),
+        ] {
             value["schema"] = schema.into();
             let why = refused(value.to_string().as_bytes());
             assert!(why.contains(word) && why.contains(schema), "{why}");

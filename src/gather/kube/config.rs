@@ -126,8 +126,7 @@ fn is_loopback(host: &str) -> bool {
 
 fn in_cluster(why: &str) -> Result<Chosen, Error> {
     let config = Config::incluster().map_err(|_| {
-        Error::cannot_reach(format!("{why}, and not running in a cluster"))
-            .with_hint("set KUBECONFIG or --kubeconfig")
+        Error::cannot_reach(format!("{why}, and not running in a cluster")).with_hint("set KUBECONFIG or --kubeconfig")
     })?;
     Ok(Chosen { config, context: None, user: "this pod's service account".to_owned() })
 }
