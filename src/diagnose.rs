@@ -190,7 +190,7 @@ pub async fn diagnose<S: Source>(
     Report {
         schema: report::SCHEMA.into(),
         tool: Tool::THIS,
-        generated_at: crate::base::clock::now(),
+        generated_at: crate::base::clock::now().to_string(),
         source: about,
         summary: Summary::of(&reports),
         partial: ended.is_some(),

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use futures::SinkExt as _;
 use staledp::base::answer::{Answer, End, Raw, Via};
 use staledp::base::cluster_settings::{ClusterSettings, SshSettings};
+use staledp::base::error::ErrorKind;
 use staledp::base::evidence::Evidence;
 use staledp::base::failure::{Failure, FailureKind};
 use staledp::base::pod_ref::PodRef;
 use staledp::base::questions::Questions;
 use staledp::base::ssh_address::SshAddress;
-use staledp::exit;
 use staledp::gather::Source as _;
 use staledp::gather::live;
 use staledp::gather::live::Live;
@@ -474,7 +474,7 @@ fn a_list_that_never_comes_is_not_waited_for() {
 
 fn connect(settings: &ClusterSettings) -> String {
     let Err(error) = on_one_thread(Cluster::connect(settings)) else { panic!("it can't have connected") };
-    assert!(matches!(error, exit::Error::CannotRun(_)));
+    assert_eq!(error.kind(), ErrorKind::CannotReach);
     error.to_string()
 }
 
@@ -783,5 +783,6 @@ fn an_ssh_option_that_brings_another_along_is_a_usage_error() {
     let options = vec![("User".to_owned(), "x\nProxyCommand=y".to_owned())];
     settings.ssh = Some(SshSettings { user: None, port: None, options, address: SshAddress::Name });
     let connected = on_one_thread(live::connect(&settings, &questions(), Duration::from_secs(1)));
-    assert!(matches!(connected.err(), Some(exit::Error::Usage(_))));
+    let error = connected.err().expect("an error");
+    assert_eq!((error.kind(), error.exit().code()), (ErrorKind::Configuration, 2));
 }

@@ -1,33 +1,92 @@
-//! Asks all there is to ask of nodes, and judges nothing: for evidence that others will read.
+//! `staledp capture`: collects all evidence of nodes into a bundle, and judges nothing.
 
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::printing::Terminal;
+use super::saving;
+use super::source::{Work, look};
 use crate::base::answer::{Answer, End, Raw};
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
+use crate::base::exit::Exit;
 use crate::base::pod_ref::PodRef;
 use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
+use crate::cli::{CaptureArgs, SaveArgs};
 use crate::diagnose::{Observer, supplement};
 use crate::gather::{Probe, Question, Source};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
+use crate::progress::Progress;
+use crate::report::SourceInfo;
 use crate::settings::Settings;
 
-/// What became of a capture.
-#[derive(Debug, Default)]
-pub struct Capture {
-    /// Whether it was ended before its end: what was under way is kept as broken off, and the rest was not asked.
-    pub partial: bool,
-    /// Answers that came to a clean end, whatever they say.
-    pub answers: usize,
-    /// What could not be had: which evidence, of which node, and why.
-    pub missing: Vec<String>,
+/// Captures the chosen nodes into a bundle.
+pub(super) async fn run(args: CaptureArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let CaptureArgs { to, redact, cluster, target, symptoms } = args;
+    let settings = Settings::resolve(cluster, target, symptoms, SaveArgs { save: Some(to), redact });
+    let progress = terminal.progress();
+    let collect = Collect { terminal, progress: &progress };
+    let captured = terminal.signals.or_partial(&progress, "Saving partial results", look(&settings, &collect)).await;
+    progress.clear();
+    captured
 }
 
-/// Asks everything of these nodes, within the time that each of them has, or until whoever waits ends it. The answers
+/// Collects evidence and judges nothing.
+struct Collect<'a> {
+    terminal: &'a Terminal,
+    progress: &'a Progress,
+}
+
+impl Work for Collect<'_> {
+    type Done = Exit;
+
+    fn progress(&self) -> Option<&Progress> {
+        Some(self.progress)
+    }
+
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        _about: SourceInfo,
+    ) -> Result<Exit, Error> {
+        let Some(save) = &settings.save else { return Err(Error::bug("a capture without a place for it")) };
+        let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
+        let Capture { partial, answers, missing } = capture(&saving, inventory, nodes, settings, self.progress).await;
+        self.progress.clear();
+        if partial {
+            saving.mark_partial();
+        }
+        let remark = saving.remark();
+        let path = saving.finish().map_err(Error::cannot_read)?;
+        for line in &missing {
+            self.terminal.say(&format!("missing: {line}"));
+        }
+        let (nodes, missing) = (nodes.len(), missing.len());
+        let counts = format!("nodes: {nodes}, answers: {answers}, missing: {missing}");
+        self.terminal.say(&format!("saved: {} ({counts}){remark}", path.display()));
+        Ok(if partial && self.progress.was_stopped() { Exit::Interrupted } else { Exit::Healthy })
+    }
+}
+
+/// What came of a capture.
+#[derive(Debug, Default)]
+struct Capture {
+    /// Whether it was ended early: what was under way is saved as broken off, and the rest was not asked.
+    partial: bool,
+    /// Answers that came to a clean end, whatever they say.
+    answers: usize,
+    /// What is missing: which evidence, of which node, and why.
+    missing: Vec<String>,
+}
+
+/// Asks everything of these nodes, within the time that each of them has, or until the observer ends it. The answers
 /// pass through `source` and stay there: it is a [`crate::gather::save::Saving`].
-pub async fn capture<S: Source>(
+async fn capture<S: Source>(
     source: &S,
     inventory: &Inventory,
     nodes: &[String],
@@ -127,7 +186,7 @@ impl<S: Source> Asker<'_, S> {
         let question = Question { node: self.node, evidence, agent, probe };
         let asked = timeout_at(self.deadline, self.source.ask_small(&question)).await;
         self.count(evidence, asked.as_ref().ok().map(|raw| &raw.answer), done);
-        asked.unwrap_or_else(|_| Raw { answer: Answer::not_gathered("the node's time was over"), stdout: Vec::new() })
+        asked.unwrap_or_else(|_| Raw { answer: Answer::not_gathered("timed out (--timeout)"), stdout: Vec::new() })
     }
 
     fn count(&self, evidence: Evidence, answer: Option<&Answer>, done: &mut Capture) {
@@ -138,9 +197,9 @@ impl<S: Source> Asker<'_, S> {
             }
             Some(End::Failed(failure)) => failure.message.as_str(),
             Some(End::NotGathered(why)) => why,
-            None if self.ends == Some(self.deadline) => "the run's time was over; see --deadline",
-            None => "the node's time was over; see --timeout",
+            None if self.ends == Some(self.deadline) => "timed out (--deadline)",
+            None => "timed out (--timeout)",
         };
-        done.missing.push(format!("{evidence} of {}: {why}", self.node));
+        done.missing.push(format!("{evidence} ({}): {why}", self.node));
     }
 }

@@ -322,7 +322,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 /// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
 fn agent_age_s(around: &NodeView) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
-    let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now())?;
+    let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now().to_string())?;
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 

@@ -67,7 +67,7 @@ struct SymptomAsker<'a, S> {
 impl<S: Source> SymptomAsker<'_, S> {
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         timeout_at(self.until, asked).await.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(self.limit);
+            let limit = crate::base::time::span(self.limit);
             Err(Failure::new(FailureKind::Timeout, format!("the time for symptoms, {limit}, was over before it came")))
         })
     }

@@ -25,7 +25,7 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
     let gap = format!(
         "until the new agent is ready ({} at most), new pods of the node wait, and policies and DNS through its proxy \
          pause",
-        humantime::format_duration(gap)
+        crate::base::time::span(gap)
     );
     let facts = [
         ("context", plan.context.as_deref().unwrap_or("none: inside the cluster")),
@@ -44,7 +44,7 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
     }
     // On a terminal only; that was made sure of before anything was touched.
     match tokio::time::timeout(PATIENCE, steps.ask(&facts, "Restart it now? [y/N] ")).await {
-        Err(_) => Err(format!("nobody answered within {}", humantime::format_duration(PATIENCE))),
+        Err(_) => Err(format!("nobody answered within {}", crate::base::time::span(PATIENCE))),
         Ok(Some(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Ok(Consent(())),
         Ok(_) => Err("not confirmed".to_owned()),
     }

@@ -10,8 +10,8 @@ use std::fmt;
 
 use ::kube::Resource as _;
 use http::{Method, StatusCode};
+use jiff::{Timestamp, fmt::rfc2822};
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
-use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

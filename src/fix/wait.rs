@@ -31,7 +31,7 @@ pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<Ag
     let told = RefCell::new(String::new());
     let ready = timeout_at(Instant::now() + cx.settings.wait, until_ready(cx, plan, lock, &told)).await;
     ready.map_err(|_| {
-        format!("no ready replacement within {}: {}", humantime::format_duration(cx.settings.wait), told.borrow())
+        format!("no ready replacement within {}: {}", crate::base::time::span(cx.settings.wait), told.borrow())
     })
 }
 

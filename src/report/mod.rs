@@ -2,6 +2,7 @@
 //!
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
+pub mod diff;
 pub mod figures;
 pub mod json;
 pub mod read;
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
@@ -59,6 +61,21 @@ pub struct Report {
     pub nodes: Vec<NodeReport>,
 }
 
+impl Report {
+    /// The exit code of a run with this report: the worst node decides. An empty shard is a success; a report that lacks
+    /// nodes is never one.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.nodes.is_empty() && self.shard.is_some() && !self.partial {
+            return Exit::Healthy;
+        }
+        match self.summary.exit() {
+            Exit::Healthy if self.partial => Exit::Inconclusive,
+            exit => exit,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -91,6 +108,19 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The exit code of these figures: the worst node decides, and no node at all is not an all-clear.
+    const fn exit(&self) -> Exit {
+        if self.stale > 0 {
+            Exit::Stale
+        } else if self.other_fault > 0 {
+            Exit::OtherFault
+        } else if self.inconclusive > 0 || self.nodes == 0 {
+            Exit::Inconclusive
+        } else {
+            Exit::Healthy
+        }
+    }
+
     /// Counts the nodes of a report.
     #[must_use]
     pub fn of(nodes: &[NodeReport]) -> Self {

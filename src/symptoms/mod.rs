@@ -18,7 +18,7 @@ pub mod storm;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::jiff::Timestamp;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::credentials::without_credentials;

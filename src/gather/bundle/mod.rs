@@ -111,7 +111,7 @@ impl Bundle {
         match std::fs::metadata(root) {
             Err(error) => return Err(format!("cannot read the bundle {shown}: {error}")),
             Ok(meta) if !meta.is_dir() => {
-                return Err(format!("{shown} is no bundle: it is neither a folder nor a file"));
+                return Err(format!("{shown} is not a bundle: neither a folder nor a file"));
             }
             Ok(_) => {}
         }
@@ -132,12 +132,14 @@ impl Bundle {
         let text = match files.read("bundle.json", MOST_DESCRIPTION) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(format!("{shown} is no bundle: it has no bundle.json; give the folder that holds one"));
+                return Err(format!(
+                    "{shown} is not a bundle: bundle.json not found; name the folder that holds bundle.json"
+                ));
             }
             Err(error) => return Err(format!("cannot read {shown}/bundle.json: {error}")),
         };
-        let about: About = serde_json::from_slice(&text)
-            .map_err(|error| format!("{shown}/bundle.json is no description of a bundle: {error}"))?;
+        let about: About =
+            serde_json::from_slice(&text).map_err(|error| format!("{shown}/bundle.json is not valid JSON: {error}"))?;
         if about.schema != SCHEMA {
             return Err(format!(
                 "{shown} is of schema '{}'; this version reads '{SCHEMA}': a newer staledp may read it",

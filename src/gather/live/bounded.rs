@@ -274,7 +274,7 @@ fn judge(outcome: &Outcome, took: Duration, limit: Duration, silent: bool) -> Ju
 }
 
 fn late(outcome: Outcome, argv: &[String], limit: Limit) -> Outcome {
-    let message = format!("`{}` did not end within {}", argv.join(" "), humantime::format_duration(limit.time));
+    let message = format!("`{}` did not end within {}", argv.join(" "), crate::base::time::span(limit.time));
     if limit.probe {
         let stderr = format!("{}{message}\n", outcome.stderr);
         return Outcome { end: End::Exited(ENDED_BY_TIMEOUT), stderr, ..outcome };

@@ -10,7 +10,7 @@ mod tools;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 use tokio::time::timeout;
@@ -19,13 +19,13 @@ use super::supplement::Supplement;
 use super::{Question, Sink, Source, probes};
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT, Via};
 use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::probe_words::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
-use crate::exit;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
@@ -81,11 +81,11 @@ struct Known {
 ///
 /// # Errors
 ///
-/// [`exit::Error::Usage`] for options that can't be given to `ssh`; [`exit::Error::CannotRun`] where no cluster is
-/// meant, or it does not answer.
-pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, exit::Error> {
+/// [`ErrorKind::Configuration`](crate::base::error::ErrorKind) for options that cannot be given to `ssh`; `CannotReach`
+/// where no cluster is found, or it does not answer.
+pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, Error> {
     if let Some(settings) = &cluster.ssh {
-        ssh::check(settings).map_err(exit::Error::Usage)?;
+        ssh::check(settings).map_err(Error::configuration)?;
     }
     let reach = |settings: &SshSettings| Reach { ssh: Ssh::new(settings), address: settings.address };
     Ok(Live {
@@ -494,7 +494,7 @@ async fn everywhere_or_in<T>(
 
 /// The time as reports write it.
 fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    crate::base::clock::now().to_string()
 }
 
 fn answered(argv: Vec<String>, end: End) -> Answer {

@@ -117,7 +117,7 @@ impl Ssh {
         match timeout(limit, builder.connect_mux(destination)).await {
             Err(_) => Err(Failure::new(
                 FailureKind::Timeout,
-                format!("{destination} did not log us in within {}", humantime::format_duration(limit)),
+                format!("{destination} did not log us in within {}", crate::base::time::span(limit)),
             )),
             Ok(Err(error)) => Err(not_connected(destination, &error)),
             Ok(Ok(session)) => Ok(session),
@@ -285,7 +285,7 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<Ended,
 }
 
 fn slow(limit: Duration) -> Failure {
-    let message = format!("`ping` did not end within {} on the node", humantime::format_duration(limit));
+    let message = format!("`ping` did not end within {} on the node", crate::base::time::span(limit));
     Failure::new(FailureKind::Timeout, message)
 }
 

@@ -86,7 +86,7 @@ impl<'a, S: Source> Saving<'a, S> {
             began: RefCell::default(),
             said: RefCell::default(),
             older,
-            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::base::clock::now()) }),
+            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::base::clock::now().to_string()) }),
             trouble: RefCell::default(),
         };
         // So that a folder is known as a bundle from its first moment on; in an archive all that is written stays.
@@ -109,7 +109,10 @@ impl<'a, S: Source> Saving<'a, S> {
     /// are still to be had.
     pub fn keep(&self, inventory: &Inventory) {
         let Origin { context, captured_at } = inventory.origin.clone();
-        self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::base::clock::now())) });
+        self.origin.replace(Origin {
+            context,
+            captured_at: captured_at.or_else(|| Some(crate::base::clock::now().to_string())),
+        });
         if let Some(redaction) = &self.redaction {
             let services = inventory.services.known().iter().map(|service| service.metadata.name.as_str());
             redaction.keep_first(&services.collect::<Vec<_>>());
@@ -293,7 +296,7 @@ impl<'a, S: Source> Piece<'a, S> {
             packed: is_large(*evidence),
             evidence: *evidence,
             pod: of_another.then_some(*agent).flatten().or(probe.map(|probe| probe.pod)).cloned(),
-            started_at: crate::base::clock::now(),
+            started_at: crate::base::clock::now().to_string(),
             output: None,
             lines: saving.redaction.as_ref().map(|_| Lines::new(Manner::of(*evidence))),
             open: is_plain_name(&name),

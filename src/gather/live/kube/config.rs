@@ -9,7 +9,7 @@ use http::header::USER_AGENT;
 
 use super::chain;
 use crate::base::cluster_settings::ClusterSettings;
-use crate::exit;
+use crate::base::error::Error;
 
 /// A cluster and the name of its context.
 pub(super) struct Chosen {
@@ -22,15 +22,17 @@ pub(super) struct Chosen {
 }
 
 /// What kubectl would choose, or the reason why nothing can be chosen.
-pub(super) async fn choose(settings: &ClusterSettings) -> Result<Chosen, exit::Error> {
+pub(super) async fn choose(settings: &ClusterSettings) -> Result<Chosen, Error> {
     let mut chosen = match read(settings.kubeconfig.as_deref()) {
         Ok(kubeconfig) if settings.context.is_some() || !kubeconfig.contexts.is_empty() => {
             from_kubeconfig(kubeconfig, settings.context.clone()).await?
         }
         // An empty kubeconfig means the same as none, as it does for kubectl.
         Ok(_) => in_cluster("the kubeconfig holds no contexts")?,
-        Err(error) if settings.kubeconfig.is_none() && is_absent(&error) => in_cluster(&chain(&error))?,
-        Err(error) => return Err(cannot(format!("cannot read the kubeconfig: {}", chain(&error)))),
+        Err(error) if settings.kubeconfig.is_none() && is_absent(&error) => {
+            in_cluster(&format!("no kubeconfig found at {}", looked_for()))?
+        }
+        Err(error) => return Err(Error::cannot_reach(format!("cannot read the kubeconfig: {}", chain(&error)))),
     };
     let config = &mut chosen.config;
     // Through the login, not as a header of our own: a header would be sent beside the kubeconfig's `as`.
@@ -64,6 +66,12 @@ fn read(file: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
     listed.iter().try_fold(Kubeconfig::default(), |merged, file| merged.merge(Kubeconfig::read_from(file)?))
 }
 
+/// Where the kubeconfig was looked for, as a person would write it.
+fn looked_for() -> String {
+    let listed = std::env::var("KUBECONFIG").ok().filter(|listed| !listed.is_empty());
+    listed.unwrap_or_else(|| "~/.kube/config".to_owned())
+}
+
 /// Whether there simply is no kubeconfig; anything else wrong with it is for the operator to hear.
 fn is_absent(error: &KubeconfigError) -> bool {
     match error {
@@ -73,21 +81,23 @@ fn is_absent(error: &KubeconfigError) -> bool {
     }
 }
 
-async fn from_kubeconfig(kubeconfig: Kubeconfig, wanted: Option<String>) -> Result<Chosen, exit::Error> {
+async fn from_kubeconfig(kubeconfig: Kubeconfig, wanted: Option<String>) -> Result<Chosen, Error> {
     let there = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect::<Vec<_>>();
     let list = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
     let Some(name) = wanted.or_else(|| kubeconfig.current_context.clone()).filter(|name| !name.is_empty()) else {
-        return Err(cannot(format!("the kubeconfig has no current context; choose one with --context: {list}")));
+        return Err(Error::cannot_reach("the kubeconfig has no current context")
+            .with_hint(format!("choose one with --context: {list}")));
     };
     if !there.contains(&name.as_str()) {
-        return Err(cannot(format!("the kubeconfig has no context '{name}'; the contexts there are: {list}")));
+        return Err(Error::cannot_reach(format!("the kubeconfig has no context '{name}'"))
+            .with_hint(format!("choose one of: {list}")));
     }
     let proxy_named = names_proxy(&kubeconfig, &name);
     let user = format!("kubeconfig user {}", user_of(&kubeconfig, &name).unwrap_or("of no name"));
     let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(|error| cannot(format!("cannot use the context '{name}' of the kubeconfig: {}", chain(&error))))?;
+        .map_err(|error| Error::cannot_reach(format!("cannot use the context '{name}': {}", chain(&error))))?;
     // As kubectl has it: no proxy of the environment can reach this machine's own loopback.
     if !proxy_named && config.cluster_url.host().is_some_and(is_loopback) {
         config.proxy_url = None;
@@ -114,17 +124,9 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn in_cluster(why: &str) -> Result<Chosen, exit::Error> {
-    let config = Config::incluster().map_err(|error| {
-        cannot(format!(
-            "no cluster to ask: no kubeconfig ({why}), and this is not a pod of a cluster ({}); give --kubeconfig FILE \
-             or set KUBECONFIG",
-            chain(&error)
-        ))
+fn in_cluster(why: &str) -> Result<Chosen, Error> {
+    let config = Config::incluster().map_err(|_| {
+        Error::cannot_reach(format!("{why}, and not running in a cluster")).with_hint("set KUBECONFIG or --kubeconfig")
     })?;
     Ok(Chosen { config, context: None, user: "this pod's service account".to_owned() })
-}
-
-fn cannot(why: String) -> exit::Error {
-    exit::Error::CannotRun(why)
 }

@@ -28,8 +28,8 @@ use tokio::time::timeout;
 use tower::util::MapResponseLayer;
 
 use crate::base::cluster_settings::ClusterSettings;
+use crate::base::error;
 use crate::base::failure::{Failure, FailureKind};
-use crate::exit;
 
 use busy::Busy;
 pub use exec::{Ended, Exec};
@@ -38,6 +38,8 @@ pub use log::LOG_LINES;
 
 /// How long a login plugin may take; those that open a browser wait for a person.
 const LOGIN: Duration = Duration::from_secs(60);
+/// What to do where a request cannot even be made.
+const KUBECONFIG: &str = "check the kubeconfig";
 
 /// A cluster that answered.
 pub struct Cluster {
@@ -53,8 +55,8 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`exit::Error::CannotRun`] where there is no kubeconfig, no such context, or no answer.
-    pub async fn connect(settings: &ClusterSettings) -> Result<Self, exit::Error> {
+    /// [`error::ErrorKind::CannotReach`] where there is no kubeconfig, no such context, or no answer.
+    pub async fn connect(settings: &ClusterSettings) -> Result<Self, error::Error> {
         let config::Chosen { config, context, user } = config::choose(settings).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
@@ -105,32 +107,34 @@ impl Cluster {
 
     /// `/version` is open to everybody on a stock cluster. Where it is not, a 403 is still an answer: what may be asked
     /// is found out list by list, and each says which right it lacks.
-    async fn greet(&self, server: &str, plugin: Option<&str>) -> Result<(), exit::Error> {
+    async fn greet(&self, server: &str, plugin: Option<&str>) -> Result<(), error::Error> {
         let request = http::Request::get("/version").body(Vec::new()).map_err(|error| {
-            exit::Error::CannotRun(format!("cannot ask the API server {server}: {error}; check the kubeconfig"))
+            error::Error::cannot_reach(format!("cannot ask the API server {server}"))
+                .because(error)
+                .with_hint(KUBECONFIG)
         })?;
         match timeout(self.request_timeout, self.client.request_text(request)).await {
-            Err(_) => Err(exit::Error::CannotRun(format!(
-                "cannot reach the API server {server}: no answer within {}; check the network, or give it longer with \
-                 --request-timeout",
+            Err(_) => Err(error::Error::cannot_reach(format!(
+                "cannot reach the API server {server}: no answer within {}",
                 span(self.request_timeout)
-            ))),
+            ))
+            .with_hint("check the network, or raise --request-timeout")),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Error::Api(status))) if status.code == 403 && status.message.contains("impersonate") => {
-                let advice = "grant `impersonate` on `users` and `groups`, or leave out --as";
-                Err(exit::Error::CannotRun(format!("cannot act as somebody else: {}; {advice}", said(&status))))
+                Err(error::Error::cannot_reach(format!("impersonation refused: {}", said(&status)))
+                    .with_hint("grant `impersonate` on `users` and `groups`, or leave out --as"))
             }
             // Forbidden or too busy: it is there.
             Ok(Err(Error::Api(status))) if matches!(status.code, 403 | 429) => Ok(()),
-            Ok(Err(Error::Api(status))) if status.code == 401 => Err(exit::Error::CannotRun(format!(
-                "cannot log in to the API server {server}: {}; renew the credentials in the kubeconfig",
-                said(&status)
-            ))),
+            Ok(Err(Error::Api(status))) if status.code == 401 => {
+                Err(error::Error::cannot_reach(format!("cannot log in to the API server {server}: {}", said(&status)))
+                    .with_hint("renew the credentials in the kubeconfig"))
+            }
             Ok(Err(error @ Error::Auth(_))) => Err(cannot_log_in(server, plugin, &chain(&error))),
-            Ok(Err(error)) => Err(exit::Error::CannotRun(format!(
-                "cannot reach the API server {server}: {}; check the network and the kubeconfig",
-                words(&error)
-            ))),
+            Ok(Err(error)) => {
+                Err(error::Error::cannot_reach(format!("cannot reach the API server {server}: {}", words(&error)))
+                    .with_hint("check the network and the kubeconfig"))
+            }
         }
     }
 }
@@ -159,9 +163,9 @@ async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
 }
 
 /// kube's own error does not name the login plugin that is missing, which is all that the reader wants to know.
-fn cannot_log_in(server: &str, plugin: Option<&str>, why: &str) -> exit::Error {
+fn cannot_log_in(server: &str, plugin: Option<&str>, why: &str) -> error::Error {
     let plugin = plugin.map(|command| format!(" with the kubeconfig's login plugin '{command}'")).unwrap_or_default();
-    exit::Error::CannotRun(format!("cannot log in to the API server {server}{plugin}: {why}"))
+    error::Error::cannot_reach(format!("cannot log in to the API server {server}{plugin}: {why}"))
 }
 
 /// A right, in the words of a Role.
@@ -231,8 +235,8 @@ pub fn said(status: &Status) -> String {
 }
 
 /// A duration as people write it.
-fn span(duration: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(duration)
+fn span(duration: Duration) -> String {
+    crate::base::time::span(duration)
 }
 
 /// A client's error without the name of its variant, which tells the reader nothing.

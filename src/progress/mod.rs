@@ -1,6 +1,8 @@
 //! What a person sees while waiting: a bar (of nodes, or of an archive's bytes), what the slowest nodes are doing, and
-//! each finding as soon as it is one; on standard error, and only on a terminal. With `-o jsonl`, each node's line on
+//! each finding as soon as it is one; on standard error, and only on a terminal. With `-o jsonl`, each node's line goes to
 //! standard output as soon as it is known.
+
+mod output;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,12 +12,12 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::Notify;
 
-use crate::cli::Format;
+use crate::base::screen::{Format, Screen};
 use crate::diagnose::Observer;
 use crate::gather::reading::Meter;
 use crate::knowledge::code::Kind;
 use crate::report::{NodeReport, json, table, text};
-use crate::settings::Screen;
+pub use output::Output;
 
 /// So many of the slowest nodes are shown.
 const SLOWEST: usize = 4;
@@ -27,6 +29,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// The screen while nodes are looked at.
 pub struct Progress {
     screen: Screen,
+    output: Output,
     bars: Option<Bars>,
     /// Whether the bar shows how much of an archive was read.
     by_bytes: Cell<bool>,
@@ -37,7 +40,6 @@ pub struct Progress {
     begun: Cell<Option<Instant>>,
     stop: Notify,
     stopped: Cell<bool>,
-    trouble: RefCell<Option<io::Error>>,
 }
 
 struct Bars {
@@ -56,9 +58,10 @@ struct Running {
 impl Progress {
     /// Shows progress where the screen allows it.
     #[must_use]
-    pub fn new(screen: &Screen) -> Self {
+    pub fn new(screen: &Screen, output: &Output) -> Self {
         Self {
             screen: *screen,
+            output: output.clone(),
             bars: screen.progress.then(Bars::new),
             by_bytes: Cell::default(),
             total: Cell::default(),
@@ -68,7 +71,6 @@ impl Progress {
             begun: Cell::default(),
             stop: Notify::new(),
             stopped: Cell::default(),
-            trouble: RefCell::default(),
         }
     }
 
@@ -87,19 +89,19 @@ impl Progress {
         })
     }
 
-    /// Whether nodes are being looked at, so that there is something to tell when the run is ended early.
+    /// Whether nodes are being looked at, so that a run that is ended early has something to report.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun.get().is_some()
     }
 
-    /// Ends the run with what is known.
+    /// Ends the run with the results so far.
     pub fn stop(&self) {
         self.stopped.set(true);
         self.stop.notify_one();
     }
 
-    /// Whether it was ended with what is known.
+    /// Whether a signal ended it early.
     #[must_use]
     pub fn was_stopped(&self) -> bool {
         self.stopped.get()
@@ -127,11 +129,6 @@ impl Progress {
         }
     }
 
-    /// What went wrong with standard output, once.
-    pub fn take_trouble(&self) -> Option<io::Error> {
-        self.trouble.borrow_mut().take()
-    }
-
     fn show(&self) {
         let Some(bars) = &self.bars else { return };
         let kinds = self.kinds.borrow();
@@ -149,7 +146,7 @@ impl Progress {
             self.begun.get().and_then(|begun| time_left(begun.elapsed(), finished, total))
         };
         if let Some(left) = left {
-            says.push(format!("about {} left", humantime::format_duration(left)));
+            says.push(format!("about {} left", crate::base::time::span(left)));
         }
         bars.bar.set_message(says.join(" · "));
         let running = self.running.borrow();
@@ -166,23 +163,11 @@ impl Progress {
         }
     }
 
-    /// A line of standard output, with the bar out of its way.
-    fn print(&self, line: &str) {
-        if self.trouble.borrow().is_some() {
-            return;
-        }
-        let write = || {
-            let mut out = io::stdout().lock();
-            out.write_all(line.as_bytes()).and_then(|()| out.flush())
-        };
-        let written = match &self.bars {
-            Some(bars) => bars.all.suspend(write),
-            None => write(),
-        };
-        if let Err(error) = written {
-            // Nobody reads on: there is nobody to look at nodes for.
-            *self.trouble.borrow_mut() = Some(error);
-            self.stop();
+    /// A line of standard output, with the bars out of its way where they share a terminal.
+    fn print(&self, line: String) {
+        match &self.bars {
+            Some(bars) if self.screen.width.is_some() => self.output.put_beside(line, bars.all.clone()),
+            _ => self.output.put(line),
         }
     }
 }
@@ -201,7 +186,7 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("█▌░")
 }
 
-/// What the nodes, or KiB, so far say of those to come; none while there are too few to go by.
+/// How long the rest takes at the pace of the nodes, or KiB, so far; none while there are too few to estimate from.
 fn time_left(elapsed: Duration, finished: usize, total: usize) -> Option<Duration> {
     let left = total.checked_sub(finished).filter(|left| *left > 0)?;
     if finished < 3 || elapsed < Duration::from_secs(2) {
@@ -247,7 +232,7 @@ impl Observer for Progress {
         *self.kinds.borrow_mut().entry(kind).or_default() += 1;
         if self.screen.format == Format::Jsonl {
             if let Ok(line) = json::jsonl_node(node) {
-                self.print(&line);
+                self.print(line);
             }
         } else if self.bars.is_some() && self.total.get() > 1 && (kind != Kind::Healthy || self.total.get() <= MANY) {
             self.say(&table::one_line(node));
@@ -260,7 +245,11 @@ impl Observer for Progress {
     }
 
     async fn interrupted(&self) {
-        self.stop.notified().await;
+        // Without a reader there is no one to look at nodes for.
+        tokio::select! {
+            () = self.stop.notified() => {}
+            () = self.output.failed() => {}
+        }
     }
 }
 
@@ -269,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_left_is_told_when_there_is_something_to_go_by() {
+    fn remaining_time_is_estimated_from_three_nodes_and_two_seconds_on() {
         let second = Duration::from_secs;
         assert_eq!(time_left(second(10), 0, 100), None);
         assert_eq!(time_left(second(1), 50, 100), None);
