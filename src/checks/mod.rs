@@ -8,6 +8,7 @@ pub mod dns_conntrack;
 pub mod external_conntrack;
 pub mod host_ping;
 pub mod pod_egress;
+pub mod probe_words;
 
 use serde::{Deserialize, Serialize};
 

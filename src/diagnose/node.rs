@@ -25,7 +25,7 @@ use crate::gather::probes::choose;
 use crate::gather::{Probe, Question, Source};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::objects::{Inventory, Node};
 use crate::kubernetes::roles::Role;
 use crate::kubernetes::surroundings::{Agent, Surroundings, seconds_between};
 use crate::report::Check;
@@ -85,6 +85,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let host = host_ping::judge(
             &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
             questions.ping_target,
+            around.found.iter().flat_map(Node::ips).collect(),
         );
         self.found(CheckId::HostPing, &host);
 
@@ -196,7 +197,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline).await;
             let dns = self.small(Evidence::PodDns, agent, probe, deadline).await;
             let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());
-            let raw = ProbeRaw { pod, by_name, by_address, dns };
+            let own = self.inventory.families(&pod);
+            let raw = ProbeRaw { pod, own, by_name, by_address, dns };
             let told = pod_egress::judge(std::slice::from_ref(&raw), None);
             probes.push(raw);
             // What was saved is read whole.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::Cx;
 use super::lock::Lock;
 use super::watch::Watched;
-use crate::checks::pod_egress::looked_up;
-use crate::checks::{Outcome, Status};
+use crate::checks::Status;
+use crate::checks::pod_egress::{Lookup, read_lookup};
 use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
 use crate::gather::probes;
@@ -69,10 +69,11 @@ async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::kubernetes::obj
     let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
     let pods = cx.live.probe_pods(node, inventory);
     for (index, pod) in pods.iter().enumerate() {
-        match looked_up(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
-            Outcome::Ok => return Some(true),
-            Outcome::Failed | Outcome::Timeout => return Some(false),
-            Outcome::Unsupported => {}
+        match read_lookup(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
+            // A server that does not know an outside name answers all the same: an air-gapped site has such.
+            Lookup::Found | Lookup::NoSuchName => return Some(true),
+            Lookup::ServerFailed | Lookup::Refused | Lookup::Unclear | Lookup::Silent => return Some(false),
+            Lookup::NotAsked => {}
         }
     }
     None

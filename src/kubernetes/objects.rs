@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::failure::Failure;
+use crate::base::net::Families;
 use crate::base::pod_ref::PodRef;
 
 /// A list as it was had, or why it was not.
@@ -29,6 +30,16 @@ pub struct Inventory {
     pub endpoint_slices: Listed<EndpointSlice>,
     /// Recent events.
     pub events: Listed<Event>,
+}
+
+impl Inventory {
+    /// The families of a pod's addresses; none of both where the pod is not listed.
+    #[must_use]
+    pub fn families(&self, name: &PodRef) -> Families {
+        let pods = self.pods.as_deref().unwrap_or_default();
+        let of_this_name = |pod: &&Pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace;
+        pods.iter().filter(of_this_name).flat_map(Pod::ips).collect()
+    }
 }
 
 /// Where an inventory came from.
