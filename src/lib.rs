@@ -28,7 +28,6 @@ pub mod cilium;
 pub mod cli;
 pub mod commands;
 pub mod diagnose;
-pub mod exit;
 pub mod fix;
 pub mod gather;
 pub mod knowledge;

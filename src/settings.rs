@@ -8,60 +8,37 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::net::Prefix;
-use crate::base::pod_ref::PodRef;
+pub use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+pub use crate::base::questions::Questions;
+use crate::base::screen::{DEFAULT_WIDTH, Screen, When};
 use crate::base::shard::Shard;
-use crate::cli::symptoms::{SymptomArgs, SymptomsArgs};
-use crate::cli::{ClusterArgs, Compare, DiagnoseArgs, Format, LookArgs, OutputArgs, SshAddress, When};
-use crate::report::text::DEFAULT_WIDTH;
-use crate::symptoms::look::Wish;
+use crate::base::symptom_options::SymptomOptions;
+use crate::cli::symptoms::SymptomArgs;
+use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
 pub use fix::FixSettings;
-
-/// The address NodeLocal DNS has where Kubespray installs it.
-pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
 
 /// How long `symptoms` looks at a cluster.
 const SYMPTOMS: Duration = Duration::from_secs(120);
 
-/// How to show things.
-#[derive(Clone, Copy, Debug)]
-pub struct Screen {
-    /// The format of standard output.
-    pub format: Format,
-    /// Whether standard output takes colours.
-    pub color: bool,
-    /// The width of standard output in columns; none where it is no terminal.
-    pub width: Option<u16>,
-    /// The width of standard error in columns; none where it is no terminal.
-    pub error_width: Option<u16>,
-    /// Whether standard error shows progress.
-    pub progress: bool,
-    /// How much is said on standard error: 0, 1 (`-v`), 2 (`-vv`).
-    pub verbose: u8,
-    /// Say nothing on standard error but errors.
-    pub quiet: bool,
-}
-
-impl Screen {
-    /// Resolves what was typed against the environment and the terminal.
-    #[must_use]
-    pub fn resolve(args: &OutputArgs) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
-        Self {
-            format: args.output,
-            color: match args.color {
-                When::Always => true,
-                When::Never => false,
-                When::Auto => terminal && !no_color && !dumb,
-            },
-            width: width(std::io::stdout()),
-            error_width: width(std::io::stderr()),
-            progress: std::io::stderr().is_terminal() && !args.no_progress && !args.quiet && args.verbose == 0 && !dumb,
-            verbose: args.verbose,
-            quiet: args.quiet,
-        }
+/// How to show results: what was typed, with the environment and the terminal taken into account.
+#[must_use]
+pub fn screen(args: &OutputArgs) -> Screen {
+    let OutputArgs { output, verbose, quiet, color, no_progress } = args;
+    let terminal = std::io::stdout().is_terminal();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+    Screen {
+        format: *output,
+        color: match color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => terminal && !no_color && !dumb,
+        },
+        width: width(std::io::stdout()),
+        error_width: width(std::io::stderr()),
+        progress: std::io::stderr().is_terminal() && !no_progress && !quiet && *verbose == 0 && !dumb,
+        verbose: *verbose,
+        quiet: *quiet,
     }
 }
 
@@ -81,7 +58,7 @@ pub struct Settings {
     /// What is asked, and of whom.
     pub questions: Questions,
     /// Which symptoms are asked for beyond the lists.
-    pub symptoms: Wish,
+    pub symptoms: SymptomOptions,
     /// How long one node may take.
     pub timeout: Duration,
     /// How many nodes at once.
@@ -125,57 +102,6 @@ pub enum Origin {
     Path(PathBuf),
 }
 
-/// Which cluster, and how to reach its nodes.
-#[derive(Clone, Debug)]
-pub struct ClusterSettings {
-    /// The kubeconfig context; none: the current one.
-    pub context: Option<String>,
-    /// The kubeconfig file; none: what kubectl would read.
-    pub kubeconfig: Option<PathBuf>,
-    /// The user to act as.
-    pub as_user: Option<String>,
-    /// The groups to act as.
-    pub as_groups: Vec<String>,
-    /// How long a single request may take.
-    pub request_timeout: Duration,
-    /// SSH; none: not to be used.
-    pub ssh: Option<SshSettings>,
-    /// Whether large tables may cross the wire compressed.
-    pub compress: bool,
-}
-
-/// How to reach a node by SSH.
-#[derive(Clone, Debug)]
-pub struct SshSettings {
-    /// The user; none: what `ssh NODE` takes.
-    pub user: Option<String>,
-    /// The port; none: what `ssh NODE` takes.
-    pub port: Option<u16>,
-    /// Options as in `ssh -o`.
-    pub options: Vec<(String, String)>,
-    /// Which of the node's names.
-    pub address: SshAddress,
-}
-
-/// What is asked, and of whom.
-#[derive(Clone, Debug)]
-pub struct Questions {
-    /// The namespace of the Cilium agents; none: to be found.
-    pub cilium_namespace: Option<String>,
-    /// The node-local DNS address; none: to be found.
-    pub node_local_dns: Option<IpAddr>,
-    /// The cluster DNS service; none: to be found.
-    pub dns_service: Option<PodRef>,
-    /// The runbook's outside addresses.
-    pub external: Vec<Prefix>,
-    /// The pods that run probes; empty: to be found.
-    pub probe_pods: Vec<PodRef>,
-    /// What the probes fetch.
-    pub probe_url: String,
-    /// What the host pings, and what the probes reach by address.
-    pub ping_target: IpAddr,
-}
-
 impl Settings {
     /// How long symptoms may take, which are read beside the nodes: as long as one node, and no longer than the run.
     #[must_use]
@@ -183,62 +109,54 @@ impl Settings {
         self.deadline.map_or(self.timeout, |whole| whole.min(self.timeout))
     }
 
-    /// Resolves what was typed.
+    /// Resolves what was typed for `diagnose` and `capture`.
     #[must_use]
-    pub fn resolve(args: DiagnoseArgs) -> Self {
-        let DiagnoseArgs { cluster, target, symptoms, save } = args;
-        let nodes = if target.all_nodes {
+    pub fn resolve(cluster: ClusterArgs, target: TargetArgs, symptoms: SymptomArgs, save: SaveArgs) -> Self {
+        let TargetArgs { node, all_nodes, selector, exclude_node, shard, from, deadline, look } = target;
+        let SaveArgs { save, redact } = save;
+        let nodes = if all_nodes {
             Nodes::All
-        } else if let Some(labels) = target.selector.clone() {
+        } else if let Some(labels) = selector {
             Nodes::Labelled(labels)
-        } else if target.node.is_empty() {
+        } else if node.is_empty() {
             Nodes::Unsaid
         } else {
-            Nodes::Named(target.node.clone())
+            Nodes::Named(node)
         };
-        let origin = match target.from.clone() {
+        let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
+        let origin = match from {
             Some(path) => Origin::Path(path),
-            None => Origin::Cluster(cluster_settings(cluster, &target.look)),
+            None => Origin::Cluster(cluster_settings(cluster, ssh, compress)),
         };
         Self {
             nodes,
             origin,
-            symptoms: wish(symptoms, save.save.is_some()),
-            timeout: target.look.timeout,
-            concurrency: usize::from(target.look.concurrency),
-            compare: target.look.compare == Compare::Auto,
-            questions: Questions::resolve(target.look),
-            save: save.save,
-            redact: save.redact,
-            deadline: target.deadline,
-            exclude: target.exclude_node,
-            shard: target.shard,
+            questions,
+            symptoms: wish(symptoms, save.is_some()),
+            timeout,
+            concurrency,
+            save,
+            redact,
+            deadline,
+            exclude: exclude_node,
+            shard,
             since_agent_start: false,
+            compare,
         }
     }
-}
 
-impl Settings {
     /// Resolves what was typed for `symptoms`: the whole cluster, and no question to any node.
     #[must_use]
-    pub fn of_symptoms(args: SymptomsArgs) -> Self {
-        let SymptomsArgs { cluster, from, symptoms, save } = args;
+    pub fn of_symptoms(cluster: ClusterArgs, from: Option<PathBuf>, symptoms: SymptomArgs, save: SaveArgs) -> Self {
+        let SaveArgs { save, redact } = save;
         let origin = match from {
             Some(path) => Origin::Path(path),
-            None => Origin::Cluster(ClusterSettings {
-                context: cluster.context,
-                kubeconfig: cluster.kubeconfig,
-                as_user: cluster.as_user,
-                as_groups: cluster.as_group,
-                request_timeout: cluster.request_timeout,
-                ssh: None,
-                compress: true,
-            }),
+            None => Origin::Cluster(cluster_settings(cluster, None, true)),
         };
         Self {
             nodes: Nodes::All,
             origin,
-            symptoms: wish(symptoms, save.save.is_some()),
+            symptoms: wish(symptoms, save.is_some()),
             timeout: SYMPTOMS,
             concurrency: 1,
             compare: false,
@@ -251,8 +169,8 @@ impl Settings {
                 probe_url: String::new(),
                 ping_target: IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
             },
-            save: save.save,
-            redact: save.redact,
+            save,
+            redact,
             deadline: None,
             exclude: Vec::new(),
             shard: None,
@@ -261,49 +179,67 @@ impl Settings {
     }
 }
 
-impl Questions {
-    /// The addresses and ranges that were asked for: whoever reads a bundle asks for them again.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<Prefix> {
-        let single = [Some(self.ping_target), self.node_local_dns].into_iter().flatten();
-        single.map(|address| Prefix::around(address, 128)).chain(self.external.iter().copied()).collect()
-    }
+/// How nodes are looked at: [`LookArgs`], resolved.
+struct Look {
+    ssh: Option<SshSettings>,
+    compress: bool,
+    compare: bool,
+    timeout: Duration,
+    concurrency: usize,
+    questions: Questions,
+}
 
+impl Look {
     fn resolve(look: LookArgs) -> Self {
-        let external = if look.external_ip.is_empty() {
+        let LookArgs {
+            cilium_namespace,
+            node_local_dns,
+            dns_service,
+            external_ip,
+            probe_pod,
+            probe_url,
+            ping_target,
+            ssh_user,
+            ssh_port,
+            ssh_option,
+            ssh_address,
+            no_ssh,
+            compare,
+            no_compress,
+            timeout,
+            concurrency,
+        } = look;
+        let external = if external_ip.is_empty() {
             ["1.1.1.1", "8.8.8.8", "185.12.0.0/16"].iter().filter_map(|p| p.parse().ok()).collect()
         } else {
-            look.external_ip
+            external_ip
         };
+        let ssh = SshSettings { user: ssh_user, port: ssh_port, options: ssh_option, address: ssh_address };
         Self {
-            cilium_namespace: look.cilium_namespace,
-            node_local_dns: look.node_local_dns,
-            dns_service: look.dns_service,
-            external,
-            probe_pods: look.probe_pod,
-            probe_url: look.probe_url,
-            ping_target: look.ping_target,
+            ssh: (!no_ssh).then_some(ssh),
+            compress: !no_compress,
+            compare: compare == Compare::Auto,
+            timeout,
+            concurrency: usize::from(concurrency),
+            questions: Questions {
+                cilium_namespace,
+                node_local_dns,
+                dns_service,
+                external,
+                probe_pods: probe_pod,
+                probe_url,
+                ping_target,
+            },
         }
     }
 }
 
-fn cluster_settings(cluster: ClusterArgs, target: &LookArgs) -> ClusterSettings {
-    ClusterSettings {
-        context: cluster.context,
-        kubeconfig: cluster.kubeconfig,
-        as_user: cluster.as_user,
-        as_groups: cluster.as_group,
-        request_timeout: cluster.request_timeout,
-        ssh: (!target.no_ssh).then(|| SshSettings {
-            user: target.ssh_user.clone(),
-            port: target.ssh_port,
-            options: target.ssh_option.clone(),
-            address: target.ssh_address,
-        }),
-        compress: !target.no_compress,
-    }
+fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bool) -> ClusterSettings {
+    let ClusterArgs { context, kubeconfig, as_user, as_group, request_timeout } = cluster;
+    ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, request_timeout, ssh, compress }
 }
 
-fn wish(args: SymptomArgs, keep: bool) -> Wish {
-    Wish { logs: args.logs, prometheus: args.prometheus, queries: args.query, keep }
+fn wish(args: SymptomArgs, keep: bool) -> SymptomOptions {
+    let SymptomArgs { logs, prometheus, query } = args;
+    SymptomOptions { logs, prometheus, queries: query, keep }
 }

@@ -1,10 +1,17 @@
-//! The one place that asks the clock.
+//! Moments: the one place that asks the clock, and how far two moments lie apart.
 
-use k8s_openapi::jiff::Timestamp;
+use crate::base::time::Timestamp;
 
-/// Now, RFC 3339 in UTC, to the second.
+/// Now, to the second: that is how reports and bundles write it.
 #[must_use]
-pub fn now() -> String {
+pub fn now() -> Timestamp {
     let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Seconds from one RFC 3339 moment to another; negative where the second is earlier, none where one is no moment.
+#[must_use]
+pub fn seconds_between(from: &str, to: &str) -> Option<i64> {
+    let (from, to): (Timestamp, Timestamp) = (from.parse().ok()?, to.parse().ok()?);
+    Some(to.as_second() - from.as_second())
 }

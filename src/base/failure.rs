@@ -46,7 +46,7 @@ impl Failure {
     /// The time that a whole node may take was over before this evidence was there.
     #[must_use]
     pub fn time_over(evidence: Evidence, whole: Duration) -> Self {
-        let whole = humantime::format_duration(whole);
+        let whole = crate::base::time::span(whole);
         let message = format!("the node's time of {whole} was over before {evidence} ended; see --timeout");
         Self::new(FailureKind::Timeout, message)
     }

@@ -1,12 +1,26 @@
-//! Small values that every room may know: time, address ranges, evidence and its failures, names of pods.
+//! Small values that every room can use: time, address ranges, evidence and its failures, names of pods, errors and
+//! exit codes, how results are shown.
 
 pub mod answer;
 pub mod clock;
+pub mod cluster_settings;
+pub mod credentials;
+pub mod error;
 pub mod evidence;
+pub mod exit;
 pub mod failure;
 pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;
+pub mod probe_words;
 pub mod process;
+pub mod prometheus;
+pub mod questions;
+pub mod screen;
+pub mod selector;
 pub mod shard;
+pub mod source_kind;
+pub mod ssh_address;
+pub mod symptom_options;
+pub mod time;
 pub mod tool;

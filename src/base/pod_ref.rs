@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::error::Error;
+
 /// A pod by namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodRef {
@@ -18,14 +20,14 @@ impl fmt::Display for PodRef {
 }
 
 impl std::str::FromStr for PodRef {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         match text.split_once('/') {
             Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
                 Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
             }
-            _ => Err(format!("'{text}' is not NAMESPACE/NAME")),
+            _ => Err(Error::usage(format!("'{text}' is not NAMESPACE/NAME"))),
         }
     }
 }

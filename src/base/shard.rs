@@ -1,11 +1,13 @@
-//! A slice of the nodes, for runs that share a fleet.
+//! A shard of the nodes, for runs that share a fleet.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A slice of the nodes: the `index`-th of `of`, counted from 0.
+use crate::base::error::Error;
+
+/// A shard of the nodes: the `index`-th of `of`, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shard {
     /// Which, from 0.
@@ -21,20 +23,20 @@ impl fmt::Display for Shard {
 }
 
 impl FromStr for Shard {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let parts = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         match parts {
             Some((index, of)) if index < of => Ok(Self { index, of }),
-            Some((_, of)) if of > 0 => Err(format!("shards count from 0: 0/{of} to {}/{of}", of - 1)),
-            _ => Err("write I/N, such as 0/4 for the first of four".to_owned()),
+            Some((_, of)) if of > 0 => Err(Error::usage(format!("shards count from 0: 0/{of} to {}/{of}", of - 1))),
+            _ => Err(Error::usage("not a shard: write I/N, such as 0/4 for the first of four")),
         }
     }
 }
 
 impl Shard {
-    /// Whether a node is in this slice: by its name alone, so that it stays there whatever other nodes come and go.
+    /// Whether a node is in this shard: decided by its name alone, so that it stays there whatever other nodes come and go.
     #[must_use]
     pub fn holds(self, node: &str) -> bool {
         spread(node) % u64::from(self.of) == u64::from(self.index)

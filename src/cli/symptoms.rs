@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{ClusterArgs, SaveArgs};
-use crate::gather::symptoms::Prometheus;
+use crate::base::prometheus::Prometheus;
 
 /// `staledp symptoms`.
 #[derive(Args, Debug)]
@@ -18,28 +18,28 @@ pub struct SymptomsArgs {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
     pub from: Option<PathBuf>,
 
-    /// Which symptoms cost calls of their own.
+    /// Symptoms that cost requests of their own.
     #[command(flatten)]
     pub symptoms: SymptomArgs,
 
-    /// What is kept.
+    /// What is saved.
     #[command(flatten)]
     pub save: SaveArgs,
 }
 
-/// The symptoms that cost calls of their own.
+/// The symptoms that cost requests of their own.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Symptoms")]
 pub struct SymptomArgs {
-    /// Read the last 200 lines of at most 20 pods' logs for DNS errors, those with symptoms first
+    /// Search the last 200 lines of the logs of at most 20 pods for DNS errors, pods with symptoms first
     #[arg(long)]
     pub logs: bool,
 
-    /// Ask Prometheus for Vector's buffers: at an address, or behind a service through the API server's proxy
+    /// Query Prometheus for Vector's buffers: at a URL, or behind a service through the API server's proxy
     #[arg(long, value_name = "URL|NS/SERVICE[:PORT]", conflicts_with = "from")]
     pub prometheus: Option<Prometheus>,
 
-    /// A question of your own to Prometheus, in PromQL (repeatable)
+    /// Additional PromQL query (repeatable)
     #[arg(long, value_name = "PROMQL", requires = "prometheus")]
     pub query: Vec<String>,
 }

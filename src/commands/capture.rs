@@ -1,34 +1,92 @@
-//! Asks all there is to ask of nodes, and judges nothing: for evidence that others will read.
+//! `staledp capture`: collects all evidence of nodes into a bundle, and judges nothing.
 
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::printing::Terminal;
+use super::saving;
+use super::source::{Work, look};
 use crate::base::answer::{Answer, End, Raw};
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
+use crate::base::exit::Exit;
 use crate::base::pod_ref::PodRef;
 use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
-use crate::diagnose::Observer;
+use crate::cli::{CaptureArgs, SaveArgs};
+use crate::diagnose::{Observer, supplement};
 use crate::gather::{Probe, Question, Source};
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
-use crate::kubernetes::surroundings::{Agent, Surroundings};
+use crate::progress::Progress;
+use crate::report::SourceInfo;
 use crate::settings::Settings;
-use crate::symptoms::look;
 
-/// What became of a capture.
-#[derive(Debug, Default)]
-pub struct Capture {
-    /// Whether it was ended before its end: what was under way is kept as broken off, and the rest was not asked.
-    pub partial: bool,
-    /// Answers that came to a clean end, whatever they say.
-    pub answers: usize,
-    /// What could not be had: which evidence, of which node, and why.
-    pub missing: Vec<String>,
+/// Captures the chosen nodes into a bundle.
+pub(super) async fn run(args: CaptureArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let CaptureArgs { to, redact, cluster, target, symptoms } = args;
+    let settings = Settings::resolve(cluster, target, symptoms, SaveArgs { save: Some(to), redact });
+    let progress = terminal.progress();
+    let collect = Collect { terminal, progress: &progress };
+    let captured = terminal.signals.or_partial(&progress, "Saving partial results", look(&settings, &collect)).await;
+    progress.clear();
+    captured
 }
 
-/// Asks everything of these nodes, within the time that each of them has, or until whoever waits ends it. The answers
+/// Collects evidence and judges nothing.
+struct Collect<'a> {
+    terminal: &'a Terminal,
+    progress: &'a Progress,
+}
+
+impl Work for Collect<'_> {
+    type Done = Exit;
+
+    fn progress(&self) -> Option<&Progress> {
+        Some(self.progress)
+    }
+
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        _about: SourceInfo,
+    ) -> Result<Exit, Error> {
+        let Some(save) = &settings.save else { return Err(Error::bug("a capture without a place for it")) };
+        let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
+        let Capture { partial, answers, missing } = capture(&saving, inventory, nodes, settings, self.progress).await;
+        self.progress.clear();
+        if partial {
+            saving.mark_partial();
+        }
+        let remark = saving.remark();
+        let path = saving.finish().map_err(Error::cannot_read)?;
+        for line in &missing {
+            self.terminal.say(&format!("missing: {line}"));
+        }
+        let (nodes, missing) = (nodes.len(), missing.len());
+        let counts = format!("nodes: {nodes}, answers: {answers}, missing: {missing}");
+        self.terminal.say(&format!("saved: {} ({counts}){remark}", path.display()));
+        Ok(if partial && self.progress.was_stopped() { Exit::Interrupted } else { Exit::Healthy })
+    }
+}
+
+/// What came of a capture.
+#[derive(Debug, Default)]
+struct Capture {
+    /// Whether it was ended early: what was under way is saved as broken off, and the rest was not asked.
+    partial: bool,
+    /// Answers that came to a clean end, whatever they say.
+    answers: usize,
+    /// What is missing: which evidence, of which node, and why.
+    missing: Vec<String>,
+}
+
+/// Asks everything of these nodes, within the time that each of them has, or until the observer ends it. The answers
 /// pass through `source` and stay there: it is a [`crate::gather::save::Saving`].
-pub async fn capture<S: Source>(
+async fn capture<S: Source>(
     source: &S,
     inventory: &Inventory,
     nodes: &[String],
@@ -37,15 +95,17 @@ pub async fn capture<S: Source>(
 ) -> Capture {
     observer.begin(nodes.len());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
+    let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let asked = futures::stream::iter(nodes).map(|node| async move {
         let own = Instant::now() + settings.timeout;
         let asker = Asker { source, node, deadline: ends.map_or(own, |ends| ends.min(own)), ends };
-        let done = asker.node(inventory, settings, observer).await;
+        let done = asker.node(cluster, observer).await;
         observer.done(node);
         done
     });
     // What is told meanwhile passes through the source, too.
-    let telling = look::look(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
+    let telling =
+        supplement::read_symptoms(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
     let told = futures::stream::once(telling).map(|told| Capture {
         missing: told.not_read.into_iter().map(|unread| format!("{}: {}", unread.what, unread.reason)).collect(),
         ..Capture::default()
@@ -82,16 +142,13 @@ struct Asker<'a, S> {
 }
 
 impl<S: Source> Asker<'_, S> {
-    async fn node(&self, inventory: &Inventory, settings: &Settings, observer: &impl Observer) -> Capture {
-        let agent = match Surroundings::of(self.node, inventory, &settings.questions).agent {
-            Agent::Running(agent) => Some(agent.pod),
-            Agent::Unknown(_) | Agent::NotRunning { .. } => None,
-        };
+    async fn node(&self, cluster: &ClusterMap<'_>, observer: &impl Observer) -> Capture {
+        let agent = cluster.agent(self.node).running().map(|agent| agent.pod.clone());
         let mut done = Capture::default();
         for evidence in Evidence::ALL {
             observer.step(self.node, evidence.name());
             match evidence {
-                Evidence::PodEgress => self.probes(agent.as_ref(), inventory, &mut done).await,
+                Evidence::PodEgress => self.probes(agent.as_ref(), cluster, &mut done).await,
                 Evidence::PodEgressAddress | Evidence::PodDns => {}
                 _ => {
                     let question = Question { node: self.node, evidence, agent: agent.as_ref(), probe: None };
@@ -105,14 +162,15 @@ impl<S: Source> Asker<'_, S> {
     }
 
     /// Up to three pods, until one has a tool to probe with: as a diagnosis does.
-    async fn probes(&self, agent: Option<&PodRef>, inventory: &Inventory, done: &mut Capture) {
-        let pods = self.source.probe_pods(self.node, inventory);
+    async fn probes(&self, agent: Option<&PodRef>, cluster: &ClusterMap<'_>, done: &mut Capture) {
+        let pods = self.source.probe_pods(self.node, cluster);
         for (index, pod) in pods.iter().enumerate() {
             let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
             let by_name = self.probe(Evidence::PodEgress, agent, probe, done).await;
             let by_address = self.probe(Evidence::PodEgressAddress, agent, probe, done).await;
             let dns = self.probe(Evidence::PodDns, agent, probe, done).await;
-            let told = pod_egress::judge(&[ProbeRaw { pod: pod.clone(), by_name, by_address, dns }], None);
+            let own = cluster.inventory().families(pod);
+            let told = pod_egress::judge(&[ProbeRaw { pod: pod.clone(), own, by_name, by_address, dns }], None);
             if !self.source.is_saved() && (told.by_name.is_some() || told.by_address.is_some()) {
                 return;
             }
@@ -129,7 +187,7 @@ impl<S: Source> Asker<'_, S> {
         let question = Question { node: self.node, evidence, agent, probe };
         let asked = timeout_at(self.deadline, self.source.ask_small(&question)).await;
         self.count(evidence, asked.as_ref().ok().map(|raw| &raw.answer), done);
-        asked.unwrap_or_else(|_| Raw { answer: Answer::not_gathered("the node's time was over"), stdout: Vec::new() })
+        asked.unwrap_or_else(|_| Raw { answer: Answer::not_gathered("timed out (--timeout)"), stdout: Vec::new() })
     }
 
     fn count(&self, evidence: Evidence, answer: Option<&Answer>, done: &mut Capture) {
@@ -140,9 +198,9 @@ impl<S: Source> Asker<'_, S> {
             }
             Some(End::Failed(failure)) => failure.message.as_str(),
             Some(End::NotGathered(why)) => why,
-            None if self.ends == Some(self.deadline) => "the run's time was over; see --deadline",
-            None => "the node's time was over; see --timeout",
+            None if self.ends == Some(self.deadline) => "timed out (--deadline)",
+            None => "timed out (--timeout)",
         };
-        done.missing.push(format!("{evidence} of {}: {why}", self.node));
+        done.missing.push(format!("{evidence} ({}): {why}", self.node));
     }
 }

@@ -1,245 +1,59 @@
-//! Two reports of the same nodes, before and after: which verdicts, checks and figures changed. `staledp diff` shows it
-//! for what was saved, `staledp fix` for the node that it restarted the agent of.
+//! `staledp diff BEFORE AFTER`: which verdicts, checks and figures changed between two bundles, archives or reports.
 
-use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value;
+use clap::Parser as _;
 
-use crate::report::text::{hang, safe, width, wrap};
-use crate::report::{Check, NodeReport, Report};
+use super::diagnose::Judge;
+use super::printing::Terminal;
+use super::source::look;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::screen::Format;
+use crate::cli::{Cli, Command, DiagnoseArgs};
+use crate::gather::saved;
+use crate::report::{Report, diff, json, read, text};
+use crate::settings::Settings;
 
-/// Below this width before and after stand one below the other.
-const NARROW: usize = 64;
-
-/// The schema of this version.
-pub const SCHEMA: &str = "staledp.diff/v1";
-
-/// What changed between two reports.
-#[derive(Clone, Debug, Serialize)]
-pub struct Diff {
-    /// [`SCHEMA`].
-    pub schema: &'static str,
-    /// When the two were made, RFC 3339.
-    pub generated_at: [String; 2],
-    /// Nodes that only the first has.
-    pub only_before: Vec<String>,
-    /// Nodes that only the second has.
-    pub only_after: Vec<String>,
-    /// Nodes of both where anything changed, by name.
-    pub changed: Vec<NodeDiff>,
-    /// How many nodes of both are the same.
-    pub unchanged: usize,
-}
-
-/// What changed on one node.
-#[derive(Clone, Debug, Serialize)]
-pub struct NodeDiff {
-    /// Its name.
-    pub node: String,
-    /// Its changes: the verdict first, then the agent, then the checks in order.
-    pub changes: Vec<Change>,
-    /// The same in the words of both reports, and what did not change, too.
-    #[serde(skip)]
-    pub rows: Vec<Row>,
-}
-
-/// Something of a node in words, before and after.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// What it is: `verdict`, `agent`, or a check.
-    pub what: String,
-    /// What was said of it.
-    pub before: String,
-    /// What is said of it.
-    pub after: String,
-    /// Whether more than words changed.
-    pub changed: bool,
-}
-
-/// One value that changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// What it is: `verdict`, `cilium.pod`, `dns-conntrack.status`, `dns-conntrack.data.unanswered`, …
-    pub what: String,
-    /// What it was; null where it was not there.
-    pub before: Value,
-    /// What it is; null where it is not there.
-    pub after: Value,
-}
-
-/// Compares two reports of the same nodes. Wording, times and durations are no changes; a figure that could not be had
-/// is null, which is different from 0.
-#[must_use]
-pub fn compare(before: &Report, after: &Report) -> Diff {
-    let by_name = |report: &Report| -> BTreeMap<String, NodeReport> {
-        report.nodes.iter().map(|node| (node.node.clone(), node.clone())).collect()
+/// Compares two reports and prints what changed.
+pub(super) async fn run(before: PathBuf, after: PathBuf, terminal: &Terminal) -> Result<Exit, Error> {
+    if terminal.screen.format == Format::Jsonl {
+        return Err(Error::usage("diff has no jsonl output").with_hint("use -o table, json or yaml"));
+    }
+    let diff = diff::compare(&report_of(before, terminal).await?, &report_of(after, terminal).await?);
+    let text = match terminal.screen.format {
+        Format::Table | Format::Wide => diff::text(&diff, text::prose(text::columns(terminal.screen.width))),
+        Format::Yaml => json::yaml(&diff)?,
+        Format::Json | Format::Jsonl => json::json(&diff)?,
     };
-    let (mut old, new) = (by_name(before), by_name(after));
-    let mut diff = Diff {
-        schema: SCHEMA,
-        generated_at: [before.generated_at.clone(), after.generated_at.clone()],
-        only_before: Vec::new(),
-        only_after: Vec::new(),
-        changed: Vec::new(),
-        unchanged: 0,
-    };
-    for (name, now) in new {
-        let Some(then) = old.remove(&name) else {
-            diff.only_after.push(name);
-            continue;
-        };
-        let node = compare_node(&then, &now);
-        if node.changes.is_empty() {
-            diff.unchanged += 1;
-        } else {
-            diff.changed.push(node);
-        }
-    }
-    diff.only_before = old.into_keys().collect();
-    diff
+    terminal.print(text).await?;
+    Ok(Exit::Healthy)
 }
 
-/// Compares what two reports say of one node.
-#[must_use]
-pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
-    let (mut changes, mut rows) = (Vec::new(), Vec::new());
-    let mut row = |what: &str, words: [String; 2], values: &[(String, Value, Value)]| {
-        let so_far = changes.len();
-        for (name, before, after) in values {
-            add(name, before, after, &mut changes);
-        }
-        let [before, after] = words;
-        rows.push(Row { what: what.to_owned(), before, after, changed: changes.len() > so_far });
-    };
-    let both = |word: fn(&NodeReport) -> String| [word(then), word(now)];
-    let value = |name: &str, value: fn(&NodeReport) -> Value| (name.to_owned(), value(then), value(now));
-    let code = |node: &NodeReport| node.verdict.code.name().to_owned();
-    row("verdict", both(code), &[value("verdict", |node| json(&node.verdict.code))]);
-    row("agent", both(agent), &[value("cilium", |node| json(&node.cilium))]);
-    for check in &now.checks {
-        let old = then.checks.iter().find(|old| old.id == check.id);
-        let id = check.id.name();
-        let status = |check: &Check| json(&check.status);
-        let was = |of: fn(&Check) -> Value| old.map_or(Value::Null, of);
-        let values = [
-            (format!("{id}.status"), was(status), status(check)),
-            (format!("{id}.data"), was(figures), figures(check)),
-        ];
-        let words = |check: &Check| format!("{}: {}", check.status.name(), check.summary);
-        row(id, [old.map_or_else(String::new, words), words(check)], &values);
+/// The report in a file, or the judgement of a bundle or archive with the usual settings.
+async fn report_of(path: PathBuf, terminal: &Terminal) -> Result<Report, Error> {
+    if !path.is_dir() && !saved::is_archive(&path).unwrap_or(false) {
+        return terminal.beside(move || read::read(&path)).await;
     }
-    NodeDiff { node: now.node.clone(), changes, rows }
+    let settings = usual_settings(&path)?;
+    let progress = terminal.progress();
+    let judge = Judge { terminal, progress: &progress };
+    // Half of a report differs from a whole one in what was not looked at, so an interrupted one is not compared.
+    let judged = terminal.signals.or_interrupted(look(&settings, &judge)).await;
+    progress.clear();
+    judged
 }
 
-fn agent(node: &NodeReport) -> String {
-    let known = [&node.cilium.pod, &node.cilium.version].into_iter().flatten();
-    let known: Vec<&str> = known.map(String::as_str).collect();
-    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-}
-
-/// A check's figures. Round-trip times are of a moment, and no change.
-fn figures(check: &Check) -> Value {
-    let mut data = check.data.clone();
-    if let Some(fields) = data.as_object_mut() {
-        fields.remove("rtt_avg_ms");
-    }
-    data
-}
-
-fn json<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
-}
-
-/// Goes down to the single values; lists are compared as a whole.
-fn add(what: &str, before: &Value, after: &Value, out: &mut Vec<Change>) {
-    if before == after {
-        return;
-    }
-    if let (Value::Object(old), Value::Object(new)) = (before, after) {
-        let gone = old.keys().filter(|key| !new.contains_key(*key));
-        for key in new.keys().chain(gone) {
-            let value = |fields: &serde_json::Map<String, Value>| fields.get(key).cloned().unwrap_or(Value::Null);
-            add(&format!("{what}.{key}"), &value(old), &value(new), out);
+/// What `staledp diagnose --from PATH` means.
+fn usual_settings(path: &Path) -> Result<Settings, Error> {
+    let words = [OsStr::new("staledp"), OsStr::new("diagnose"), OsStr::new("--from"), path.as_os_str()];
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Diagnose(args)) => {
+            let DiagnoseArgs { cluster, target, symptoms, save } = *args;
+            Ok(Settings::resolve(cluster, target, symptoms, save))
         }
-        return;
-    }
-    out.push(Change { what: what.to_owned(), before: before.clone(), after: after.clone() });
-}
-
-/// The changes for people, in lines of at most so many columns.
-#[must_use]
-pub fn text(diff: &Diff, columns: usize) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    for node in &diff.changed {
-        let changed: Vec<&Row> = node.rows.iter().filter(|row| row.changed).collect();
-        // Writing to a String can't fail.
-        _ = writeln!(out, "{}", safe(&node.node));
-        out += &beside(&changed, columns);
-        let same: Vec<&str> = node.rows.iter().filter(|row| !row.changed).map(|row| row.what.as_str()).collect();
-        if !same.is_empty() {
-            out += &hang("unchanged: ", &same.join(", "), columns);
-        }
-        let mut figures = node.changes.iter().filter(|change| change.what.contains(".data.")).peekable();
-        if figures.peek().is_some() {
-            out.push_str("figures that changed:\n");
-        }
-        for change in figures {
-            let (before, after) = (word(&change.before), word(&change.after));
-            let what = change.what.replace(".data.", ": ");
-            let says = if before == after { "changed".to_owned() } else { format!("{before} -> {after}") };
-            out += &hang("  ", &safe(&format!("{what}: {says}")), columns);
-        }
-        out.push('\n');
-    }
-    for (nodes, word) in [(&diff.only_before, "first"), (&diff.only_after, "second")] {
-        if !nodes.is_empty() {
-            out += &hang(&format!("only in the {word}: "), &safe(&nodes.join(", ")), columns);
-        }
-    }
-    _ = writeln!(out, "nodes that changed: {}, that did not: {}", diff.changed.len(), diff.unchanged);
-    out
-}
-
-/// Before and after side by side; on narrow screens one below the other.
-#[must_use]
-pub fn beside(rows: &[&Row], columns: usize) -> String {
-    let mut out = String::new();
-    if columns < NARROW {
-        for row in rows {
-            out += &hang("", &safe(&row.what), columns);
-            out += &hang("  before  ", &safe(&row.before), columns);
-            out += &hang("  after   ", &safe(&row.after), columns);
-        }
-        return out;
-    }
-    let head = Row { what: "CHECK".into(), before: "BEFORE".into(), after: "AFTER".into(), changed: false };
-    let first = rows.iter().map(|row| width(&row.what)).max().unwrap_or(0).max(width(&head.what));
-    let longest = rows.iter().map(|row| width(&safe(&row.before))).max().unwrap_or(0).max(width(&head.before));
-    let room = columns.saturating_sub(first + 4);
-    let left = (room / 2).min(longest);
-    for row in std::iter::once(&head).chain(rows.iter().copied()) {
-        let cells = [(&row.before, left), (&row.after, room - left)].map(|(text, width)| wrap(&safe(text), width));
-        for at in 0..cells[0].len().max(cells[1].len()).max(1) {
-            let what = if at == 0 { row.what.as_str() } else { "" };
-            let [before, after] = cells.each_ref().map(|lines| lines.get(at).map_or("", String::as_str));
-            let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(width(text)));
-            let line = format!("{what}{}  {before}{}  {after}", pad(what, first), pad(before, left));
-            out += line.trim_end();
-            out.push('\n');
-        }
-    }
-    out
-}
-
-/// A value in a few words.
-fn word(value: &Value) -> String {
-    match value {
-        Value::Null => "not known".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("{} in a list", items.len()),
-        Value::Object(fields) => format!("{} figures", fields.len()),
-        other => other.to_string(),
+        Ok(_) => Err(Error::bug(format!("cannot read {}", path.display()))),
+        Err(error) => Err(Error::usage(format!("cannot read {}", path.display())).because(error)),
     }
 }

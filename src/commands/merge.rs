@@ -1,40 +1,57 @@
-//! Reports of shards joined into one, as if one run had judged all nodes.
+//! `staledp merge REPORT…`: joins the reports of shards into one, as if one run had judged all nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
 
+use super::printing::{Terminal, render};
+use crate::base::error::Error;
+use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
 use crate::diagnose::{compare, make_final, sort};
-use crate::report::{NodeReport, Report, SCHEMA, SourceInfo, Summary};
+use crate::report::{NodeReport, Report, SCHEMA, SourceInfo, Summary, read};
 
-/// Joins reports; each comes with the name that errors call it.
+/// Joins the reports and prints the whole.
+pub(super) async fn run(paths: Vec<PathBuf>, terminal: &Terminal) -> Result<Exit, Error> {
+    let screen = terminal.screen;
+    let joined = terminal.beside(move || {
+        let report = join(paths.into_iter().map(read_one).collect::<Result<_, Error>>()?)?;
+        Ok((render(&report, &screen)?, report.exit()))
+    });
+    let (text, exit) = joined.await?;
+    terminal.print(text).await?;
+    Ok(exit)
+}
+
+/// A report and what errors call it; `-` is standard input.
+fn read_one(path: PathBuf) -> Result<(String, Report), Error> {
+    let name = path.display().to_string();
+    let report = if name == "-" { read::from("standard input", io::stdin().lock()) } else { read::read(&path) };
+    Ok((name, report?))
+}
+
+/// Joins reports of one cluster; each comes with what errors call it.
 ///
-/// A node in several of them is taken from the newest, of equally old ones from the last that was named. Slices that
-/// are missing make the whole partial.
-///
-/// # Errors
-///
-/// Reports of different clusters, or of different numbers of slices.
-pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
+/// A node in several of them is taken from the newest, or the last one given if equally old. Missing shards make the whole
+/// partial. Reports of different clusters or of different numbers of shards are a usage error.
+fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
+    let cannot = |why: String| Error::usage(format!("cannot join the reports: {why}"));
     // A stable sort: of equally old ones the last that was named stays last, and counts. The times are all in UTC and
     // written alike, so they compare as text.
     named.sort_by(|a, b| a.1.generated_at.cmp(&b.1.generated_at));
-    let Some((newest, last)) = named.last() else { return Err("there is no report to join".to_owned()) };
+    let Some((newest, last)) = named.last() else { return Err(Error::usage("no report to join")) };
     let context = |report: &Report| report.source.context.clone();
     let (last_context, generated_at) = (context(last), last.generated_at.clone());
     if let Some((other, report)) = named.iter().find(|(_, report)| context(report) != last_context) {
         let say = |context: &Option<String>| context.clone().unwrap_or_else(|| "no context".to_owned());
-        return Err(format!(
-            "{other} is of {} and {newest} of {}: only reports of one cluster can be joined",
-            say(&context(report)),
-            say(&last_context)
-        ));
+        return Err(cannot(format!("{other} is of {} and {newest} of {}", say(&context(report)), say(&last_context)))
+            .with_hint("join only reports of one cluster"));
     }
     if let Some((other, report)) = named.iter().find(|(_, report)| report.source.kind != last.source.kind) {
-        return Err(format!(
-            "{other} and {newest} are not of one kind ({:?} and {:?}): live reports are not joined with saved ones",
-            report.source.kind, last.source.kind
-        ));
+        let kinds = format!("{:?} and {:?}", report.source.kind, last.source.kind).to_lowercase();
+        return Err(cannot(format!("{other} and {newest} have different sources ({kinds})"))
+            .with_hint("join live reports with live ones and saved ones with saved ones"));
     }
     let source = SourceInfo {
         kind: last.source.kind,
@@ -46,7 +63,10 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
     let of: BTreeSet<u32> = shards.iter().map(|shard| shard.of).collect();
     if of.len() > 1 {
         let of: Vec<String> = of.iter().map(u32::to_string).collect();
-        return Err(format!("the reports are shards of different numbers ({}): their nodes overlap", of.join(" and ")));
+        return Err(cannot(format!(
+            "they are shards of different totals ({}), so their nodes overlap",
+            of.join(" and ")
+        )));
     }
     let whole_is_there = named.iter().any(|(_, report)| report.shard.is_none());
     let missing: Vec<String> = match of.first() {
@@ -63,7 +83,7 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
     let mut twice = BTreeSet::new();
     for (name, report) in named {
         if report.partial {
-            let reason = report.partial_reason.as_deref().unwrap_or("it does not say why");
+            let reason = report.partial_reason.as_deref().unwrap_or("no reason given");
             reasons.push(format!("{name} is partial: {reason}"));
         }
         remarks.extend(report.notes);
@@ -77,7 +97,7 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
     }
     if !twice.is_empty() {
         let twice: Vec<String> = twice.into_iter().collect();
-        remarks.push(format!("in several reports, and taken from the newest: {}", twice.join(", ")));
+        remarks.push(format!("in several reports (the newest counts): {}", twice.join(", ")));
     }
     let mut seen = BTreeSet::new();
     remarks.retain(|note| seen.insert(note.clone()));

@@ -1,62 +1,61 @@
 //! `staledp symptoms`, from settings to an exit code.
 
-use std::process::ExitCode;
-
-use super::{Work, begin, end, look, print, to_its_end};
-use crate::cli::Format;
+use super::printing::{Terminal, style};
+use super::saving;
+use super::source::{Work, look};
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::base::screen::Format;
 use crate::cli::symptoms::SymptomsArgs;
-use crate::exit::Error;
+use crate::diagnose::supplement;
 use crate::gather::Source;
 use crate::gather::live;
 use crate::kubernetes::objects::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
-use crate::report::{SourceInfo, SourceKind, json, table};
+use crate::report::{SourceInfo, SourceKind, json};
 use crate::rules::remedy::quoted;
-use crate::settings::{ClusterSettings, Origin, Screen, Settings};
-use crate::symptoms::look;
+use crate::settings::{ClusterSettings, Origin, Settings};
 
 /// Looks for symptoms in the whole cluster and prints them.
-///
-/// # Errors
-///
-/// Where no cluster answers, or what was saved can't be read.
-pub(super) fn run(args: SymptomsArgs, screen: &Screen) -> Result<ExitCode, Error> {
-    let settings = Settings::of_symptoms(args);
-    let tell = Tell { screen };
-    let found = to_its_end(screen, async |_| match &settings.origin {
-        Origin::Path(_) => look(&settings, &tell).await,
-        Origin::Cluster(cluster) => tell.live(cluster, &settings).await,
-    })?;
-    let text = match screen.format {
-        Format::Table | Format::Wide => {
-            let wide = screen.format == Format::Wide;
-            Ok(render(&found, &table::Style { color: screen.color, width: screen.width, wide }))
+pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let SymptomsArgs { cluster, from, symptoms, save } = args;
+    let settings = Settings::of_symptoms(cluster, from, symptoms, save);
+    let read = Read { terminal };
+    let found = terminal.signals.or_interrupted(async {
+        match &settings.origin {
+            Origin::Path(_) => look(&settings, &read).await,
+            Origin::Cluster(cluster) => read.live(cluster, &settings).await,
         }
-        Format::Json => json::symptoms(&found, json::Form::Json),
-        Format::Jsonl => json::symptoms(&found, json::Form::Jsonl),
-        Format::Yaml => json::symptoms(&found, json::Form::Yaml),
+    });
+    let found = found.await?;
+    let text = match terminal.screen.format {
+        Format::Table | Format::Wide => render(&found, &style(&terminal.screen)),
+        Format::Json => json::symptoms(&found, json::Form::Json)?,
+        Format::Jsonl => json::symptoms(&found, json::Form::Jsonl)?,
+        Format::Yaml => json::symptoms(&found, json::Form::Yaml)?,
     };
-    print(text.map_err(Error::CannotRun)?.as_bytes())
+    terminal.print(text).await?;
+    Ok(Exit::Healthy)
 }
 
-/// `symptoms`.
-struct Tell<'a> {
-    screen: &'a Screen,
+/// Reads symptoms, and keeps what they were read from where that is wanted.
+struct Read<'a> {
+    terminal: &'a Terminal,
 }
 
-impl Tell<'_> {
+impl Read<'_> {
     async fn live(&self, cluster: &ClusterSettings, settings: &Settings) -> Result<SymptomsReport, Error> {
         let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
         let inventory = live.inventory_for_symptoms().await;
-        if let (Err(pods), Err(nodes)) = (&inventory.pods, &inventory.nodes) {
-            return Err(Error::CannotRun(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
+        if let (Err(pods), Err(nodes)) = (inventory.pods.some(), inventory.nodes.some()) {
+            return Err(Error::cannot_reach(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
         }
         let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
         self.on(&live, &inventory, &[], settings, about).await
     }
 }
 
-impl Work for Tell<'_> {
+impl Work for Read<'_> {
     type Done = SymptomsReport;
     const NEEDS_NODES: bool = false;
 
@@ -68,17 +67,17 @@ impl Work for Tell<'_> {
         settings: &Settings,
         about: SourceInfo,
     ) -> Result<SymptomsReport, Error> {
-        let Some(save) = &settings.save else { return Ok(tell(source, inventory, settings, about).await) };
-        let saving = begin(source, settings, save, inventory, self.screen)?;
-        let report = tell(&saving, inventory, settings, about).await;
-        end(saving, self.screen);
+        let Some(save) = &settings.save else { return Ok(read(source, inventory, settings, about).await) };
+        let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
+        let report = read(&saving, inventory, settings, about).await;
+        saving::end(saving, self.terminal);
         Ok(report)
     }
 }
 
-async fn tell<S: Source>(source: &S, inventory: &Inventory, settings: &Settings, about: SourceInfo) -> SymptomsReport {
+async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings, about: SourceInfo) -> SymptomsReport {
     let wish = &settings.symptoms;
-    let found = look::look(source, inventory, wish, None, settings.timeout).await;
+    let found = supplement::read_symptoms(source, inventory, wish, None, settings.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
     let next = likeliest.map(|node| {
         let mut words = vec!["staledp diagnose".to_owned()];
@@ -89,7 +88,7 @@ async fn tell<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let is_open = |asked: bool| !asked && !source.is_saved();
     let not_asked = [(NotAsked::LOGS, wish.logs), (NotAsked::BUFFERS, wish.prometheus.is_some())];
     let not_asked = not_asked.into_iter().filter(|(_, asked)| is_open(*asked)).map(|(what, _)| what).collect();
-    report(found, about, next, not_asked, crate::base::clock::now())
+    report(found, about, next, not_asked, crate::base::clock::now().to_string())
 }
 
 /// The options that lead to the same evidence again.

@@ -7,11 +7,13 @@
 //! Until `restart` nothing is changed but the lock. From then on nothing is sent twice, and every way out, an
 //! interruption included, leaves a trace and lets go of the lock.
 
-pub mod consent;
+mod consent;
 mod lock;
+pub mod objects;
 mod plan;
 mod preflight;
 mod report;
+mod requests;
 mod restart;
 mod resume;
 mod show;
@@ -26,35 +28,33 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch::Receiver;
 
+use crate::base::error::Error;
+use crate::base::screen::Screen;
 use crate::checks::Status;
-use crate::commands::diff;
 use crate::diagnose::diagnose;
-use crate::exit::Error;
 use crate::gather::Source as _;
-use crate::gather::kube::write::Writer;
 use crate::gather::live;
 use crate::gather::live::Live;
 use crate::gather::save::{Run, Saving, name};
 use crate::knowledge::check_id::CheckId;
 use crate::kubernetes::objects::Inventory;
 use crate::progress::Progress;
+use crate::report::diff;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::remedy;
 use crate::rules::verdict::RiskLevel;
-use crate::settings::{FixSettings, Screen};
+use crate::settings::FixSettings;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 pub use report::{FixReport, NodeFix, Outcome, Restart};
+use requests::Writer;
 use show::Steps;
 use stop::Stop;
 
 /// How long letting go may take: the trace and the lock.
 const LAST_WORDS: Duration = Duration::from_secs(30);
-
-/// That the caller is `fix`. Nobody else can make one, and without it no request is sent that could change anything.
-#[derive(Clone, Copy, Debug)]
-pub struct Permit(());
 
 /// What every step needs.
 struct Cx<'a> {
@@ -94,22 +94,28 @@ struct Walk {
     sent: bool,
 }
 
-/// Repairs the named nodes, one after the other, and no further than the first that is not verified.
+/// Repairs the named nodes one after the other and stops at the first that cannot be verified. `signalled` becomes true
+/// with the first signal, which ends the walk in good order.
 ///
 /// # Errors
 ///
 /// Where nothing could be done at all: no cluster, no such node.
-pub async fn run(settings: &FixSettings, screen: &Screen) -> Result<FixReport, Error> {
-    let stop = Stop::listen()?;
+pub async fn run(
+    settings: &FixSettings,
+    screen: &Screen,
+    progress: &Progress,
+    signalled: Receiver<bool>,
+) -> Result<FixReport, Error> {
+    let stop = Stop::new(signalled);
     let connecting = live::connect(&settings.cluster, &settings.look.questions, settings.look.timeout);
     let live = tokio::select! {
         live = connecting => live?,
-        () = stop.first() => return Err(Error::Interrupted),
+        () = stop.first() => return Err(Error::interrupted()),
     };
-    let writer = Writer::new(live.cluster(), Permit(()));
+    let writer = Writer::new(live.cluster());
     let holder = Holder { identity: settings.who.clone(), process: settings.process.clone() };
-    let (steps, progress) = (Steps::new(screen), Progress::new(screen));
-    let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress: &progress };
+    let steps = Steps::new(screen);
+    let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress };
     let done = Box::pin(all(&cx, &stop)).await;
     progress.clear();
     live.close().await;
@@ -131,7 +137,7 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
             Ok(end) => end,
             // Before the first node was touched it is an error of the whole run.
             Err(error) if first => return Err(error),
-            Err(error) => Err(End::refused(error.to_string())),
+            Err(error) => Err(End::refused(error.with_advice())),
         };
         let mut walk = walk.into_inner();
         settle(&mut walk, end);
@@ -170,7 +176,7 @@ fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
     Report {
         schema: crate::report::SCHEMA.into(),
         tool: crate::base::tool::Tool::THIS,
-        generated_at: crate::base::clock::now(),
+        generated_at: crate::base::clock::now().to_string(),
         source: about(cx),
         summary: Summary::of(&nodes),
         partial: false,
@@ -196,7 +202,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
         // Several nodes can't share one bundle: each is of its own moment.
         Some(folder) if settings.nodes.len() > 1 => folder.join(node),
         Some(folder) => folder.clone(),
-        None => PathBuf::from(format!("staledp-{node}-{}", crate::base::clock::now().replace(':', ""))),
+        None => PathBuf::from(format!("staledp-{node}-{}", crate::base::clock::now().to_string().replace(':', ""))),
     };
     // The name's end stays: it says whether the bundle is a folder or one file.
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -214,7 +220,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
         cx.steps.line(&format!(
             "{} ({} confidence): {}",
             verdict.code.name(),
-            verdict.confidence.name(),
+            verdict.confidence.map_or("no", crate::rules::verdict::Confidence::name),
             verdict.summary
         ));
         walk.borrow_mut().fix.verdict = Some(verdict.code.name());
@@ -370,7 +376,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     cx.steps.begin(
         7,
         "Wait",
-        &format!("for another agent on {node}, at most {}", humantime::format_duration(settings.wait)),
+        &format!("for another agent on {node}, at most {}", crate::base::time::span(settings.wait)),
     );
     let new = wait::wait(cx, plan, lock).await.map_err(|says| {
         let describe = remedy::agents("describe", plan.context.as_deref(), &plan.doomed.namespace, node);
@@ -384,7 +390,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     let mut seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
     if let Some(span) = settings.watch.filter(|_| seen.wrong.is_empty()) {
         let what = "new flows without answer, new failed probes, and the agent itself";
-        cx.steps.line(&format!("watching for {}: {what}", humantime::format_duration(span)));
+        cx.steps.line(&format!("watching for {}: {what}", crate::base::time::span(span)));
         // Who interrupts the watch leaves a node that was verified before.
         walk.borrow_mut().fix.after = Some(seen.clone());
         let watched = Box::pin(watch::watch(cx, node, &new, lock, span)).await;
@@ -512,14 +518,16 @@ async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
 
 /// The node and, up to a bound, others to compare it with: ready ones first, then by name.
 fn judged(node: &str, inventory: &Inventory, settings: &FixSettings) -> Result<Vec<String>, Error> {
-    let nodes = match &inventory.nodes {
+    let nodes = match inventory.nodes.some() {
         Ok(nodes) => nodes,
-        Err(failure) => return Err(Error::CannotRun(format!("cannot list the nodes: {failure}"))),
+        Err(failure) => return Err(Error::from(failure.clone()).context("cannot list the nodes")),
     };
     let there = |name: &String| nodes.iter().any(|listed| listed.metadata.name == *name);
     if let Some(unknown) = settings.nodes.iter().find(|name| !there(name)) {
         let names: Vec<&str> = nodes.iter().map(|listed| listed.metadata.name.as_str()).collect();
-        return Err(Error::Usage(format!("there is no node '{unknown}'. Nodes: {}", names.join(", "))));
+        return Err(
+            Error::usage(format!("no node named '{unknown}'")).with_hint(format!("nodes: {}", names.join(", ")))
+        );
     }
     let mut others: Vec<_> = nodes.iter().filter(|other| !settings.nodes.contains(&other.metadata.name)).collect();
     others.sort_by_key(|other| (other.ready() != Some(true), other.metadata.name.clone()));

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::lock;
 use super::preflight::{self, Item};
 use super::verify::Look;
-use crate::commands::diff;
-use crate::commands::diff::{Change, Row};
-use crate::exit;
+use crate::base::exit::Exit;
+use crate::report::diff;
+use crate::report::diff::{Change, Row};
 use crate::report::text;
 use crate::report::text::{hang, safe};
 use crate::report::{NodeReport, Report};
@@ -128,18 +128,18 @@ pub struct FixReport {
 impl FixReport {
     /// The exit code: what was done to one node and did not succeed wins over what was not done to another.
     #[must_use]
-    pub fn code(&self) -> u8 {
+    pub fn exit(&self) -> Exit {
         let any = |outcome| self.fix.iter().any(|node| node.outcome == outcome);
         let restarted = self.fix.iter().any(|node| node.restart.is_some() || node.resumed);
         if self.interrupted {
-            exit::INTERRUPTED
+            Exit::Interrupted
         } else if any(Outcome::NotVerified) {
-            exit::NOT_VERIFIED
+            Exit::NotVerified
         } else if any(Outcome::Refused) || any(Outcome::NotTried) {
             // 7 promises that nothing was changed.
-            if restarted { exit::NOT_VERIFIED } else { exit::REFUSED }
+            if restarted { Exit::NotVerified } else { Exit::Refused }
         } else {
-            exit::HEALTHY
+            Exit::Healthy
         }
     }
 

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, Write as _};
 
 use futures::channel::oneshot;
 
+use crate::base::screen::Screen;
 use crate::report::text::{UNBOUNDED, columns, hang, prose, safe};
-use crate::settings::Screen;
 
 /// Steps 1 to 9.
 const STEPS: u8 = 9;

@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Cx;
 use super::lock::Lock;
+use super::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
 use super::plan::Plan;
 use crate::base::answer::End;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::endpoints;
-use crate::gather::kube::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
+use crate::kubernetes::agents::AGENT_CONTAINER;
 use crate::kubernetes::objects::Event;
-use crate::kubernetes::surroundings::AGENT_CONTAINER;
 use crate::report::text::count;
 use crate::symptoms::probes::moments;
 
@@ -31,7 +31,7 @@ pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<Ag
     let told = RefCell::new(String::new());
     let ready = timeout_at(Instant::now() + cx.settings.wait, until_ready(cx, plan, lock, &told)).await;
     ready.map_err(|_| {
-        format!("no ready replacement within {}: {}", humantime::format_duration(cx.settings.wait), told.borrow())
+        format!("no ready replacement within {}: {}", crate::base::time::span(cx.settings.wait), told.borrow())
     })
 }
 

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use super::Cx;
 use super::lock::Lock;
+use super::objects::AgentPod;
 use crate::base::pod_ref::PodRef;
 use crate::diagnose::glance;
 use crate::gather::Source as _;
-use crate::gather::kube::objects::AgentPod;
 use crate::kubernetes::objects::{Inventory, Pod};
 use crate::report::text::count;
 use crate::settings::Settings;

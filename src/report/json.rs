@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::symptoms::SymptomsReport;
 use super::text::shows;
 use super::{NodeReport, Report, SourceInfo, Summary};
+use crate::base::error::Error;
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
 
@@ -18,8 +19,9 @@ use crate::base::tool::Tool;
 /// # Errors
 ///
 /// None that input can cause: the report holds nothing that JSON can't say.
-pub fn json<T: Serialize>(report: &T) -> Result<String, String> {
-    let text = serde_json::to_string_pretty(report).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
+pub fn json<T: Serialize>(report: &T) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(report)
+        .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
     Ok(escaped(&text) + "\n")
 }
 
@@ -28,7 +30,7 @@ pub fn json<T: Serialize>(report: &T) -> Result<String, String> {
 /// # Errors
 ///
 /// As [`json`].
-pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, String> {
+pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, Error> {
     #[derive(Serialize)]
     struct End<'a> {
         #[serde(flatten)]
@@ -43,8 +45,9 @@ pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, String> {
         Form::Json => json(report),
         Form::Yaml => yaml(report),
         Form::Jsonl => {
-            let mut text = report.nodes.iter().map(line).collect::<Result<String, String>>()?;
-            let value = serde_json::to_value(report).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
+            let mut text = report.nodes.iter().map(line).collect::<Result<String, Error>>()?;
+            let value = serde_json::to_value(report)
+                .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
             let mut rest = value.as_object().cloned().unwrap_or_default();
             rest.shift_remove("nodes");
             text += &line(&End { rest, summary: &SymptomsSummary { nodes: report.nodes.len() } })?;
@@ -69,7 +72,7 @@ pub enum Form {
 /// # Errors
 ///
 /// As [`json`].
-pub fn jsonl_node(node: &NodeReport) -> Result<String, String> {
+pub fn jsonl_node(node: &NodeReport) -> Result<String, Error> {
     line(node)
 }
 
@@ -78,7 +81,7 @@ pub fn jsonl_node(node: &NodeReport) -> Result<String, String> {
 /// # Errors
 ///
 /// As [`json`].
-pub fn jsonl_end(report: &Report) -> Result<String, String> {
+pub fn jsonl_end(report: &Report) -> Result<String, Error> {
     #[derive(Serialize)]
     struct End<'a> {
         schema: &'a str,
@@ -106,14 +109,14 @@ pub fn jsonl_end(report: &Report) -> Result<String, String> {
 /// # Errors
 ///
 /// None that input can cause.
-pub fn yaml<T: Serialize>(report: &T) -> Result<String, String> {
+pub fn yaml<T: Serialize>(report: &T) -> Result<String, Error> {
     let options = serde_saphyr::ser_options! {
         // One string, one line: folding is where YAML writers and readers disagree.
         prefer_block_scalars: false,
         compact_list_indent: true,
     };
     let text = serde_saphyr::to_string_with_options(report, options)
-        .map_err(|e| format!("cannot write the report as YAML: {e}"))?;
+        .map_err(|e| Error::bug(format!("cannot write the report as YAML: {e}")))?;
     if text.chars().all(|c| c == '\n' || shows(c)) {
         Ok(text)
     } else {
@@ -122,8 +125,8 @@ pub fn yaml<T: Serialize>(report: &T) -> Result<String, String> {
     }
 }
 
-pub(crate) fn line<T: Serialize>(value: &T) -> Result<String, String> {
-    let text = serde_json::to_string(value).map_err(|e| format!("cannot write the report as JSON: {e}"))?;
+pub(crate) fn line<T: Serialize>(value: &T) -> Result<String, Error> {
+    let text = serde_json::to_string(value).map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
     Ok(escaped(&text) + "\n")
 }
 

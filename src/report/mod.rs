@@ -2,6 +2,7 @@
 //!
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
+pub mod diff;
 pub mod figures;
 pub mod json;
 pub mod read;
@@ -17,7 +18,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::exit::Exit;
 use crate::base::shard::Shard;
+pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
@@ -58,6 +61,21 @@ pub struct Report {
     pub nodes: Vec<NodeReport>,
 }
 
+impl Report {
+    /// The exit code of a run with this report: the worst node decides. An empty shard is a success; a report that lacks
+    /// nodes is never one.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.nodes.is_empty() && self.shard.is_some() && !self.partial {
+            return Exit::Healthy;
+        }
+        match self.summary.exit() {
+            Exit::Healthy if self.partial => Exit::Inconclusive,
+            exit => exit,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -72,20 +90,6 @@ pub struct SourceInfo {
     pub context: Option<String>,
     /// The path that was read, where it was not a cluster.
     pub path: Option<String>,
-}
-
-/// The kinds of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// A live cluster.
-    Cluster,
-    /// A bundle that was saved from one.
-    Bundle,
-    /// An archive of `cilium sysdump`.
-    Sysdump,
-    /// An archive of `cilium-bugtool`: one node.
-    Bugtool,
 }
 
 /// How many nodes of which kind.
@@ -104,6 +108,19 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The exit code of these figures: the worst node decides, and no node at all is not an all-clear.
+    const fn exit(&self) -> Exit {
+        if self.stale > 0 {
+            Exit::Stale
+        } else if self.other_fault > 0 {
+            Exit::OtherFault
+        } else if self.inconclusive > 0 || self.nodes == 0 {
+            Exit::Inconclusive
+        } else {
+            Exit::Healthy
+        }
+    }
+
     /// Counts the nodes of a report.
     #[must_use]
     pub fn of(nodes: &[NodeReport]) -> Self {
@@ -145,6 +162,9 @@ pub struct NodeReport {
     /// Whether anything looks broken, whatever the verdict: what the comparison between nodes asks.
     #[serde(default, skip_serializing_if = "is_false")]
     pub in_trouble: bool,
+    /// Whether pods of this node are seen to get answers from DNS or the world.
+    #[serde(default)]
+    pub answered: bool,
     /// What was said of the node by itself, where the comparison between nodes changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<Alone>>,

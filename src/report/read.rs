@@ -11,7 +11,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{NodeReport, Report, SCHEMA};
+use super::{Report, SCHEMA};
+use crate::base::error::Error;
+
+/// What to do about a report that is not complete.
+const RERUN: &str = "the run that wrote it may have failed or been killed: run it again";
 
 /// The most that is read of one report, in bytes: some ten thousand nodes.
 pub const LARGEST: u64 = 256 << 20;
@@ -20,10 +24,10 @@ pub const LARGEST: u64 = 256 << 20;
 ///
 /// # Errors
 ///
-/// "cannot read …": what is wrong with it, and what to do.
-pub fn read(path: &Path) -> Result<Report, String> {
+/// [`ErrorKind::CannotRead`](crate::base::error::ErrorKind): what is wrong with it, and what to do.
+pub fn read(path: &Path) -> Result<Report, Error> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| format!("cannot read the report {name}: {error}"))?;
+    let file = File::open(path).map_err(|error| cannot(&name).because(error))?;
     from(&name, file)
 }
 
@@ -32,26 +36,30 @@ pub fn read(path: &Path) -> Result<Report, String> {
 /// # Errors
 ///
 /// As [`read`].
-pub fn from(name: &str, reader: impl Read) -> Result<Report, String> {
+pub fn from(name: &str, reader: impl Read) -> Result<Report, Error> {
     let mut bytes = Vec::new();
     let read = reader.take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("cannot read the report {name}: {error}"))?;
+    read.map_err(|error| cannot(name).because(error))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(format!("cannot read the report {name}: it is longer than {} MiB", LARGEST >> 20));
+        return Err(Error::cannot_read(format!("{}: it is longer than {} MiB", cannot(name), LARGEST >> 20)));
     }
-    parse(&bytes).map_err(|why| format!("cannot read the report {name}: {why}"))
+    parse(&bytes).map_err(|error| error.context(cannot(name)))
+}
+
+fn cannot(name: &str) -> Error {
+    Error::cannot_read(format!("cannot read the report {name}"))
 }
 
 /// Reads a report from its bytes.
 ///
 /// # Errors
 ///
-/// What is wrong with it, to stand behind "cannot read …:".
-pub fn parse(bytes: &[u8]) -> Result<Report, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+/// What is wrong with it, to stand behind "cannot read the report …:".
+pub fn parse(bytes: &[u8]) -> Result<Report, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::cannot_read("not text"))?;
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
-        return Err("it is empty; the run that wrote it may have failed".to_owned());
+        return Err(Error::cannot_read("empty").with_hint(RERUN));
     }
     if !text.starts_with('{') {
         return yaml(text);
@@ -60,32 +68,30 @@ pub fn parse(bytes: &[u8]) -> Result<Report, String> {
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         values.push(value.map_err(|error| {
             if error.is_eof() {
-                "it breaks off; the run that wrote it may have been killed".to_owned()
+                Error::cannot_read("it breaks off").with_hint(RERUN)
             } else {
-                format!("it is no JSON: {error}")
+                Error::cannot_read("not valid JSON").because(error)
             }
         })?);
     }
-    let Some(mut last) = values.pop() else { return Err("it is empty".to_owned()) };
-    if last.get("schema").is_none() {
-        return Err(if last.get("node").is_some() {
-            "its last line is no summary: the run that wrote it did not come to its end".to_owned()
-        } else {
-            format!("it is no report of staledp: it has no schema, which would be {SCHEMA}")
-        });
+    let Some(mut last) = values.pop() else { return Err(Error::cannot_read("empty").with_hint(RERUN)) };
+    if last.get("schema").is_none() && last.get("node").is_some() {
+        return Err(Error::cannot_read("the summary is missing from its last line").with_hint(RERUN));
     }
-    known(last["schema"].as_str())?;
-    if last.get("nodes").is_none() {
-        // JSON lines: a node each, the rest last.
-        last["nodes"] = Value::Array(std::mem::take(&mut values));
+    known(last.get("schema").and_then(Value::as_str))?;
+    if last.get("nodes").is_none()
+        && let Some(fields) = last.as_object_mut()
+    {
+        // JSON lines: one line per node, the rest last.
+        fields.insert("nodes".to_owned(), Value::Array(std::mem::take(&mut values)));
     }
     if !values.is_empty() {
-        return Err("it holds several reports; give each a file of its own".to_owned());
+        return Err(Error::cannot_read("it holds several reports").with_hint("give each report a file of its own"));
     }
     sound(from_value(last)?)
 }
 
-fn yaml(text: &str) -> Result<Report, String> {
+fn yaml(text: &str) -> Result<Report, Error> {
     #[derive(Deserialize)]
     struct Head {
         schema: Option<String>,
@@ -95,7 +101,7 @@ fn yaml(text: &str) -> Result<Report, String> {
     sound(from_yaml(text)?)
 }
 
-fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     // A report is large and plain: more values than a configuration has, and no anchor.
     let budget = serde_saphyr::budget! {
         max_events: 64_000_000,
@@ -106,14 +112,18 @@ fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         max_depth: 64,
     };
     let options = serde_saphyr::options! { budget: budget, with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| format!("it is neither a JSON nor a YAML report: {}", one_line(&error.to_string())))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        Error::cannot_read(format!("neither a JSON nor a YAML report: {}", one_line(&error.to_string())))
+    })
 }
 
-fn from_value(value: Value) -> Result<Report, String> {
-    let by = value["tool"]["version"].as_str().unwrap_or("an unknown version").to_owned();
+fn from_value(value: Value) -> Result<Report, Error> {
+    let version = value.pointer("/tool/version").and_then(Value::as_str);
+    let by = one_line(version.unwrap_or("of an unknown version"));
     serde_json::from_value(value).map_err(|error| {
-        format!("its fields are not those of {SCHEMA}: {error}; it was written by staledp {}", one_line(&by))
+        Error::cannot_read(format!("its fields are not those of {SCHEMA}"))
+            .because(error)
+            .with_hint(format!("read it with the staledp that wrote it ({by})"))
     })
 }
 
@@ -122,32 +132,30 @@ fn one_line(text: &str) -> String {
 }
 
 /// Whether this version reads that schema.
-fn known(schema: Option<&str>) -> Result<(), String> {
+fn known(schema: Option<&str>) -> Result<(), Error> {
     let (family, ours) = SCHEMA.rsplit_once("/v").unwrap_or((SCHEMA, "1"));
     match schema {
         Some(SCHEMA) => Ok(()),
-        None => Err(format!("it is no report of staledp: it has no schema, which would be {SCHEMA}")),
+        None => Err(Error::cannot_read(format!("not a staledp report: its schema is missing, not {SCHEMA}"))),
         Some(other) => match other.strip_prefix(family).and_then(|rest| rest.strip_prefix("/v")) {
-            Some(number) if number.parse::<u32>().is_ok() => Err(format!(
-                "it has schema {other}, and this staledp reads v{ours}: read it with the version that wrote it, or newer"
-            )),
-            _ => Err(format!("it is no report of staledp: its schema is {other}, not {SCHEMA}")),
+            Some(number) if number.parse::<u32>().is_ok() => {
+                let failed = format!("its schema is {other}, and this staledp reads v{ours}");
+                Err(Error::cannot_read(failed).with_hint("read it with the staledp that wrote it, or a newer one"))
+            }
+            _ => Err(Error::cannot_read(format!("not a staledp report: its schema is {other}, not {SCHEMA}"))),
         },
     }
 }
 
-/// What the types alone don't say.
-fn sound(report: Report) -> Result<Report, String> {
-    let twice = |nodes: &[NodeReport]| {
-        let mut names: Vec<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
-        names.sort_unstable();
-        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_owned())
-    };
-    if let Some(name) = twice(&report.nodes) {
-        return Err(format!("it has two entries for node {name}"));
+/// What the types alone do not check.
+fn sound(report: Report) -> Result<Report, Error> {
+    let mut names: Vec<&str> = report.nodes.iter().map(|node| node.node.as_str()).collect();
+    names.sort_unstable();
+    if let Some((name, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
+        return Err(Error::cannot_read(format!("it has two entries for node {name}")));
     }
     if report.shard.is_some_and(|shard| shard.index >= shard.of) {
-        return Err("its shard is none that can be".to_owned());
+        return Err(Error::cannot_read("its shard's index is not below the number of shards"));
     }
     Ok(report)
 }
@@ -171,13 +179,18 @@ mod tests {
         report
     }
 
+    /// Why these bytes are not a report.
+    fn refused(bytes: &[u8]) -> String {
+        parse(bytes).unwrap_err().with_advice()
+    }
+
     fn lines(report: &Report) -> String {
         let nodes = report.nodes.iter().map(|node| json::jsonl_node(node).unwrap());
         nodes.chain([json::jsonl_end(report).unwrap()]).collect()
     }
 
     #[test]
-    fn every_format_comes_back_as_it_was_written() {
+    fn json_jsonl_and_yaml_read_back_unchanged() {
         let report = report();
         let right = json::json(&report).unwrap();
         for text in [right.clone(), json::yaml(&report).unwrap(), lines(&report)] {
@@ -186,22 +199,26 @@ mod tests {
     }
 
     #[test]
-    fn more_fields_are_fine_and_another_schema_is_not() {
+    fn unknown_fields_are_accepted_and_unknown_schemas_refused() {
         let mut value: Value = serde_json::from_str(&json::json(&report()).unwrap()).unwrap();
         value["nodes"][0]["later"] = "x".into();
         value["later"] = 7.into();
         assert!(parse(value.to_string().as_bytes()).is_ok());
-        for (schema, word) in [("staledp.report/v2", "newer"), ("staledp.bundle/v1", "no report"), ("x", "no report")] {
+        for (schema, word) in [
+            ("staledp.report/v2", "newer"),
+            ("staledp.bundle/v1", "not a staledp report"),
+            ("x", "not a staledp report"),
+        ] {
             value["schema"] = schema.into();
-            let why = parse(value.to_string().as_bytes()).unwrap_err();
+            let why = refused(value.to_string().as_bytes());
             assert!(why.contains(word) && why.contains(schema), "{why}");
-            let why = parse(format!("schema: {schema}\n").as_bytes()).unwrap_err();
+            let why = refused(format!("schema: {schema}\n").as_bytes());
             assert!(why.contains(word), "{why}");
         }
     }
 
     #[test]
-    fn the_contracts_fields_are_enough() {
+    fn report_with_only_the_contracts_fields_is_read() {
         let mut value: Value = serde_json::from_str(&json::json(&report()).unwrap()).unwrap();
         for name in ["partial", "partial_reason", "shard", "notes"] {
             value.as_object_mut().unwrap().remove(name);
@@ -215,31 +232,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_report_is_refused_with_a_reason() {
+    fn incomplete_or_foreign_report_is_refused_with_a_reason() {
         let whole = lines(&report());
         let (nodes, _) = whole.trim_end().rsplit_once('\n').unwrap();
         let json = json::json(&report()).unwrap();
         for (text, word) in [
             (String::new(), "empty"),
-            (nodes.to_owned(), "did not come to its end"),
+            (nodes.to_owned(), "summary is missing"),
             (whole[..whole.len() / 2].to_owned(), "breaks off"),
             (format!("{json}{json}"), "several"),
             ("[1, 2]".to_owned(), "neither"),
-            ("{\"a\": 1}".to_owned(), "no schema"),
+            ("{\"a\": 1}".to_owned(), "schema is missing"),
             ("just words".to_owned(), "neither"),
             (format!("{{\"schema\": \"{SCHEMA}\", \"nodes\": 7}}"), "fields"),
         ] {
-            let why = parse(text.as_bytes()).unwrap_err();
+            let why = refused(text.as_bytes());
             assert!(why.contains(word), "{word}: {why}");
         }
         let mut twice = report();
         twice.nodes = vec![sample::healthy("a"), sample::healthy("a")];
-        assert!(parse(json::json(&twice).unwrap().as_bytes()).unwrap_err().contains("two entries"));
+        assert!(refused(json::json(&twice).unwrap().as_bytes()).contains("two entries"));
     }
 
     #[test]
-    fn a_report_without_end_is_not_read_to_its_end() {
-        let why = from("-", std::io::repeat(b' ')).unwrap_err();
+    fn endless_report_is_cut_at_the_limit() {
+        let why = from("-", std::io::repeat(b' ')).unwrap_err().to_string();
         assert!(why.contains("longer than"), "{why}");
     }
 }

@@ -10,8 +10,7 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// The width that is assumed of a terminal that does not tell its own, in columns.
-pub const DEFAULT_WIDTH: u16 = 80;
+pub use crate::base::screen::DEFAULT_WIDTH;
 
 /// The width of what is no screen: nothing is wrapped there, so that a line can be found, cut and counted whole.
 pub const UNBOUNDED: usize = usize::MAX >> 8;

@@ -4,9 +4,11 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ClusterSettings, Nodes, Origin, Questions, Settings, cluster_settings};
+use super::{Look, Nodes, Origin, Settings, cluster_settings};
+use crate::base::cluster_settings::ClusterSettings;
 use crate::base::process;
-use crate::cli::{Compare, FixArgs};
+use crate::base::symptom_options::SymptomOptions;
+use crate::cli::FixArgs;
 use crate::knowledge::code::Code;
 
 /// Everything `fix` needs to know.
@@ -51,24 +53,40 @@ impl FixSettings {
     /// Resolves what was typed.
     #[must_use]
     pub fn resolve(args: FixArgs) -> Self {
-        let cluster = cluster_settings(args.cluster, &args.look);
+        let FixArgs {
+            node,
+            yes,
+            dry_run,
+            force,
+            accept_risk,
+            nodes_at_risk_ok,
+            neighbours,
+            wait,
+            verify,
+            watch,
+            save,
+            cluster,
+            look,
+        } = args;
+        let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
+        let cluster = cluster_settings(cluster, ssh, compress);
         let mut nodes: Vec<String> = Vec::new();
-        for node in args.node {
+        for node in node {
             if !nodes.contains(&node) {
                 nodes.push(node);
             }
         }
         let user = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|name| !name.is_empty()));
-        let user = user.unwrap_or_else(|| "somebody".to_owned());
+        let user = user.unwrap_or_else(|| "unknown user".to_owned());
         Self {
             look: Settings {
-                symptoms: crate::symptoms::look::Wish::default(),
+                symptoms: SymptomOptions::default(),
                 nodes: Nodes::Named(nodes.clone()),
                 origin: Origin::Cluster(cluster.clone()),
-                timeout: args.look.timeout,
-                concurrency: usize::from(args.look.concurrency),
-                compare: args.look.compare == Compare::Auto,
-                questions: Questions::resolve(args.look),
+                timeout,
+                concurrency,
+                compare,
+                questions,
                 save: None,
                 redact: false,
                 deadline: None,
@@ -78,17 +96,17 @@ impl FixSettings {
             },
             nodes,
             cluster,
-            yes: args.yes,
+            yes,
             terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
-            dry_run: args.dry_run,
-            force: args.force,
-            accept_risk: args.accept_risk,
-            nodes_at_risk_ok: args.nodes_at_risk_ok,
-            neighbours: usize::from(args.neighbours),
-            wait: args.wait,
-            verify: args.verify,
-            watch: args.watch,
-            save: args.save,
+            dry_run,
+            force,
+            accept_risk,
+            nodes_at_risk_ok,
+            neighbours: usize::from(neighbours),
+            wait,
+            verify,
+            watch,
+            save,
             who: format!("{user}@{}/{}", process::host(), std::process::id()),
             process: process::this(),
         }

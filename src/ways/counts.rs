@@ -91,4 +91,3 @@ impl Counts {
         steps(&mut self.dead_by_age, &other.dead_by_age);
     }
 }
-

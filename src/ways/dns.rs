@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::roles::Role;
-use crate::kubernetes::surroundings::Surroundings;
 use crate::ways::counts::Counts;
 use crate::ways::group::Group;
 use crate::ways::life::{HANDFUL, Life, is_dead, life};
@@ -97,7 +97,7 @@ pub enum DnsLife {
 impl Dns {
     /// Without a dump only the set-up can tell which resolver pods ask.
     #[must_use]
-    pub fn by_set_up(around: &Surroundings, server: Option<IpAddr>) -> Self {
+    pub fn by_set_up(around: &NodeView, server: Option<IpAddr>) -> Self {
         let (path, found_by) = server
             .and_then(|server| Some((path_of(around, server)?, "the resolver that a probe printed")))
             .or_else(|| by_objects(around))
@@ -109,19 +109,17 @@ impl Dns {
     /// What most pods ask, by the dump; where it shows too little, by the resolver that a probe printed (`server`), then
     /// by the cluster's objects.
     #[must_use]
-    pub fn find(picture: &Picture, around: &Surroundings, server: Option<IpAddr>) -> Self {
+    pub fn find(picture: &Picture, around: &NodeView, server: Option<IpAddr>) -> Self {
         let live = |path: DnsPath| picture.sum(path.groups()).live();
         let paths = [DnsPath::NodeLocal, DnsPath::LinkLocal, DnsPath::ClusterIp];
         let most = paths.into_iter().max_by_key(|path| (live(*path), std::cmp::Reverse(*path as u8)));
-        let by_dump = most.filter(|path| live(*path) > 0).map(|path| (path, "the conntrack entries of this node's pods"));
+        let by_dump =
+            most.filter(|path| live(*path) > 0).map(|path| (path, "the conntrack entries of this node's pods"));
         let many = by_dump.filter(|(path, _)| live(*path) >= HANDFUL);
         let by_probe =
             || server.and_then(|server| Some((path_of(around, server)?, "the resolver that a probe printed")));
-        let (path, found_by) = many
-            .or_else(by_probe)
-            .or(by_dump)
-            .or_else(|| by_objects(around))
-            .unwrap_or((DnsPath::Unknown, "nothing"));
+        let (path, found_by) =
+            many.or_else(by_probe).or(by_dump).or_else(|| by_objects(around)).unwrap_or((DnsPath::Unknown, "nothing"));
         let path = match path {
             DnsPath::ClusterIp if around.cluster_dns.is_err() => DnsPath::Pod,
             path => path,
@@ -159,7 +157,7 @@ fn dns_life(state: &WayState) -> DnsLife {
 }
 
 /// By which way this resolver is asked; none where its address says nothing.
-fn path_of(around: &Surroundings, server: IpAddr) -> Option<DnsPath> {
+fn path_of(around: &NodeView, server: IpAddr) -> Option<DnsPath> {
     if around.node_local_dns.addresses.contains(&server) && around.node_local_dns.deployed {
         return Some(DnsPath::NodeLocal);
     }
@@ -173,18 +171,20 @@ fn path_of(around: &Surroundings, server: IpAddr) -> Option<DnsPath> {
     }
 }
 
-fn by_objects(around: &Surroundings) -> Option<(DnsPath, &'static str)> {
+fn by_objects(around: &NodeView) -> Option<(DnsPath, &'static str)> {
     if around.node_local_dns.deployed {
         return Some((DnsPath::NodeLocal, "the NodeLocal DNS pods"));
     }
     around.cluster_dns.as_ref().is_ok().then_some((DnsPath::ClusterIp, "the cluster DNS service"))
 }
 
-fn known_addresses(around: &Surroundings, path: DnsPath, server: Option<IpAddr>) -> Vec<IpAddr> {
+fn known_addresses(around: &NodeView, path: DnsPath, server: Option<IpAddr>) -> Vec<IpAddr> {
     match path {
         DnsPath::NodeLocal => around.node_local_dns.addresses.clone(),
         DnsPath::LinkLocal => server.into_iter().collect(),
-        DnsPath::ClusterIp | DnsPath::Pod => around.cluster_dns.as_ref().map_or_else(|_| Vec::new(), |dns| dns.addresses.clone()),
+        DnsPath::ClusterIp | DnsPath::Pod => {
+            around.cluster_dns.as_ref().map_or_else(|_| Vec::new(), |dns| dns.addresses.clone())
+        }
         DnsPath::Unknown => Vec::new(),
     }
 }

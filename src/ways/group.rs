@@ -73,4 +73,3 @@ groups! {
     /// The probe's own flows.
     Probe = "the probe's own connection",
 }
-

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use crate::cilium::conntrack::clock::{Calibration, Clock, REPORT_INTERVAL_S};
-use crate::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol, looks_like_entry, tcp};
+use crate::cilium::conntrack::entry::{Direction, Entry, Flags, Packets, Protocol, looks_like_entry, tcp};
 use crate::cilium::lines::Lines;
 use crate::kubernetes::roles::{Role, key};
 use crate::ways::counts::{Counts, STEP_S, STEPS};
@@ -78,7 +78,7 @@ impl Talk {
         if matches!(entry.protocol, Protocol::Tcp) {
             if is_half_open(entry) {
                 Self::HalfOpen
-            } else if (entry.rx_flags | entry.tx_flags) & (tcp::FIN | tcp::RST) != 0 {
+            } else if entry.flags.is_closing() || (entry.rx_flags | entry.tx_flags) & (tcp::FIN | tcp::RST) != 0 {
                 Self::Closed
             } else {
                 Self::Connection
@@ -98,7 +98,7 @@ impl Talk {
 impl Tag {
     fn new(group: Group, endpoint: u16, entry: &Entry, peer: IpAddr) -> Self {
         let talk = Talk::of_entry(entry) as u32;
-        let proxied = u32::from(entry.flags.proxy_redirect());
+        let proxied = u32::from(entry.flags.has(Flags::PROXY_REDIRECT));
         Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer_bucket(peer))
     }
 
@@ -414,7 +414,9 @@ impl Tally {
         for pending in self.pending.drain(..).flatten() {
             let counts = &mut self.endpoints[pending.tag.endpoint()].counts[pending.tag.group()];
             match judge.count(&pending, counts, &mut peers) {
-                State::Answered => self.resolver_counts.entry((pending.tag.group(), pending.tag.peer())).or_default().0 += 1,
+                State::Answered => {
+                    self.resolver_counts.entry((pending.tag.group(), pending.tag.peer())).or_default().0 += 1
+                }
                 State::Unanswered | State::Stopped => {
                     self.resolver_counts.entry((pending.tag.group(), pending.tag.peer())).or_default().1 += 1;
                 }
@@ -574,7 +576,6 @@ fn add_one(steps: &mut [u16; STEPS], step: usize) {
         *count = count.saturating_add(1);
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -166,4 +166,3 @@ impl Picture {
         self.clock.seconds(self.now.saturating_sub(moment))
     }
 }
-

@@ -99,7 +99,11 @@ impl WayState {
 
     fn pods(picture: &Picture, groups: &[Group]) -> Self {
         let of = |is: fn(&Counts) -> bool| picture.endpoints.iter().filter(|e| is(&e.sum(groups))).count();
-        Self { pods_dead: of(|counts| counts.dead() > 0), pods_answered: of(|counts| counts.answered > 0), ..Self::UNSEEN }
+        Self {
+            pods_dead: of(|counts| counts.dead() > 0),
+            pods_answered: of(|counts| counts.answered > 0),
+            ..Self::UNSEEN
+        }
     }
 
     /// Dead for two pods or more, and towards two far ends or more.

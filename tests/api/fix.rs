@@ -2,9 +2,10 @@
 //! released, and an honest last line.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use staledp::base::clock;
 
 use crate::support::api::{ApiServer, Kubeconfig, Logged};
 use crate::support::http::Answer;
@@ -342,14 +343,14 @@ fn at_once<T: Send>(cases: impl IntoIterator<Item = T, IntoIter: Send>, each: im
 
 /// The agent of prusik started so many seconds ago.
 fn started(world: &mut World, ago: u64) {
-    let at = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string();
+    let at = (clock::now() - Duration::from_secs(ago)).to_string();
     world.pod_mut("kube-system/cilium-swmbt")["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] =
         at.into();
 }
 
 /// The Event of a restart of prusik's agent by this program, so many seconds ago.
 fn trace_of_a_restart(ago: u64) -> Value {
-    let at = humantime::format_rfc3339_micros(SystemTime::now() - Duration::from_secs(ago)).to_string();
+    let at = format!("{:.6}", clock::now() - Duration::from_secs(ago));
     json!({"metadata": {"name": "staledp-x", "namespace": "kube-system"}, "reason": "CiliumPodRestarted",
            "involvedObject": {"kind": "Node", "name": "prusik"}, "reportingComponent": "staledp", "eventTime": at})
 }
@@ -393,7 +394,7 @@ fn only_the_named_verdict_is_forced() {
 
 /// A Lease of somebody else, renewed this long ago.
 fn held(by: &str, node: &str, ago: Duration) -> Value {
-    let time = humantime::format_rfc3339_micros(SystemTime::now() - ago).to_string();
+    let time = format!("{:.6}", clock::now() - ago);
     json!({"metadata": {"name": "staledp-fix", "namespace": "kube-system", "uid": "u", "resourceVersion": "17",
                         "annotations": {"staledp/node": node, "staledp/pod": "cilium-swmbt",
                                         "staledp/pod-uid": "uid-cilium-swmbt", "staledp/verdict": "stale-datapath"}},
@@ -594,7 +595,7 @@ fn container(name: &str, ready: bool, restarts: u32, state: &Value) -> Value {
 #[test]
 fn the_wait_says_what_the_new_pod_does() {
     let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
-    let runs = json!({"running": {"startedAt": humantime::format_rfc3339_seconds(SystemTime::now()).to_string()}});
+    let runs = json!({"running": {"startedAt": clock::now().to_string()}});
     let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
     let agent = |state: &Value, restarts| container("cilium-agent", false, restarts, state);
     let inits = |first: Value, second: Value| json!([first, second]);
@@ -623,7 +624,7 @@ fn the_wait_says_what_the_new_pod_does() {
         });
     };
     let event = |reason: &str, message: &str, kind: &str| {
-        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let at = clock::now().to_string();
         let event = json!({"metadata": {"name": reason, "namespace": "kube-system"}, "reason": reason, "type": kind,
                            "involvedObject": {"kind": "Pod", "uid": "uid-cilium-swmbt-1", "name": "cilium-q87g1"},
                            "message": message, "count": 1, "firstTimestamp": at, "lastTimestamp": at});
@@ -743,7 +744,7 @@ fn dump(world: &World, lines: &[String]) -> String {
 
 /// A probe that failed, as the kubelet tells it.
 fn unhealthy(pod: &str, message: &str, count: u32) -> Value {
-    let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let at = clock::now().to_string();
     json!({"metadata": {"name": format!("{pod}.{message}"), "namespace": "apps"}, "reason": "Unhealthy",
            "involvedObject": {"kind": "Pod", "namespace": "apps", "name": pod, "fieldPath": "spec.containers{main}"},
            "message": message, "type": "Warning", "count": count, "firstTimestamp": at, "lastTimestamp": at,

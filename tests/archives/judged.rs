@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 
-use staledp::cli::{Cli, Command};
+use staledp::cli::{Cli, Command, DiagnoseArgs};
 use staledp::diagnose::{Observer, diagnose};
 use staledp::gather::Source;
 use staledp::gather::reading::Meter;
@@ -28,7 +28,8 @@ pub(crate) fn judge(path: &Path) -> (Result<Report, String>, u64) {
     let words = ["staledp", "diagnose", "--timeout", "10s", "--from"].map(OsStr::new);
     let cli = Cli::try_parse_from(words.into_iter().chain([path.as_os_str()])).expect("arguments");
     let Command::Diagnose(args) = cli.command else { panic!("it is `diagnose`") };
-    let settings = Settings::resolve(*args);
+    let DiagnoseArgs { cluster, target, symptoms, save } = *args;
+    let settings = Settings::resolve(cluster, target, symptoms, save);
     let meter = Arc::new(Meter::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let about = SourceInfo { kind: SourceKind::Bundle, context: None, path: None };

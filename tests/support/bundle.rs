@@ -6,9 +6,10 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use staledp::base::{clock, time};
 
 use super::http::Answer;
 use super::world::{Argv, End, ExecReply, ExecRule, Fault, FaultKind, Pods, World};
@@ -44,8 +45,9 @@ impl World {
         if let Some(context) = about["context"].as_str() {
             context.clone_into(&mut world.context);
         }
-        let age = about["captured_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
-        let age = age.and_then(|captured| SystemTime::now().duration_since(captured).ok()).unwrap_or_default();
+        let age = about["captured_at"].as_str().and_then(time::moment);
+        let age = age.and_then(|captured| Duration::try_from(clock::now().duration_since(captured)).ok());
+        let age = age.unwrap_or_default();
         for (name, path) in LISTS {
             let mut list = read_json(&folder.join("kube").join(format!("{name}.json")));
             if let Some(list) = &mut list {
@@ -138,8 +140,8 @@ impl World {
 fn make_younger(value: &mut Value, age: Duration) {
     match value {
         Value::String(text) => {
-            if let Ok(time) = humantime::parse_rfc3339(text) {
-                *text = humantime::format_rfc3339_seconds(time + age).to_string();
+            if let Some(moment) = time::moment(text) {
+                *text = format!("{:.0}", moment + age);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| make_younger(item, age)),

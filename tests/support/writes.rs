@@ -3,7 +3,7 @@
 //! Answers and times are those of `delete-evict.json`, `lease.json`, `events.json`, `access-review.json` and
 //! `watch-daemonset-replacement.json`; the pauses between the stages of a replacement can be made shorter.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ pub(crate) struct Writes {
 }
 
 fn stamp() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    staledp::base::clock::now().to_string()
 }
 
 /// What an authorizer looks at.

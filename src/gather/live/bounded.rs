@@ -14,7 +14,7 @@ use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::gather::Sink;
-use crate::gather::kube::{Cluster, Ended, Exec};
+use crate::gather::live::kube::{Cluster, Ended, Exec};
 
 /// What the network, the API server and the kubelet may add to a command's own time.
 const GRACE: Duration = Duration::from_secs(4);
@@ -274,7 +274,7 @@ fn judge(outcome: &Outcome, took: Duration, limit: Duration, silent: bool) -> Ju
 }
 
 fn late(outcome: Outcome, argv: &[String], limit: Limit) -> Outcome {
-    let message = format!("`{}` did not end within {}", argv.join(" "), humantime::format_duration(limit.time));
+    let message = format!("`{}` did not end within {}", argv.join(" "), crate::base::time::span(limit.time));
     if limit.probe {
         let stderr = format!("{}{message}\n", outcome.stderr);
         return Outcome { end: End::Exited(ENDED_BY_TIMEOUT), stderr, ..outcome };

@@ -1,0 +1,51 @@
+//! How results are shown: the format, the colours, and the widths of standard output and standard error.
+
+use clap::ValueEnum;
+
+/// The width that is assumed of a terminal that does not report its own, in columns.
+pub const DEFAULT_WIDTH: u16 = 80;
+
+/// The output formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Table for people
+    Table,
+    /// Table with every pod and source listed
+    Wide,
+    /// One JSON document
+    Json,
+    /// One JSON object per node as it finishes; the summary last
+    Jsonl,
+    /// One YAML document
+    Yaml,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How to show results, with the environment and the terminal taken into account.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// The format of standard output.
+    pub format: Format,
+    /// Whether standard output takes colours.
+    pub color: bool,
+    /// The width of standard output in columns; none where it is not a terminal.
+    pub width: Option<u16>,
+    /// The width of standard error in columns; none where it is not a terminal.
+    pub error_width: Option<u16>,
+    /// Whether standard error shows progress.
+    pub progress: bool,
+    /// How much is logged to standard error: 0, 1 (`-v`), 2 (`-vv`).
+    pub verbose: u8,
+    /// Whether standard error shows errors only.
+    pub quiet: bool,
+}

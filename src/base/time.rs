@@ -1,0 +1,84 @@
+//! Time as a type: moments are parsed at the edge and compared as time, durations read and written as people do.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+pub use jiff::Timestamp;
+
+use crate::base::error::Error;
+
+/// The moment that RFC 3339 text stands for; none where it is anything else.
+#[must_use]
+pub fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+/// Whole seconds from one moment to another; negative where `later` is the earlier one.
+#[must_use]
+pub fn seconds_between(earlier: Timestamp, later: Timestamp) -> i64 {
+    later.duration_since(earlier).as_secs()
+}
+
+/// An age in its largest unit: `40 seconds`, `7 minutes`, `1 hour`, `3 days`. Negative ages, of clocks that differ, are
+/// `0 seconds`.
+#[must_use]
+pub fn age(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A duration as it is typed: `1m 30s`.
+#[must_use]
+pub fn span(duration: Duration) -> String {
+    // What is too long for the type is longer than any deadline.
+    format!("{:#}", SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX))
+}
+
+/// A duration as people type it: `60` (seconds), `60s`, `1m30s`, `500ms`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`](crate::base::error::ErrorKind) with the forms that can be read.
+pub fn parse_duration(text: &str) -> Result<Duration, Error> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| Error::usage(format!("'{text}' is not a duration: write 30s, 2m or 1m30s")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_compared_as_time_whatever_their_zone() {
+        let [one, other] = ["2026-06-06T12:00:00+02:00", "2026-06-06T10:00:07.5Z"].map(|text| moment(text).unwrap());
+        assert_eq!(seconds_between(one, other), 7);
+        assert_eq!(seconds_between(other, one), -7);
+        assert_eq!(moment("2026-06-06"), None);
+    }
+
+    #[test]
+    fn age_is_a_number_of_its_largest_unit() {
+        let ages = [-5, 1, 119, 120, 3_600, 7_200, 90_000, 172_800].map(age);
+        let right =
+            ["0 seconds", "1 second", "119 seconds", "2 minutes", "60 minutes", "2 hours", "25 hours", "2 days"];
+        assert_eq!(ages, right);
+    }
+
+    #[test]
+    fn span_is_written_as_it_is_typed() {
+        for (text, right) in [("90", "1m 30s"), ("60s", "1m"), ("500ms", "500ms"), ("1h 1s", "1h 1s"), ("0s", "0s")] {
+            let duration = parse_duration(text).unwrap();
+            assert_eq!(span(duration), right);
+            assert_eq!(parse_duration(right).unwrap(), duration);
+        }
+    }
+}

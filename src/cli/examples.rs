@@ -1,0 +1,98 @@
+//! What the help of each command ends with: two or three examples, and its exit codes.
+
+use crate::base::exit::Exit;
+
+/// The end of a command's help; empty for a command that is not in the table.
+pub(super) fn after_help(command: &str) -> String {
+    let Some((_, examples, codes, healthy)) = COMMANDS.iter().find(|(name, ..)| *name == command) else {
+        return String::new();
+    };
+    format!("Examples:\n{examples}\n\n{}", Exit::help(codes, healthy))
+}
+
+/// Name, examples, exit codes, and what 0 means.
+type Row = (&'static str, &'static str, &'static [Exit], &'static str);
+
+const COMMANDS: [Row; 11] = [
+    (
+        "diagnose",
+        "  staledp diagnose --node prusik
+  staledp diagnose --all-nodes -o json > report.json
+  staledp diagnose --from cilium-sysdump.zip",
+        &Exit::OF_JUDGING,
+        "every node judged is healthy",
+    ),
+    (
+        "capture",
+        "  staledp capture --node prusik prusik.tar.gz
+  staledp capture --all-nodes --redact evidence/",
+        &Exit::OF_READING,
+        "the bundle is saved",
+    ),
+    (
+        "fix",
+        "  staledp fix --node prusik --dry-run
+  staledp fix --node prusik
+  staledp fix --node prusik --yes --watch 10m",
+        &Exit::OF_FIX,
+        "restarted and verified (--dry-run: the restart would be tried)",
+    ),
+    (
+        "symptoms",
+        "  staledp symptoms
+  staledp symptoms --logs --prometheus monitoring/prometheus
+  staledp symptoms --from evidence/",
+        &Exit::OF_READING,
+        "the symptoms are printed, whatever they are",
+    ),
+    (
+        "diff",
+        "  staledp diff before/ after/
+  staledp diff yesterday.json today.json -o json",
+        &Exit::OF_READING,
+        "both could be compared, whatever changed",
+    ),
+    (
+        "merge",
+        "  staledp merge shard-*.json
+  staledp diagnose --shard 1/2 -l zone=b -o json | staledp merge - shard-0.json",
+        &Exit::OF_JUDGING,
+        "every node judged is healthy",
+    ),
+    (
+        "explain",
+        "  staledp explain
+  staledp explain stale-datapath
+  staledp explain cilium/cilium#46065",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "rbac",
+        "  staledp rbac diagnose | kubectl apply -f -
+  staledp rbac fix --cilium-namespace cilium",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "completions",
+        "  staledp completions bash > /etc/bash_completion.d/staledp
+  source <(staledp completions zsh)",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "man",
+        "  staledp man > /usr/local/share/man/man1/staledp.1
+  staledp man | man -l -",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "version",
+        "  staledp version
+  staledp version -o json",
+        &Exit::OF_READING,
+        "printed",
+    ),
+];

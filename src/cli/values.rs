@@ -1,0 +1,71 @@
+//! Values as they are typed: durations, URLs, options for ssh.
+
+use std::time::Duration;
+
+use crate::base::error::Error;
+use crate::base::time;
+
+/// A duration above 0 and at most a day; a plain number is seconds, as in kubectl's `--request-timeout`.
+pub(super) fn duration(text: &str) -> Result<Duration, Error> {
+    let parsed = time::parse_duration(text)?;
+    if parsed.is_zero() || parsed > Duration::from_secs(86_400) {
+        return Err(Error::usage("a duration must be above 0 and at most 24h"));
+    }
+    Ok(parsed)
+}
+
+/// An address to fetch: http or https, with a host.
+pub(super) fn url(text: &str) -> Result<String, Error> {
+    let wrong = || Error::usage("not a URL: write http://HOST/… or https://HOST/…");
+    let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+/// `K=V`.
+pub(super) fn ssh_option(text: &str) -> Result<(String, String), Error> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            Ok((key.to_owned(), value.to_owned()))
+        }
+        _ => Err(Error::usage("not an option: write Keyword=value, as in ssh_config")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_forms_of_kubectl() {
+        let ms = |text: &str| duration(text).map(|duration| duration.as_millis()).map_err(|error| error.to_string());
+        for (text, right) in [
+            ("60", 60_000),
+            ("60s", 60_000),
+            ("1m30s", 90_000),
+            ("1m 30s", 90_000),
+            ("500ms", 500),
+            ("1.5s", 1_500),
+            ("2m", 120_000),
+            ("24h", 86_400_000),
+        ] {
+            assert_eq!(ms(text), Ok(right), "{text}");
+        }
+        for text in ["0", "0s", "25h", "86401"] {
+            assert!(ms(text).unwrap_err().contains("above 0 and at most 24h"), "{text}");
+        }
+        for text in ["", "soon", "-5", "-5s", "1x", "99999999999999999999"] {
+            assert!(ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn url_needs_scheme_and_host() {
+        assert!(url("https://google.com").is_ok() && url("http://10.0.0.1:8080/x").is_ok());
+        for text in ["google.com", "ftp://google.com", "https://", "", "https:// x"] {
+            assert!(url(text).is_err(), "{text}");
+        }
+    }
+}

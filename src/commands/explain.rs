@@ -1,0 +1,12 @@
+//! `staledp explain [CODE]`: what is known about a verdict code, a check or an upstream issue, without a cluster.
+
+use super::printing::Terminal;
+use crate::base::error::Error;
+use crate::base::exit::Exit;
+use crate::knowledge;
+
+/// Explains one topic, or lists them all.
+pub(super) async fn run(topic: Option<&str>, terminal: &Terminal) -> Result<Exit, Error> {
+    terminal.print(knowledge::explain(topic).map_err(Error::usage)?).await?;
+    Ok(Exit::Healthy)
+}

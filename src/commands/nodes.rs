@@ -1,0 +1,62 @@
+//! The choice of nodes: which of those that are there were meant.
+
+use crate::base::error::Error;
+use crate::base::selector::Selector;
+use crate::kubernetes::objects::Inventory;
+use crate::settings::{Nodes, Settings};
+
+/// The nodes that were meant, sorted by name. Where evidence was `saved` and no node was named, all nodes are meant.
+pub(super) fn choose(
+    settings: &Settings,
+    inventory: &Inventory,
+    there: &[String],
+    saved: bool,
+) -> Result<Vec<String>, Error> {
+    let usage = |failed: String| {
+        let names = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        Error::usage(failed).with_hint(format!("nodes: {names}"))
+    };
+    let chosen: Vec<String> = match &settings.nodes {
+        Nodes::All => there.to_vec(),
+        Nodes::Unsaid if saved => there.to_vec(),
+        Nodes::Unsaid => return Err(usage("no nodes selected: use --node, -l or --all-nodes".to_owned())),
+        Nodes::Named(asked) => {
+            if let Some(unknown) = asked.iter().find(|name| !there.contains(name)) {
+                return Err(usage(format!("no node named '{unknown}'")));
+            }
+            asked.clone()
+        }
+        Nodes::Labelled(labels) => {
+            let selector = Selector::parse(labels).map_err(Error::usage)?;
+            let nodes = inventory.nodes.some();
+            let nodes =
+                nodes.map_err(|failure| Error::from(failure.clone()).context("cannot select nodes by label"))?;
+            let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));
+            let matching: Vec<String> = matching.map(|node| node.metadata.name.clone()).collect();
+            if matching.is_empty() {
+                return Err(usage(format!("no node has the labels '{labels}'")));
+            }
+            matching
+        }
+    };
+    if chosen.is_empty() {
+        return Err(Error::cannot_read("no nodes found"));
+    }
+    if let Some(unknown) = settings.exclude.iter().find(|name| !there.contains(name)) {
+        return Err(usage(format!("no node named '{unknown}' to leave out")));
+    }
+    narrow(chosen, settings)
+}
+
+/// The chosen nodes without those that are left out, and only those of this run's shard.
+pub(super) fn narrow(mut chosen: Vec<String>, settings: &Settings) -> Result<Vec<String>, Error> {
+    chosen.sort();
+    chosen.dedup();
+    chosen.retain(|name| !settings.exclude.contains(name));
+    if chosen.is_empty() {
+        return Err(Error::usage("--exclude-node leaves no node to judge"));
+    }
+    // A shard of few nodes may hold none, and says so with an empty report.
+    chosen.retain(|name| settings.shard.is_none_or(|shard| shard.holds(name)));
+    Ok(chosen)
+}

@@ -1,0 +1,107 @@
+//! Opens what a command looks at, a cluster or something saved, and hands it to the command with the chosen nodes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout};
+
+use super::nodes;
+use crate::base::error::Error;
+use crate::gather::Source;
+use crate::gather::live;
+use crate::gather::live::Live;
+use crate::gather::saved;
+use crate::gather::saved::Saved;
+use crate::kubernetes::objects::Inventory;
+use crate::progress::Progress;
+use crate::report::{SourceInfo, SourceKind};
+use crate::settings::{ClusterSettings, Nodes, Origin, Settings};
+
+/// What a command does with nodes once they are chosen.
+pub(super) trait Work {
+    /// What comes of it.
+    type Done;
+    /// Whether there has to be a node.
+    const NEEDS_NODES: bool = true;
+    /// Where it is shown how much of an archive was read; none where only its lists are.
+    fn progress(&self) -> Option<&Progress> {
+        None
+    }
+    /// Does it.
+    async fn on<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        about: SourceInfo,
+    ) -> Result<Self::Done, Error>;
+}
+
+/// Opens what is looked at, chooses the nodes, and does the work.
+pub(super) async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> {
+    match &settings.origin {
+        Origin::Path(path) => look_saved(path, settings, work).await,
+        Origin::Cluster(cluster) => look_live(cluster, settings, work).await,
+    }
+}
+
+async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Result<W::Done, Error> {
+    let path_shown = Some(path.display().to_string());
+    let meter = work.progress().filter(|_| path.is_file()).map(Progress::meter).unwrap_or_default();
+    let choose = |inventory: &Inventory, there: Vec<String>| {
+        if W::NEEDS_NODES { nodes::choose(settings, inventory, &there, true) } else { Ok(there) }
+    };
+    match saved::open(path, &Arc::new(meter)).await.map_err(Error::cannot_read)? {
+        Saved::Archive(archive) => {
+            let inventory = archive.inventory().await;
+            let nodes = choose(&inventory, archive.nodes(&inventory).into_iter().collect())?;
+            archive.expect(&nodes);
+            let about = SourceInfo { kind: archive.kind(), context: None, path: path_shown };
+            work.on(&archive, &inventory, &nodes, settings, about).await
+        }
+        Saved::Bundle(bundle) => {
+            let inventory = bundle.inventory().await;
+            let mut nodes = choose(&inventory, bundle.nodes(&inventory).into_iter().collect())?;
+            bundle.in_order(&mut nodes);
+            let context = bundle.context().map(str::to_owned);
+            let about = SourceInfo { kind: SourceKind::Bundle, context, path: path_shown };
+            work.on(&bundle, &inventory, &nodes, settings, about).await
+        }
+    }
+}
+
+async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work: &W) -> Result<W::Done, Error> {
+    let begun = Instant::now();
+    let live = within(settings, begun, live::connect(cluster, &settings.questions, settings.timeout)).await??;
+    let looked = look_at(&live, settings, begun, work).await;
+    // Also after an error: connections to nodes are not left behind.
+    live.close().await;
+    looked
+}
+
+async fn look_at<W: Work>(live: &Live, settings: &Settings, begun: Instant, work: &W) -> Result<W::Done, Error> {
+    let inventory = within(settings, begun, live.inventory()).await?;
+    let nodes = match (inventory.nodes.some(), &settings.nodes) {
+        (Ok(nodes), _) => {
+            let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.clone()).collect();
+            nodes::choose(settings, &inventory, &there, false)?
+        }
+        // Without the right to list nodes one can still be looked at by its name.
+        (Err(_), Nodes::Named(named)) => nodes::narrow(named.clone(), settings)?,
+        (Err(failure), _) => return Err(Error::from(failure.clone()).context("cannot list the nodes")),
+    };
+    let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
+    let deadline = settings.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
+    let settings = Settings { deadline, ..settings.clone() };
+    work.on(live, &inventory, &nodes, &settings, about).await
+}
+
+/// What comes before the nodes counts against the run's deadline as well.
+async fn within<T>(settings: &Settings, begun: Instant, what: impl Future<Output = T>) -> Result<T, Error> {
+    let Some(whole) = settings.deadline else { return Ok(what.await) };
+    timeout(whole.saturating_sub(begun.elapsed()), what).await.map_err(|_| {
+        Error::cannot_reach("cannot look at any node: the deadline passed before the cluster's lists came")
+            .with_hint("raise --deadline")
+    })
+}
