@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
 use crate::base::screen::{Format, When};
+pub use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
 use values::{duration, ssh_option, url};
@@ -298,15 +299,4 @@ pub enum Compare {
     Auto,
     /// Never
     Never,
-}
-
-/// Which of a node's names SSH connects to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SshAddress {
-    /// The node's name, as `ssh NODE` does
-    Name,
-    /// Its InternalIP
-    InternalIp,
-    /// Its ExternalIP
-    ExternalIp,
 }

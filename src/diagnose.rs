@@ -5,6 +5,7 @@ mod entry;
 mod neighbour;
 mod node;
 mod pace;
+pub mod supplement;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -12,25 +13,29 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::base::evidence::Evidence;
 use crate::base::shard::spread;
 use crate::base::tool::Tool;
 use crate::gather::Source;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
 use crate::report;
 use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules;
 use crate::settings::Settings;
 use crate::symptoms;
-use crate::symptoms::{Symptoms, explain, look};
+use crate::symptoms::listed::symptoms_of_lists;
+use crate::symptoms::{Symptoms, explain};
 use crate::ways::picture::Picture;
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
 use node::{Looker, SoFar};
 use pace::Pace;
+use supplement::read_symptoms;
 
 /// Starts are spread over this time: nodes that begin together ask together ever after.
 const SPREAD_MS: u64 = 100;
@@ -76,8 +81,8 @@ pub(crate) async fn glance<S: Source>(
     node: &str,
     settings: &Settings,
 ) -> Result<Box<Picture>, String> {
-    let looker =
-        Looker { source, inventory, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
+    let cluster = &ClusterMap::new(inventory, settings.questions.named());
+    let looker = Looker { source, cluster, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
     looker.glance(node, Evidence::CtList).await
 }
 
@@ -91,10 +96,12 @@ pub async fn diagnose<S: Source>(
     observer: &impl Observer,
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
+    let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
+    let cluster = &*cluster;
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
     let limit = settings.symptoms_limit();
-    let mut telling = std::pin::pin!(look::look(source, inventory, &settings.symptoms, Some(nodes), limit));
+    let mut telling = std::pin::pin!(read_symptoms(source, inventory, &settings.symptoms, Some(nodes), limit));
     let mut told = nodes.is_empty().then(Symptoms::default);
     let mut stopped = false;
     let is_over = || ends.is_some_and(|ends| ends <= Instant::now());
@@ -102,10 +109,7 @@ pub async fn diagnose<S: Source>(
     let look = |node: &String| {
         let node = node.clone();
         async move {
-            if nodes.len() > 1 && !source.is_saved() {
-                sleep(Duration::from_millis(spread(&node) % SPREAD_MS)).await;
-            }
-            let looker = Looker { source, inventory, settings, observer, node: &node, ends, so_far };
+            let looker = Looker { source, cluster, settings, observer, node: &node, ends, so_far };
             judged_alone(&looker, nodes.len() == 1).await
         }
     };
@@ -131,6 +135,8 @@ pub async fn diagnose<S: Source>(
     // Judged, and waiting for their symptoms.
     let mut judged: Vec<NodeReport> = Vec::new();
     loop {
+        // Evidence that was saved is there at once: without this nothing would ever look whether a signal came.
+        yield_now().await;
         while running.len() < pace.limit()
             && !is_over()
             && let Some(node) = to_come.next()
@@ -167,10 +173,9 @@ pub async fn diagnose<S: Source>(
     // over, nodes ended by themselves, with what they had.
     drop(running);
     let ended = if stopped { Some("interrupted") } else { is_over().then_some("the run's time was over") };
-    let told = told.unwrap_or_else(|| look::of_lists(inventory));
+    let told = told.unwrap_or_else(|| symptoms_of_lists(inventory));
     let finished: BTreeSet<String> = reports.iter().chain(&judged).map(|entry| entry.node.clone()).collect();
-    let cut =
-        |node: &String| unfinished(node, inventory, &settings.questions, ended.unwrap_or("the run ended"), so_far);
+    let cut = |node: &String| unfinished(node, cluster, ended.unwrap_or("the run ended"), so_far);
     let left = nodes.iter().filter(|node| !finished.contains(*node)).map(cut);
     for mut entry in judged.into_iter().chain(left) {
         add_symptoms(&told, &mut entry);
@@ -191,13 +196,16 @@ pub async fn diagnose<S: Source>(
         partial: ended.is_some(),
         partial_reason: ended.map(|ended| if stopped { ended.to_owned() } else { format!("{ended}; see --deadline") }),
         shard: settings.shard,
-        notes: busy(source.refusals()),
+        notes: inventory.partial_lists().into_iter().chain(busy(source.refusals())).collect(),
         nodes: reports,
     }
 }
 
 /// Looks at one node and judges it by itself, with a look at a neighbour where it is the only one.
 async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bool) -> NodeReport {
+    if !only && !looker.source.is_saved() {
+        sleep(Duration::from_millis(spread(looker.node) % SPREAD_MS)).await;
+    }
     let (case, checks) = looker.look().await;
     let mut entry = node_report(&case, checks, rules::judge(&case));
     entry.neighbour = neighbour::look(looker, only, entry.verdict.code).await;
@@ -217,8 +225,8 @@ fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
     entry.notes.extend(unread.map(|unread| format!("symptoms not read: {}: {}", unread.what, unread.reason)));
     let Some(symptoms) = told.nodes.get(&entry.node) else { return };
     entry.symptoms.clone_from(symptoms);
-    explain::explain(&mut entry.symptoms, &entry.verdict, &entry.affected);
-    entry.affected.extend(explain::hit(&entry.symptoms, &entry.verdict, &entry.affected));
+    explain::explain_symptoms(&mut entry.symptoms, &entry.verdict, &entry.affected);
+    entry.affected.extend(explain::pods_with_symptoms(&entry.symptoms, &entry.verdict, &entry.affected));
     entry.notes.extend(told.events.iter().map(|storm| format!("cluster-wide event: {}", storm.says)));
 }
 

@@ -8,17 +8,14 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::net::Prefix;
-use crate::base::pod_ref::PodRef;
+pub use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+pub use crate::base::questions::Questions;
 use crate::base::screen::{DEFAULT_WIDTH, Screen, When};
 use crate::base::shard::Shard;
+use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::SymptomArgs;
-use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, SshAddress, TargetArgs};
-use crate::symptoms::look::Wish;
+use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
 pub use fix::FixSettings;
-
-/// The address NodeLocal DNS has where Kubespray installs it.
-pub const NODE_LOCAL_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 25, 10));
 
 /// How long `symptoms` looks at a cluster.
 const SYMPTOMS: Duration = Duration::from_secs(120);
@@ -61,7 +58,7 @@ pub struct Settings {
     /// What is asked, and of whom.
     pub questions: Questions,
     /// Which symptoms are asked for beyond the lists.
-    pub symptoms: Wish,
+    pub symptoms: SymptomOptions,
     /// How long one node may take.
     pub timeout: Duration,
     /// How many nodes at once.
@@ -103,57 +100,6 @@ pub enum Origin {
     Cluster(ClusterSettings),
     /// Something saved.
     Path(PathBuf),
-}
-
-/// Which cluster, and how to reach its nodes.
-#[derive(Clone, Debug)]
-pub struct ClusterSettings {
-    /// The kubeconfig context; none: the current one.
-    pub context: Option<String>,
-    /// The kubeconfig file; none: what kubectl would read.
-    pub kubeconfig: Option<PathBuf>,
-    /// The user to act as.
-    pub as_user: Option<String>,
-    /// The groups to act as.
-    pub as_groups: Vec<String>,
-    /// How long a single request may take.
-    pub request_timeout: Duration,
-    /// SSH; none: not to be used.
-    pub ssh: Option<SshSettings>,
-    /// Whether large tables may cross the wire compressed.
-    pub compress: bool,
-}
-
-/// How to reach a node by SSH.
-#[derive(Clone, Debug)]
-pub struct SshSettings {
-    /// The user; none: what `ssh NODE` takes.
-    pub user: Option<String>,
-    /// The port; none: what `ssh NODE` takes.
-    pub port: Option<u16>,
-    /// Options as in `ssh -o`.
-    pub options: Vec<(String, String)>,
-    /// Which of the node's names.
-    pub address: SshAddress,
-}
-
-/// What is asked, and of whom.
-#[derive(Clone, Debug)]
-pub struct Questions {
-    /// The namespace of the Cilium agents; none: to be found.
-    pub cilium_namespace: Option<String>,
-    /// The node-local DNS address; none: to be found.
-    pub node_local_dns: Option<IpAddr>,
-    /// The cluster DNS service; none: to be found.
-    pub dns_service: Option<PodRef>,
-    /// The runbook's outside addresses.
-    pub external: Vec<Prefix>,
-    /// The pods that run probes; empty: to be found.
-    pub probe_pods: Vec<PodRef>,
-    /// What the probes fetch.
-    pub probe_url: String,
-    /// What the host pings, and what the probes reach by address.
-    pub ping_target: IpAddr,
 }
 
 impl Settings {
@@ -288,21 +234,12 @@ impl Look {
     }
 }
 
-impl Questions {
-    /// The addresses and ranges that were asked for: whoever reads a bundle asks for them again.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<Prefix> {
-        let single = [Some(self.ping_target), self.node_local_dns].into_iter().flatten();
-        single.map(|address| Prefix::around(address, 128)).chain(self.external.iter().copied()).collect()
-    }
-}
-
 fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bool) -> ClusterSettings {
     let ClusterArgs { context, kubeconfig, as_user, as_group, request_timeout } = cluster;
     ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, request_timeout, ssh, compress }
 }
 
-fn wish(args: SymptomArgs, keep: bool) -> Wish {
+fn wish(args: SymptomArgs, keep: bool) -> SymptomOptions {
     let SymptomArgs { logs, prometheus, query } = args;
-    Wish { logs, prometheus, queries: query, keep }
+    SymptomOptions { logs, prometheus, queries: query, keep }
 }

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use futures::SinkExt as _;
 use staledp::base::answer::{Answer, End, Raw, Via};
+use staledp::base::cluster_settings::{ClusterSettings, SshSettings};
 use staledp::base::error::ErrorKind;
 use staledp::base::evidence::Evidence;
 use staledp::base::failure::{Failure, FailureKind};
 use staledp::base::pod_ref::PodRef;
-use staledp::cli::SshAddress;
+use staledp::base::questions::Questions;
+use staledp::base::ssh_address::SshAddress;
 use staledp::gather::Source as _;
-use staledp::gather::kube::{Cluster, Exec};
 use staledp::gather::live;
 use staledp::gather::live::Live;
+use staledp::gather::live::kube::{Cluster, Exec};
 use staledp::gather::{Probe, Question};
-use staledp::settings::{ClusterSettings, Questions, SshSettings};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -644,7 +645,10 @@ fn what_a_pod_has_is_found_out_along_with_the_first_question() {
     let (raw, commands) = ask(Evidence::PodEgress, rules);
     assert_eq!((argv(&raw.answer).split(' ').next(), &raw.answer.end), (Some("curl"), &End::Exited(6)));
     assert!(commands[0].starts_with("sh -c for tool in "), "{commands:?}");
-    assert!(commands[0].ends_with(" sh timeout 8 wget -q -O /dev/null --timeout=5 https://google.com"), "{commands:?}");
+    assert!(
+        commands[0].ends_with(" sh timeout 8 wget -q -O /dev/null --timeout=5 -t 1 https://google.com"),
+        "{commands:?}"
+    );
     assert!(commands[1..].iter().all(|command| command.contains("curl")), "{commands:?}");
 
     let said = format!("{}wget: bad address 'google.com'\n", list.replace("curl", "wget"));
@@ -737,11 +741,11 @@ fn an_inventory_makes_do_with_what_may_be_read() {
         })
         .await;
         let inventory = api.live().await.inventory().await;
-        assert_eq!(inventory.nodes.unwrap()[0].metadata.name, "n1");
-        assert_eq!(inventory.pods.unwrap()[0].metadata.name, "cilium-x");
-        assert_eq!(inventory.services.unwrap().len(), 1);
-        assert!(inventory.endpoint_slices.unwrap()[0].endpoints.is_empty());
-        assert!(inventory.events.unwrap_err().message.ends_with("grant `list` on `events`"));
+        assert_eq!(inventory.nodes.whole().unwrap()[0].metadata.name, "n1");
+        assert_eq!(inventory.pods.whole().unwrap()[0].metadata.name, "cilium-x");
+        assert_eq!(inventory.services.whole().unwrap().len(), 1);
+        assert!(inventory.endpoint_slices.whole().unwrap()[0].endpoints.is_empty());
+        assert!(inventory.events.gap().unwrap().message.ends_with("grant `list` on `events`"));
         assert_eq!(inventory.origin.context.as_deref(), Some("lab"));
         let asked = api.asked.lock().unwrap();
         let selectors: Vec<&str> = asked.iter().filter_map(|asked| asked.parameter("labelSelector")).collect();

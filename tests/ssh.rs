@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use staledp::base::answer::End;
 use staledp::base::failure::{Failure, FailureKind};
-use staledp::cli::SshAddress;
-use staledp::gather::ssh::{Ended, Ssh};
+use staledp::base::ssh_address::SshAddress;
+use staledp::gather::live::ssh::{Ended, Ssh};
 use staledp::settings::SshSettings;
 use tempfile::TempDir;
 

@@ -3,6 +3,8 @@
 
 pub mod answer;
 pub mod clock;
+pub mod cluster_settings;
+pub mod credentials;
 pub mod error;
 pub mod evidence;
 pub mod exit;
@@ -10,8 +12,15 @@ pub mod failure;
 pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;
+pub mod probe_words;
 pub mod process;
+pub mod prometheus;
+pub mod questions;
 pub mod screen;
+pub mod selector;
 pub mod shard;
+pub mod source_kind;
+pub mod ssh_address;
+pub mod symptom_options;
 pub mod time;
 pub mod tool;

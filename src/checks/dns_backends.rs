@@ -8,10 +8,12 @@ use std::net::IpAddr;
 
 use super::{BackendFigures, DnsBackendsData, Finding, Status};
 use crate::base::answer::{End, Raw};
+use crate::base::clock::seconds_between;
 use crate::base::failure::{Failure, FailureKind};
 use crate::cilium::services;
 use crate::cilium::services::{Row, ServiceList};
-use crate::kubernetes::surroundings::{ClusterDns, DnsEndpoint, Surroundings, seconds_between};
+use crate::kubernetes::cluster_dns::{ClusterDns, DnsEndpoint};
+use crate::kubernetes::node_view::NodeView;
 
 /// An update of the service table takes seconds; a difference older than this is none, in seconds.
 const UPDATE_S: i64 = 120;
@@ -42,7 +44,7 @@ pub struct Backends {
 
 /// Reads the service table.
 #[must_use]
-pub fn judge(raw: &Raw, around: &Surroundings) -> Backends {
+pub fn judge(raw: &Raw, around: &NodeView) -> Backends {
     let duration_ms = raw.answer.duration_ms;
     let unknown = |failure: Failure, list: Option<ServiceList>, data: DnsBackendsData| Backends {
         finding: Finding {
@@ -101,7 +103,7 @@ struct Difference {
     pending: BTreeSet<IpAddr>,
 }
 
-fn compare(list: ServiceList, dns: &ClusterDns, around: &Surroundings, raw: &Raw) -> Backends {
+fn compare(list: ServiceList, dns: &ClusterDns, around: &NodeView, raw: &Raw) -> Backends {
     // What a redirect took over may be the node-local address as well as the service's.
     let redirectable = |ip: &IpAddr| dns.addresses.contains(ip) || around.node_local_dns.addresses.contains(ip);
     let redirects: Vec<&Row> = list

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{ClusterArgs, SaveArgs};
-use crate::gather::symptoms::Prometheus;
+use crate::base::prometheus::Prometheus;
 
 /// `staledp symptoms`.
 #[derive(Args, Debug)]

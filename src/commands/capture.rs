@@ -14,14 +14,13 @@ use crate::base::pod_ref::PodRef;
 use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
 use crate::cli::{CaptureArgs, SaveArgs};
-use crate::diagnose::Observer;
+use crate::diagnose::{Observer, supplement};
 use crate::gather::{Probe, Question, Source};
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
-use crate::kubernetes::surroundings::{Agent, Surroundings};
 use crate::progress::Progress;
 use crate::report::SourceInfo;
 use crate::settings::Settings;
-use crate::symptoms::look as symptoms;
 
 /// Captures the chosen nodes into a bundle.
 pub(super) async fn run(args: CaptureArgs, terminal: &Terminal) -> Result<Exit, Error> {
@@ -96,15 +95,17 @@ async fn capture<S: Source>(
 ) -> Capture {
     observer.begin(nodes.len());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
+    let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let asked = futures::stream::iter(nodes).map(|node| async move {
         let own = Instant::now() + settings.timeout;
         let asker = Asker { source, node, deadline: ends.map_or(own, |ends| ends.min(own)), ends };
-        let done = asker.node(inventory, settings, observer).await;
+        let done = asker.node(cluster, observer).await;
         observer.done(node);
         done
     });
     // What is told meanwhile passes through the source, too.
-    let telling = symptoms::look(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
+    let telling =
+        supplement::read_symptoms(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
     let told = futures::stream::once(telling).map(|told| Capture {
         missing: told.not_read.into_iter().map(|unread| format!("{}: {}", unread.what, unread.reason)).collect(),
         ..Capture::default()
@@ -141,16 +142,13 @@ struct Asker<'a, S> {
 }
 
 impl<S: Source> Asker<'_, S> {
-    async fn node(&self, inventory: &Inventory, settings: &Settings, observer: &impl Observer) -> Capture {
-        let agent = match Surroundings::of(self.node, inventory, &settings.questions).agent {
-            Agent::Running(agent) => Some(agent.pod),
-            Agent::Unknown(_) | Agent::NotRunning { .. } => None,
-        };
+    async fn node(&self, cluster: &ClusterMap<'_>, observer: &impl Observer) -> Capture {
+        let agent = cluster.agent(self.node).running().map(|agent| agent.pod.clone());
         let mut done = Capture::default();
         for evidence in Evidence::ALL {
             observer.step(self.node, evidence.name());
             match evidence {
-                Evidence::PodEgress => self.probes(agent.as_ref(), inventory, &mut done).await,
+                Evidence::PodEgress => self.probes(agent.as_ref(), cluster, &mut done).await,
                 Evidence::PodEgressAddress | Evidence::PodDns => {}
                 _ => {
                     let question = Question { node: self.node, evidence, agent: agent.as_ref(), probe: None };
@@ -164,14 +162,15 @@ impl<S: Source> Asker<'_, S> {
     }
 
     /// Up to three pods, until one has a tool to probe with: as a diagnosis does.
-    async fn probes(&self, agent: Option<&PodRef>, inventory: &Inventory, done: &mut Capture) {
-        let pods = self.source.probe_pods(self.node, inventory);
+    async fn probes(&self, agent: Option<&PodRef>, cluster: &ClusterMap<'_>, done: &mut Capture) {
+        let pods = self.source.probe_pods(self.node, cluster);
         for (index, pod) in pods.iter().enumerate() {
             let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
             let by_name = self.probe(Evidence::PodEgress, agent, probe, done).await;
             let by_address = self.probe(Evidence::PodEgressAddress, agent, probe, done).await;
             let dns = self.probe(Evidence::PodDns, agent, probe, done).await;
-            let told = pod_egress::judge(&[ProbeRaw { pod: pod.clone(), by_name, by_address, dns }], None);
+            let own = cluster.inventory().families(pod);
+            let told = pod_egress::judge(&[ProbeRaw { pod: pod.clone(), own, by_name, by_address, dns }], None);
             if !self.source.is_saved() && (told.by_name.is_some() || told.by_address.is_some()) {
                 return;
             }

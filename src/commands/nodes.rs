@@ -1,7 +1,7 @@
 //! The choice of nodes: which of those that are there were meant.
 
 use crate::base::error::Error;
-use crate::gather::selector::Selector;
+use crate::base::selector::Selector;
 use crate::kubernetes::objects::Inventory;
 use crate::settings::{Nodes, Settings};
 
@@ -28,7 +28,7 @@ pub(super) fn choose(
         }
         Nodes::Labelled(labels) => {
             let selector = Selector::parse(labels).map_err(Error::usage)?;
-            let nodes = inventory.nodes.as_ref();
+            let nodes = inventory.nodes.some();
             let nodes =
                 nodes.map_err(|failure| Error::from(failure.clone()).context("cannot select nodes by label"))?;
             let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));

@@ -82,7 +82,7 @@ async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work
 
 async fn look_at<W: Work>(live: &Live, settings: &Settings, begun: Instant, work: &W) -> Result<W::Done, Error> {
     let inventory = within(settings, begun, live.inventory()).await?;
-    let nodes = match (&inventory.nodes, &settings.nodes) {
+    let nodes = match (inventory.nodes.some(), &settings.nodes) {
         (Ok(nodes), _) => {
             let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.clone()).collect();
             nodes::choose(settings, &inventory, &there, false)?

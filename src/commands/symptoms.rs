@@ -7,6 +7,7 @@ use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::Format;
 use crate::cli::symptoms::SymptomsArgs;
+use crate::diagnose::supplement;
 use crate::gather::Source;
 use crate::gather::live;
 use crate::kubernetes::objects::Inventory;
@@ -14,7 +15,6 @@ use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
 use crate::report::{SourceInfo, SourceKind, json};
 use crate::rules::remedy::quoted;
 use crate::settings::{ClusterSettings, Origin, Settings};
-use crate::symptoms::look as symptoms;
 
 /// Looks for symptoms in the whole cluster and prints them.
 pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit, Error> {
@@ -47,7 +47,7 @@ impl Read<'_> {
     async fn live(&self, cluster: &ClusterSettings, settings: &Settings) -> Result<SymptomsReport, Error> {
         let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
         let inventory = live.inventory_for_symptoms().await;
-        if let (Err(pods), Err(nodes)) = (&inventory.pods, &inventory.nodes) {
+        if let (Err(pods), Err(nodes)) = (inventory.pods.some(), inventory.nodes.some()) {
             return Err(Error::cannot_reach(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
         }
         let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
@@ -77,7 +77,7 @@ impl Work for Read<'_> {
 
 async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings, about: SourceInfo) -> SymptomsReport {
     let wish = &settings.symptoms;
-    let found = symptoms::look(source, inventory, wish, None, settings.timeout).await;
+    let found = supplement::read_symptoms(source, inventory, wish, None, settings.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
     let next = likeliest.map(|node| {
         let mut words = vec!["staledp diagnose".to_owned()];

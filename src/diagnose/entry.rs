@@ -12,17 +12,16 @@ use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::Restart;
-use crate::kubernetes::objects::Inventory;
-use crate::kubernetes::surroundings::{Agent, Surroundings};
+use crate::kubernetes::agents::Agent;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
-use crate::rules::{Judgement, remedy, signs};
-use crate::settings::Questions;
+use crate::rules::{NodeVerdict, remedy, signs};
 
 /// The node's entry in the report.
-pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement) -> NodeReport {
-    let Judgement { verdict, affected, mut notes, in_trouble, neighbour: _ } = judgement;
+pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdict) -> NodeReport {
+    let NodeVerdict { verdict, affected, mut notes, in_trouble, answered, neighbour: _ } = judgement;
     let version = case.version();
     let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
     let risks = risks.map(|issue| {
@@ -60,6 +59,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         advice,
         notes,
         in_trouble,
+        answered,
         alone: None,
         neighbour: None,
         known_issues,
@@ -76,8 +76,7 @@ pub(super) fn advice(code: Code) -> Vec<String> {
 /// finished, which are too few for a verdict.
 pub(super) fn unfinished(
     node: &str,
-    inventory: &Inventory,
-    questions: &Questions,
+    cluster: &ClusterMap<'_>,
     ended: &str,
     so_far: &RefCell<HashMap<String, SoFar>>,
 ) -> NodeReport {
@@ -96,8 +95,7 @@ pub(super) fn unfinished(
         })
     };
     let checks = CheckId::ALL.into_iter().map(check).collect();
-    let around = Surroundings::of(node, inventory, questions);
-    let (agent, version) = match around.agent {
+    let (agent, version) = match cluster.agent(node) {
         Agent::Running(agent) => (Some((agent.pod, agent.started_at)), agent.version),
         Agent::Unknown(_) | Agent::NotRunning { .. } => (None, None),
     };
@@ -105,7 +103,10 @@ pub(super) fn unfinished(
     let verdict = Verdict {
         kind: Kind::Inconclusive,
         code: Code::EvidenceMissing,
-        confidence: Confidence::High,
+        confidence: None,
+        confidence_because: Vec::new(),
+        cause: None,
+        open: Vec::new(),
         summary: format!("This node was not judged: {why}."),
         because: vec![Because::evidence("run", why.clone())],
         ruled_out: Vec::new(),
@@ -125,6 +126,7 @@ pub(super) fn unfinished(
         advice: vec!["Run again for this node.".to_owned()],
         notes: Vec::new(),
         in_trouble: false,
+        answered: false,
         alone: None,
         symptoms: Vec::new(),
         neighbour: None,

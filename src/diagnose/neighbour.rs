@@ -5,12 +5,15 @@ use super::node::Looker;
 use crate::base::evidence::Evidence;
 use crate::gather::Source;
 use crate::knowledge::code::Code;
-use crate::kubernetes::objects::{Inventory, Node};
-use crate::kubernetes::surroundings::{Agent, Surroundings};
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_view::NodeView;
+use crate::kubernetes::objects::Node;
 use crate::rules::fleet::Neighbour;
-use crate::rules::witnesses::{DnsLife, Life, dns_life_in, world_life_in};
 use crate::settings::Settings;
-use crate::ways::picture::{Group, Picture};
+use crate::ways::dns::{Dns, DnsLife};
+use crate::ways::life::Life;
+use crate::ways::picture::Picture;
+use crate::ways::way::{Way, state};
 
 /// Neighbours that are tried at most, where looking costs nobody anything.
 const MOST_SAVED: usize = 50;
@@ -27,26 +30,26 @@ pub(super) async fn look<S: Source>(
 }
 
 async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour {
-    let Looker { source, inventory, settings, node, .. } = *looker;
+    let Looker { source, cluster, settings, node, .. } = *looker;
     if !settings.compare {
         return Neighbour::NotLooked("only this node was to be looked at".to_owned());
     }
-    if inventory.nodes.as_ref().is_ok_and(|nodes| nodes.len() == 1) {
+    if cluster.inventory().nodes.whole().is_some_and(|nodes| nodes.len() == 1) {
         return Neighbour::Alone;
     }
     // Whose dump was kept beside this node, where the source says it.
     let asked = source.kept_neighbour(node).and_then(|agent| {
-        let pod = inventory.pods.iter().flatten().find(|pod| pod.reference() == agent)?;
+        let pod = cluster.inventory().pods.known().iter().find(|pod| pod.reference() == agent)?;
         Some(pod.spec.node_name.as_str())
     });
     let most = if source.is_saved() { MOST_SAVED } else { 1 };
-    let candidates = candidates(inventory, node, asked, settings, most);
+    let candidates = candidates(cluster, node, asked, most);
     if candidates.is_empty() {
         return Neighbour::NotLooked("no other node is ready with a ready agent".to_owned());
     }
     let glance = async |name: &str, evidence| {
         let picture = looker.glance(name, evidence).await.map_err(|failure| format!("{name}: {failure}"))?;
-        verdict(name, &picture)
+        verdict(name, &picture, &NodeView::new(name, cluster))
     };
     let mut why = String::new();
     for (index, name) in candidates.iter().enumerate() {
@@ -67,41 +70,45 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
 }
 
 /// At most so many nodes that should be fine: the one that was asked, then those most like this one, then by name. No
-/// more are looked for than are wanted: each takes a walk through the cluster's pods.
-fn candidates(inventory: &Inventory, node: &str, asked: Option<&str>, settings: &Settings, most: usize) -> Vec<String> {
-    let nodes = inventory.nodes.as_deref().unwrap_or_default();
-    let like = |other: &Node| {
-        let here = nodes.iter().find(|listed| listed.metadata.name == node);
-        here.is_some_and(|here| here.status.node_info.architecture == other.status.node_info.architecture)
-    };
-    let agent_is_ready = |name: &str| {
-        let around = Surroundings::of(name, inventory, &settings.questions);
-        matches!(around.agent, Agent::Running(agent) if agent.ready)
-    };
+/// more are looked for than are wanted.
+fn candidates(cluster: &ClusterMap<'_>, node: &str, asked: Option<&str>, most: usize) -> Vec<String> {
+    let here = cluster.node(node).map(|here| here.status.node_info.architecture.as_str());
+    let like = |other: &Node| here == Some(other.status.node_info.architecture.as_str());
+    let agent_is_ready = |name: &str| cluster.agent(name).running().is_some_and(|agent| agent.ready);
+    let nodes = cluster.inventory().nodes.known();
     let mut ready: Vec<&Node> =
         nodes.iter().filter(|other| other.metadata.name != node && other.ready() != Some(false)).collect();
-    ready.sort_by_key(|other| (Some(other.metadata.name.as_str()) != asked, !like(other), other.metadata.name.clone()));
+    ready.sort_by_cached_key(|other| {
+        (Some(other.metadata.name.as_str()) != asked, !like(other), other.metadata.name.clone())
+    });
     let names = ready.into_iter().map(|other| other.metadata.name.clone());
     names.filter(|name| agent_is_ready(name)).take(most).collect()
 }
 
 /// What a neighbour's dump says, or why it says nothing.
-fn verdict(name: &str, picture: &Picture) -> Result<Neighbour, String> {
-    let dns = picture.group(Group::NodeLocalDns);
-    match (dns_life_in(picture), world_life_in(picture)) {
+fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Result<Neighbour, String> {
+    let dns = Dns::find(picture, view, None);
+    let counts = &dns.state.counts;
+    let world = state(picture, Way::World).life;
+    match (dns.life, world) {
         (DnsLife::Dead, _) => {
-            let says =
-                format!("{name}: {} of {} live flows to node-local DNS get no answer", dns.dead(), dns.decided());
+            let says = format!(
+                "{name}: {} of {} live flows to {} get no answer",
+                counts.dead(),
+                counts.decided(),
+                dns.path.label()
+            );
             Ok(Neighbour::SameFailure { node: name.to_owned(), says })
         }
         (DnsLife::Alive, world) if world != Life::Dead => {
             let says = format!(
-                "{name}: {} of {} live flows to node-local DNS are answered, by its dump alone",
-                dns.answered,
-                dns.decided()
+                "{name}: {} of {} live flows to {} are answered, by its dump alone",
+                counts.answered,
+                counts.decided(),
+                dns.path.label()
             );
             Ok(Neighbour::Answered(says))
         }
-        _ => Err(format!("{name}: too few live flows to tell, or neither dead nor alive")),
+        _ => Err(format!("{name}: too few live flows to judge, or neither dead nor alive")),
     }
 }

@@ -11,9 +11,11 @@ use tokio::time::Instant;
 
 use super::Observer;
 use crate::base::answer::{Answer, End, Raw};
+use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::base::questions::Questions;
 use crate::checks::dns_conntrack;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress;
@@ -25,15 +27,21 @@ use crate::gather::probes::choose;
 use crate::gather::{Probe, Question, Source};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::agents::Agent;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_view::NodeView;
+use crate::kubernetes::objects::Node;
+use crate::kubernetes::pod_trouble::PodTrouble;
 use crate::kubernetes::roles::Role;
-use crate::kubernetes::surroundings::{Agent, Surroundings, seconds_between};
 use crate::report::Check;
 use crate::rules;
-use crate::rules::case::{Beyond, Case, Further};
-use crate::rules::stale;
-use crate::settings::{Questions, Settings};
-use crate::ways::picture::{Lens, Pass, Picture};
+use crate::rules::case::{Beyond, Case, Supplement};
+use crate::rules::stale::service_map::service_map;
+use crate::settings::Settings;
+use crate::ways::dns::Dns;
+use crate::ways::lens::Lens;
+use crate::ways::pass::Pass;
+use crate::ways::picture::Picture;
 
 /// How long an update of the service table may take to reach the agent and the kernel.
 const UPDATE: Duration = Duration::from_secs(10);
@@ -41,7 +49,7 @@ const UPDATE: Duration = Duration::from_secs(10);
 /// Looks at one node.
 pub(super) struct Looker<'a, S, O> {
     pub(super) source: &'a S,
-    pub(super) inventory: &'a Inventory,
+    pub(super) cluster: &'a ClusterMap<'a>,
     pub(super) settings: &'a Settings,
     pub(super) observer: &'a O,
     pub(super) node: &'a str,
@@ -74,7 +82,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// Runs the five checks in order.
     pub(super) async fn look(&self) -> (Case, Vec<Check>) {
         let questions = &self.settings.questions;
-        let mut around = Surroundings::of(self.node, self.inventory, questions);
+        let mut around = NodeView::new(self.node, self.cluster);
         let deadline = Deadline::new(self.settings.timeout, self.ends);
         let agent = match &around.agent {
             Agent::Running(agent) => Some(agent.pod.clone()),
@@ -85,12 +93,13 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let host = host_ping::judge(
             &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
             questions.ping_target,
+            around.found.iter().flat_map(Node::ips).collect(),
         );
         self.found(CheckId::HostPing, &host);
 
         self.step("probes from a pod");
         let mut probes = self.probes(agent.as_ref(), &deadline).await;
-        let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.inventory));
+        let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
         self.found(CheckId::PodEgress, &egress.finding);
         learn_dns_address(&mut around, &egress, questions);
@@ -103,7 +112,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         // The second large table lies behind the first in an archive, which then need not be read again for it.
         let nat = if self.source.is_saved() { Some(self.nat(agent.as_ref(), &deadline).await) } else { None };
 
-        let dns = dns_conntrack::judge(&dump, &around, answer.duration_ms);
+        let asked_dns = dump.picture().filter(|picture| picture.entries > 0).map_or_else(
+            || Dns::by_set_up(&around, egress.dns_server),
+            |picture| Dns::find(picture, &around, egress.dns_server),
+        );
+        let dns = dns_conntrack::judge(&dump, &asked_dns, &around, answer.duration_ms);
         let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
         self.found(CheckId::DnsConntrack, &dns);
         self.found(CheckId::ExternalConntrack, &external);
@@ -113,9 +126,12 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let backends = dns_backends::judge(&raw, &around);
         self.found(CheckId::DnsBackends, &backends.finding);
 
+        let taken_at = answer.started_at.clone().or_else(|| self.cluster.inventory().origin.captured_at.clone());
         let mut case = Case {
-            context: self.inventory.origin.context.clone(),
-            taken_at: answer.started_at.clone().or_else(|| self.inventory.origin.captured_at.clone()),
+            context: self.cluster.inventory().origin.context.clone(),
+            dns: asked_dns,
+            trouble: PodTrouble::of_node(self.node, self.cluster, taken_at.as_deref()),
+            taken_at,
             around,
             host,
             egress,
@@ -156,17 +172,18 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
             case.egress = pod_egress::judge(probes, None);
         }
-        if stale::service_map(case).is_some() && deadline.left() > 2 * UPDATE {
+        if service_map(case).is_some() && deadline.left() > 2 * UPDATE {
             tokio::time::sleep_until(differed + UPDATE).await;
             if let Some((services, endpoint_slices)) = self.source.cluster_dns_now().await {
-                let again = Inventory { services, endpoint_slices, ..self.inventory.clone() };
-                case.around.cluster_dns = Surroundings::of(self.node, &again, &self.settings.questions).cluster_dns;
+                case.around.cluster_dns = self.cluster.find_cluster_dns(&services, &endpoint_slices).map(Arc::new);
             }
             let raw = self.small(Evidence::ServiceList, agent, None, deadline).await;
             case.backends = dns_backends::judge(&raw, &case.around);
             case.beyond.lb = self.lb(agent, deadline).await;
         }
-        case.beyond.drops_again = self.drops(Evidence::DropMetricsAgain, agent, deadline).await;
+        let (drops_again, at) = self.drops(Evidence::DropMetricsAgain, agent, deadline).await;
+        case.beyond.drops_apart_s = apart_s(case.beyond.drops_at.as_deref(), at.as_deref());
+        case.beyond.drops_again = drops_again;
     }
 
     /// Asks for something small, within what is left of the node's time.
@@ -188,7 +205,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
     /// Up to three pods are tried until one has a tool to probe with.
     async fn probes(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Vec<ProbeRaw> {
-        let pods = self.source.probe_pods(self.node, self.inventory);
+        let pods = self.source.probe_pods(self.node, self.cluster);
         let mut probes = Vec::new();
         for (index, pod) in pods.iter().enumerate() {
             let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
@@ -196,7 +213,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline).await;
             let dns = self.small(Evidence::PodDns, agent, probe, deadline).await;
             let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());
-            let raw = ProbeRaw { pod, by_name, by_address, dns };
+            let own = self.cluster.inventory().families(&pod);
+            let raw = ProbeRaw { pod, own, by_name, by_address, dns };
             let told = pod_egress::judge(std::slice::from_ref(&raw), None);
             probes.push(raw);
             // What was saved is read whole.
@@ -207,7 +225,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         probes
     }
 
-    fn lens(&self, around: &Surroundings, probes: &[ProbeRaw]) -> Lens {
+    fn lens(&self, around: &NodeView, probes: &[ProbeRaw]) -> Lens {
         let asked =
             |ip: &&std::net::IpAddr| around.names.get(ip).is_some_and(|pod| probes.iter().any(|p| p.pod == *pod));
         Lens {
@@ -235,16 +253,25 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         (answer, dump)
     }
 
-    async fn beyond(&self, nat: Option<Further<nat::NatRows>>, agent: Option<&PodRef>, deadline: &Deadline) -> Beyond {
+    async fn beyond(
+        &self,
+        nat: Option<Supplement<nat::NatRows>>,
+        agent: Option<&PodRef>,
+        deadline: &Deadline,
+    ) -> Beyond {
+        let (drops, drops_at) = self.drops(Evidence::DropMetrics, agent, deadline).await;
+        let (drops_again, again_at) = if self.source.is_saved() {
+            self.drops(Evidence::DropMetricsAgain, agent, deadline).await
+        } else {
+            (Supplement::NotLooked("not read a second time".to_owned()), None)
+        };
         Beyond {
             lb: self.lb(agent, deadline).await,
             status: self.further(Evidence::AgentStatus, agent, deadline, |t| status::parse(t).ok()).await,
-            drops: self.drops(Evidence::DropMetrics, agent, deadline).await,
-            drops_again: if self.source.is_saved() {
-                self.drops(Evidence::DropMetricsAgain, agent, deadline).await
-            } else {
-                Further::NotLooked("not read a second time".to_owned())
-            },
+            drops,
+            drops_apart_s: apart_s(drops_at.as_deref(), again_at.as_deref()),
+            drops_at,
+            drops_again,
             nat: match nat {
                 Some(nat) => nat,
                 None => self.nat(agent, deadline).await,
@@ -260,18 +287,25 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         }
     }
 
-    async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Further<lb::LbList> {
+    async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<lb::LbList> {
         self.further(Evidence::LbList, agent, deadline, |t| Some(lb::parse(t)).filter(|l| l.header)).await
     }
 
-    async fn drops(&self, which: Evidence, agent: Option<&PodRef>, deadline: &Deadline) -> Further<drops::Drops> {
-        self.further(which, agent, deadline, |t| Some(drops::parse(t)).filter(|d| d.recognized)).await
+    /// One reading of the drop counters, and when it was taken.
+    async fn drops(
+        &self,
+        which: Evidence,
+        agent: Option<&PodRef>,
+        deadline: &Deadline,
+    ) -> (Supplement<drops::Drops>, Option<String>) {
+        let raw = self.small(which, agent, None, deadline).await;
+        (supplement(&raw, |text| Some(drops::parse(text)).filter(|drops| drops.recognized)), raw.answer.started_at)
     }
 
     /// One look at a neighbour: its dump tells whether its pods are answered. `evidence` says whether it is kept beside
     /// this node, or is the neighbour's own.
     pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
-        let around = Surroundings::of(neighbour, self.inventory, &self.settings.questions);
+        let around = NodeView::new(neighbour, self.cluster);
         let Agent::Running(agent) = &around.agent else {
             return Err("it has no running agent to ask".to_owned());
         };
@@ -292,39 +326,47 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         agent: Option<&PodRef>,
         deadline: &Deadline,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Further<T> {
-        let raw = self.small(evidence, agent, None, deadline).await;
-        match not_clean(&raw.answer) {
-            Some(why) => Further::NotLooked(why),
-            None => match parse(&String::from_utf8_lossy(&raw.stdout)) {
-                Some(value) => Further::Seen(value),
-                None => Further::NotLooked("its output is of no known form".to_owned()),
-            },
-        }
+    ) -> Supplement<T> {
+        supplement(&self.small(evidence, agent, None, deadline).await, parse)
     }
 
     /// The NAT table may be as long as the conntrack table, so it is counted as it comes.
-    async fn nat(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Further<nat::NatRows> {
+    async fn nat(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<nat::NatRows> {
         let question = Question { node: self.node, evidence: Evidence::NatList, agent, probe: None };
         let (mut lines, mut rows) = (Lines::new(), nat::NatRows::default());
         let mut feed = |chunk: &[u8]| lines.feed(chunk, |line| rows.line(line));
         let asked = tokio::time::timeout(deadline.left(), self.source.ask(&question, &mut feed)).await;
         let answer = asked.unwrap_or_else(|_| deadline.passed(Evidence::NatList));
         match not_clean(&answer) {
-            Some(why) => Further::NotLooked(why),
-            None => Further::Seen(rows),
+            Some(why) => Supplement::NotLooked(why),
+            None => Supplement::Seen(rows),
         }
     }
 }
 
 /// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
-fn agent_age_s(around: &Surroundings) -> Option<f64> {
+fn agent_age_s(around: &NodeView) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
     let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now().to_string())?;
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 
-/// Why an answer is not to be read as further evidence.
+/// Seconds between two readings, where both say when they were taken.
+fn apart_s(first: Option<&str>, again: Option<&str>) -> Option<f64> {
+    let seconds = seconds_between(first?, again?)?;
+    u32::try_from(seconds).ok().map(f64::from)
+}
+
+/// Reads an answer as supplementary evidence.
+fn supplement<T>(raw: &Raw, parse: impl FnOnce(&str) -> Option<T>) -> Supplement<T> {
+    match not_clean(&raw.answer) {
+        Some(why) => Supplement::NotLooked(why),
+        None => parse(&String::from_utf8_lossy(&raw.stdout))
+            .map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen),
+    }
+}
+
+/// Why an answer is not to be read as supplementary evidence.
 fn not_clean(answer: &Answer) -> Option<String> {
     match &answer.end {
         End::Exited(0) => None,
@@ -366,19 +408,20 @@ impl Deadline {
     }
 }
 
-fn nobody_to_probe(node: &str, inventory: &Inventory) -> Failure {
-    match &inventory.pods {
-        Err(failure) => failure.clone(),
-        Ok(_) if choose(node, inventory, &[]).is_empty() => Failure::new(
+fn nobody_to_probe(node: &str, cluster: &ClusterMap<'_>) -> Failure {
+    let pods = &cluster.inventory().pods;
+    match pods.gap() {
+        Some(failure) if choose(node, cluster, &[]).is_empty() => failure.clone(),
+        None if choose(node, cluster, &[]).is_empty() => Failure::new(
             FailureKind::NotFound,
-            "no pod of this node can probe: none is running, ready and on the pod network",
+            "no pod of this node can probe: none is running, ready, on the pod network and using cluster DNS",
         ),
-        Ok(_) => Failure::new(FailureKind::Other, "no pod of this node was asked to probe"),
+        Some(_) | None => Failure::new(FailureKind::Other, "no pod of this node was asked to probe"),
     }
 }
 
 /// The server that a pod's lookup went to is its node-local DNS address, where it is nobody else's.
-fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, questions: &Questions) {
+fn learn_dns_address(around: &mut NodeView, egress: &pod_egress::Egress, questions: &Questions) {
     let Some(server) = egress.dns_server.filter(|_| questions.node_local_dns.is_none()) else {
         return;
     };
@@ -388,7 +431,7 @@ fn learn_dns_address(around: &mut Surroundings, egress: &pod_egress::Egress, que
         dns.addresses.insert(0, server);
     } else if dns.deployed && matches!(around.roles.of(server), Role::World | Role::Nowhere) {
         dns.addresses.insert(0, server);
-        Arc::make_mut(&mut around.roles).name(server, Role::NodeLocalDns);
+        Arc::make_mut(&mut around.roles).learn_node_local_dns(server);
     }
 }
 

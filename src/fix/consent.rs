@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::plan::Plan;
+use super::requests::PodToDelete;
 use super::show::Steps;
-use crate::gather::kube::write::Doomed;
 
 /// How long a question waits for its answer: well within the life of the lock.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// That a person, or `--yes`, agreed to one deletion. It has no size and can't be copied: each is used up by the one
 /// DELETE that it allows.
 #[derive(Debug)]
-pub struct Consent(());
+pub(super) struct Consent(());
 
 /// Asks, unless `--yes` answered already.
 ///
@@ -20,7 +20,7 @@ pub struct Consent(());
 ///
 /// Why there is no consent.
 pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps: &Steps) -> Result<Consent, String> {
-    let Doomed { pod, namespace, uid } = &plan.doomed;
+    let PodToDelete { pod, namespace, uid } = &plan.doomed;
     let pod = format!("{pod} in {namespace} (UID {uid})");
     let gap = format!(
         "until the new agent is ready ({} at most), new pods of the node wait, and policies and DNS through its proxy \

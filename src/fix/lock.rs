@@ -11,10 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::objects::Lease;
+use super::requests::{PutAnswer, Writer};
 use crate::base::failure::Failure;
 use crate::base::process;
-use crate::gather::kube::objects::Lease;
-use crate::gather::kube::write::{Put, Writer};
 
 /// How long the lock holds without being renewed, in seconds.
 pub(super) const LIFE_S: i64 = 15 * 60;
@@ -143,14 +143,14 @@ impl<'a> Lock<'a> {
             };
             let wanted = wanted(writer, &found, holder, record.clone());
             match writer.put_lease(namespace, &wanted).await {
-                Put::Done(lease) => {
+                PutAnswer::Done(lease) => {
                     let held = RefCell::new((*lease, Instant::now()));
                     return Ok(Self { writer, namespace: namespace.to_owned(), holder: holder.clone(), held });
                 }
-                Put::Refused(failure) => return Err(NotTaken::Failed(failure.message)),
+                PutAnswer::Refused(failure) => return Err(NotTaken::Failed(failure.message)),
                 // Looking again tells who has it now: it may be this run.
-                Put::Overtaken => "somebody else changed it at the same time".clone_into(&mut trouble),
-                Put::Lost(lost) => trouble = lost.0,
+                PutAnswer::Overtaken => "somebody else changed it at the same time".clone_into(&mut trouble),
+                PutAnswer::Lost(lost) => trouble = lost.0,
             }
         }
         Err(NotTaken::Failed(trouble))
@@ -170,13 +170,13 @@ impl<'a> Lock<'a> {
         for _ in 0..TRIES {
             lease.spec.renew_time = Some(six_decimals(self.writer.now()));
             match self.writer.put_lease(&self.namespace, &lease).await {
-                Put::Done(lease) => {
+                PutAnswer::Done(lease) => {
                     *self.held.borrow_mut() = (*lease, Instant::now());
                     return Ok(());
                 }
-                Put::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
-                Put::Refused(failure) => return Err(failure.message),
-                Put::Lost(lost) => trouble = lost.0,
+                PutAnswer::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+                PutAnswer::Refused(failure) => return Err(failure.message),
+                PutAnswer::Lost(lost) => trouble = lost.0,
             }
             match self.writer.lease(&self.namespace).await {
                 Ok(Some(found)) if self.holder.holds(&found) => lease = found,
@@ -239,10 +239,10 @@ pub(super) async fn release(
                     lease.spec.holder_identity = String::new();
                     lease.metadata.annotations.clear();
                     match writer.put_lease(namespace, &lease).await {
-                        Put::Done(_) => return Ok(true),
-                        Put::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
-                        Put::Refused(failure) => return Err(failure.message),
-                        Put::Lost(lost) => trouble = lost.0,
+                        PutAnswer::Done(_) => return Ok(true),
+                        PutAnswer::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+                        PutAnswer::Refused(failure) => return Err(failure.message),
+                        PutAnswer::Lost(lost) => trouble = lost.0,
                     }
                 }
                 Ok(_) if in_doubt && !held && begin.elapsed() < IN_FLIGHT => {}

@@ -7,11 +7,13 @@
 //! Until `restart` nothing is changed but the lock. From then on nothing is sent twice, and every way out, an
 //! interruption included, leaves a trace and lets go of the lock.
 
-pub mod consent;
+mod consent;
 mod lock;
+pub mod objects;
 mod plan;
 mod preflight;
 mod report;
+mod requests;
 mod restart;
 mod resume;
 mod show;
@@ -33,7 +35,6 @@ use crate::base::screen::Screen;
 use crate::checks::Status;
 use crate::diagnose::diagnose;
 use crate::gather::Source as _;
-use crate::gather::kube::write::Writer;
 use crate::gather::live;
 use crate::gather::live::Live;
 use crate::gather::save::{Run, Saving, name};
@@ -48,15 +49,12 @@ use crate::settings::FixSettings;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 pub use report::{FixReport, NodeFix, Outcome, Restart};
+use requests::Writer;
 use show::Steps;
 use stop::Stop;
 
 /// How long letting go may take: the trace and the lock.
 const LAST_WORDS: Duration = Duration::from_secs(30);
-
-/// That the caller is `fix`. Nobody else can make one, and without it no request is sent that could change anything.
-#[derive(Clone, Copy, Debug)]
-pub struct Permit(());
 
 /// What every step needs.
 struct Cx<'a> {
@@ -114,7 +112,7 @@ pub async fn run(
         live = connecting => live?,
         () = stop.first() => return Err(Error::interrupted()),
     };
-    let writer = Writer::new(live.cluster(), Permit(()));
+    let writer = Writer::new(live.cluster());
     let holder = Holder { identity: settings.who.clone(), process: settings.process.clone() };
     let steps = Steps::new(screen);
     let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress };
@@ -222,7 +220,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
         cx.steps.line(&format!(
             "{} ({} confidence): {}",
             verdict.code.name(),
-            verdict.confidence.name(),
+            verdict.confidence.map_or("no", crate::rules::verdict::Confidence::name),
             verdict.summary
         ));
         walk.borrow_mut().fix.verdict = Some(verdict.code.name());
@@ -520,7 +518,7 @@ async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
 
 /// The node and, up to a bound, others to compare it with: ready ones first, then by name.
 fn judged(node: &str, inventory: &Inventory, settings: &FixSettings) -> Result<Vec<String>, Error> {
-    let nodes = match &inventory.nodes {
+    let nodes = match inventory.nodes.some() {
         Ok(nodes) => nodes,
         Err(failure) => return Err(Error::from(failure.clone()).context("cannot list the nodes")),
     };

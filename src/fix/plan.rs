@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::lock;
-use crate::gather::kube::write::Doomed;
+use super::requests::PodToDelete;
 use crate::knowledge::code::{Code, Kind};
+use crate::kubernetes::agents::{Agent, RunningAgent};
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Inventory, Pod};
-use crate::kubernetes::surroundings::{Agent, RunningAgent, Surroundings};
 use crate::report::{NodeReport, Report};
 use crate::rules::remedy;
 use crate::settings::FixSettings;
@@ -18,7 +19,7 @@ pub(super) struct Plan {
     pub(super) node: String,
     /// The node's unique id; its name where it is not known, as the kubelet has it.
     pub(super) node_uid: String,
-    pub(super) doomed: Doomed,
+    pub(super) doomed: PodToDelete,
     /// The pod as it was listed.
     pub(super) pod: Pod,
     pub(super) agent: RunningAgent,
@@ -61,19 +62,20 @@ pub(super) fn plan(
         );
         return Err((says, instead));
     }
-    let around = Surroundings::of(node, inventory, &settings.look.questions);
-    let Agent::Running(agent) = around.agent else {
+    let map = ClusterMap::new(inventory, settings.look.questions.named());
+    let Agent::Running(agent) = map.agent(node) else {
         return Err((format!("no Cilium agent runs on {node}: there is nothing to restart"), Vec::new()));
     };
-    let pod = inventory.pods.iter().flatten().find(|pod| pod.metadata.uid == agent.uid).cloned();
+    let pod = inventory.pods.known().iter().find(|pod| pod.metadata.uid == agent.uid).cloned();
     let Some(pod) = pod.filter(|pod| !pod.metadata.uid.is_empty()) else {
         return Err((format!("the pod {} has no UID, and without one it is not deleted", agent.pod), Vec::new()));
     };
     let context = inventory.origin.context.clone();
-    let doomed = Doomed { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
+    let doomed =
+        PodToDelete { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
     let named = before.remediation.as_ref().and_then(|remedy| remedy.commands.first().cloned());
     let command = named.unwrap_or_else(|| remedy::delete(context.as_deref(), &doomed.namespace, &doomed.pod));
-    let node_uid = around.found.as_ref().map(|node| node.metadata.uid.clone()).filter(|uid| !uid.is_empty());
+    let node_uid = map.node(node).map(|node| node.metadata.uid.clone()).filter(|uid| !uid.is_empty());
     Ok(Plan {
         context,
         node: node.to_owned(),

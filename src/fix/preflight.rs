@@ -10,16 +10,17 @@ use serde::Serialize;
 
 use super::Cx;
 use super::lock::{self, Seen};
+use super::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use super::plan::Plan;
 use super::trace::CONTROLLER;
+use crate::base::clock::seconds_between;
 use crate::base::failure::Failure;
 use crate::checks::Status;
-use crate::gather::kube::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::knowledge::upstream;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Event, Inventory, Pod};
-use crate::kubernetes::surroundings::{Surroundings, seconds_between};
 use crate::report::Report;
 use crate::report::text::count;
 use crate::rights::{DIAGNOSE, FIX, Grant, Scope};
@@ -206,7 +207,7 @@ async fn same_version(cx: &Cx<'_>, plan: &Plan, set: Option<&DaemonSet>) -> Item
         Ok(revisions) => revisions,
         Err(failure) => return unknown_stops(RULE, format!("the newest revision is not known: {failure}")),
     };
-    let of_set = |revision: &&crate::gather::kube::objects::ControllerRevision| {
+    let of_set = |revision: &&super::objects::ControllerRevision| {
         revision.metadata.owner_references.iter().any(|owner| owner.uid == set.metadata.uid)
     };
     let newest = revisions.iter().filter(of_set).max_by_key(|revision| revision.revision);
@@ -233,7 +234,7 @@ async fn same_version(cx: &Cx<'_>, plan: &Plan, set: Option<&DaemonSet>) -> Item
 
 fn other_agents(plan: &Plan, inventory: &Inventory) -> Item {
     let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| &owner.uid);
-    let siblings = inventory.pods.iter().flatten().filter(|pod| {
+    let siblings = inventory.pods.known().iter().filter(|pod| {
         pod.spec.node_name != plan.node
             && pod.metadata.owner_references.iter().any(|other| other.controller && Some(&other.uid) == owner)
     });
@@ -350,15 +351,15 @@ fn known_issues(plan: &Plan) -> Item {
 
 fn hosts_dns(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory) -> Item {
     const RULE: &str = "cluster-dns";
-    let around = Surroundings::of(&plan.node, inventory, &cx.settings.look.questions);
-    let dns = match &around.cluster_dns {
+    let map = ClusterMap::new(inventory, cx.settings.look.questions.named());
+    let dns = match map.cluster_dns() {
         Ok(dns) => dns,
         Err(failure) => return unknown(RULE, format!("where cluster DNS runs is not known: {failure}")),
     };
     let ready: std::collections::BTreeSet<_> =
         dns.endpoints.values().flatten().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.ip).collect();
     let on_node = |pod: &&Pod| pod.spec.node_name == plan.node && pod.ips().any(|ip| ready.contains(&ip));
-    let here = inventory.pods.iter().flatten().filter(on_node).count();
+    let here = inventory.pods.known().iter().filter(on_node).count();
     match here {
         0 => pass(RULE, "none of cluster DNS runs here"),
         n if n >= ready.len() => {
@@ -371,7 +372,7 @@ fn hosts_dns(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory) -> Item {
 fn only_replica(plan: &Plan, inventory: &Inventory) -> Item {
     const RULE: &str = "only-replica";
     let mut ready: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-    for pod in inventory.pods.iter().flatten().filter(|pod| pod.ready() == Some(true) && !pod.spec.host_network) {
+    for pod in inventory.pods.known().iter().filter(|pod| pod.ready() == Some(true) && !pod.spec.host_network) {
         let owner = pod.metadata.owner_references.iter().find(|owner| owner.controller);
         if let Some(owner) = owner.filter(|owner| matches!(owner.kind.as_str(), "ReplicaSet" | "StatefulSet")) {
             ready.entry(&owner.uid).or_default().push(pod);
@@ -431,5 +432,5 @@ async fn cooldown(cx: &Cx<'_>, plan: &Plan) -> Item {
         let says = format!("the API still shows {restarts} of this node by staledp: it does not last");
         return risk(RULE, RiskLevel::Medium, says);
     }
-    pass(RULE, format!("the agent has been running for {}", crate::rules::lookalikes::span(age)))
+    pass(RULE, format!("the agent has been running for {}", crate::base::time::age(age)))
 }

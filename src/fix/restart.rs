@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::consent::Consent;
 use super::plan::Plan;
+use super::requests::DeleteAnswer;
 use super::{Cx, End, Restart};
-use crate::gather::kube::write::Deletion;
 
 /// A pod that is untouched for so long after a request that got no answer was not deleted by it.
 const LOOK: Duration = Duration::from_secs(20);
@@ -27,20 +27,20 @@ enum Fate {
 pub(super) async fn restart(cx: &Cx<'_>, plan: &Plan, consent: Consent) -> Result<Restart, End> {
     let pod = &plan.doomed.pod;
     match cx.writer.delete_pod(&plan.doomed, consent).await {
-        Deletion::Accepted => Ok(Restart::Deleted),
-        Deletion::Gone => {
+        DeleteAnswer::Accepted => Ok(Restart::Deleted),
+        DeleteAnswer::Gone => {
             cx.steps.line(&format!("{pod} is gone already: somebody else was faster; its replacement is awaited"));
             Ok(Restart::GoneAlready)
         }
-        Deletion::Refused(why) => Err(End::refused(format!("{pod} was not deleted: {why}"))),
-        Deletion::Replaced(why) => match fate(cx, plan, false).await {
+        DeleteAnswer::Refused(why) => Err(End::refused(format!("{pod} was not deleted: {why}"))),
+        DeleteAnswer::Replaced(why) => match fate(cx, plan, false).await {
             Fate::EndingOrGone => {
                 cx.steps.line(&format!("somebody else was faster ({why}); the replacement is awaited"));
                 Ok(Restart::GoneAlready)
             }
             Fate::Untouched | Fate::NotKnown(_) => Err(End::refused(format!("{pod} was not deleted: {why}"))),
         },
-        Deletion::Unknown(why) => {
+        DeleteAnswer::Unknown(why) => {
             cx.steps.line(&format!("the answer to the DELETE got lost ({why}); looking at what became of {pod}"));
             match fate(cx, plan, true).await {
                 Fate::EndingOrGone => {

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 
 use super::lock::{self, Seen};
 use super::plan::Plan;
+use super::requests::PodToDelete;
 use super::{Cx, End, Outcome, Walk, follow, take};
-use crate::gather::kube::write::Doomed;
+use crate::base::clock::seconds_between;
 use crate::knowledge::code::Code;
-use crate::kubernetes::objects::{Inventory, Owner, Pod};
-use crate::kubernetes::surroundings::{RunningAgent, seconds_between};
+use crate::kubernetes::agents::{RunningAgent, is_agent};
+use crate::kubernetes::objects::{Inventory, Owner};
 
 /// A run that ended so long ago, in seconds, says nothing of the agent that runs now.
 const FORGOTTEN_S: i64 = 3600;
@@ -21,10 +22,9 @@ pub(super) async fn resume(
     walk: &RefCell<Walk>,
     inventory: &Inventory,
 ) -> Option<Result<(), End>> {
-    let agents = inventory.pods.as_ref().ok()?;
+    let agents = inventory.pods.known();
     let questions = &cx.settings.look.questions;
-    let label = |pod: &&Pod| pod.metadata.labels.get("k8s-app").is_some_and(|label| label == "cilium");
-    let any = agents.iter().filter(label);
+    let any = agents.iter().filter(|pod| is_agent(pod));
     let any = any.max_by_key(|pod| (pod.spec.node_name == node, pod.metadata.deletion_timestamp.is_none()))?;
     let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.clone());
     let Ok(Seen::Abandoned { lease, says }) = lock::look(cx.writer, &namespace, cx.holder).await else { return None };
@@ -58,12 +58,12 @@ pub(super) async fn resume(
     old_pod.metadata.owner_references = vec![owner];
     let code = Code::ALL.iter().copied().find(|code| code.name() == about("staledp/verdict"));
     let before = walk.borrow().fix.before.clone()?;
-    let found = inventory.nodes.iter().flatten().find(|found| found.metadata.name == node);
+    let found = inventory.nodes.known().iter().find(|found| found.metadata.name == node);
     let plan = Plan {
         context: inventory.origin.context.clone(),
         node: node.to_owned(),
         node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
-        doomed: Doomed { namespace, pod, uid },
+        doomed: PodToDelete { namespace, pod, uid },
         agent: RunningAgent {
             pod: any.reference(),
             uid: any.metadata.uid.clone(),

@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use super::Cx;
 use super::lock::Lock;
 use super::watch::Watched;
-use crate::checks::pod_egress::looked_up;
-use crate::checks::{Outcome, Status};
+use crate::base::probe_words::host_and_port;
+use crate::checks::Status;
+use crate::checks::pod_egress::{Lookup, read_lookup};
 use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
-use crate::gather::probes;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{NodeReport, SourceInfo, SourceKind};
 use crate::settings::Settings;
 
@@ -66,13 +67,15 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
 
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
 async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::kubernetes::objects::Inventory) -> Option<bool> {
-    let (name, _) = probes::host_and_port(&cx.settings.look.questions.probe_url)?;
-    let pods = cx.live.probe_pods(node, inventory);
+    let (name, _) = host_and_port(&cx.settings.look.questions.probe_url)?;
+    let cluster = ClusterMap::new(inventory, cx.settings.look.questions.named());
+    let pods = cx.live.probe_pods(node, &cluster);
     for (index, pod) in pods.iter().enumerate() {
-        match looked_up(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
-            Outcome::Ok => return Some(true),
-            Outcome::Failed | Outcome::Timeout => return Some(false),
-            Outcome::Unsupported => {}
+        match read_lookup(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
+            // A server that does not know an outside name answers all the same: an air-gapped site has such.
+            Lookup::Found | Lookup::NoSuchName => return Some(true),
+            Lookup::ServerFailed | Lookup::Refused | Lookup::Unclear | Lookup::Silent => return Some(false),
+            Lookup::NotAsked => {}
         }
     }
     None

@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Cx;
 use super::lock::Lock;
+use super::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
 use super::plan::Plan;
 use crate::base::answer::End;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::endpoints;
-use crate::gather::kube::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
+use crate::kubernetes::agents::AGENT_CONTAINER;
 use crate::kubernetes::objects::Event;
-use crate::kubernetes::surroundings::AGENT_CONTAINER;
 use crate::report::text::count;
 use crate::symptoms::probes::moments;
 

@@ -13,15 +13,16 @@ use tokio::time::{Instant, sleep};
 
 use super::Cx;
 use super::lock::Lock;
+use super::objects::AgentPod;
 use crate::base::pod_ref::PodRef;
 use crate::diagnose::glance;
 use crate::gather::Source as _;
-use crate::gather::kube::objects::AgentPod;
 use crate::kubernetes::objects::{Inventory, Pod};
 use crate::report::text::count;
 use crate::settings::Settings;
 use crate::symptoms::probes::Tally;
-use crate::ways::picture::{Flow, Group, Picture};
+use crate::ways::group::Group;
+use crate::ways::picture::{Flow, Picture};
 
 /// About so many looks, whatever the time.
 const LOOKS: u32 = 12;
@@ -214,7 +215,7 @@ impl First {
             return false;
         }
         match flow.group {
-            Group::NodeLocalDns | Group::OtherDns | Group::HostToPod => true,
+            Group::NodeLocalDns | Group::ClusterDns | Group::HostToPod => true,
             Group::GoneDns | Group::PodToGone | Group::Probe => false,
             group => {
                 let of = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(flow.local));

@@ -6,23 +6,20 @@
 
 pub mod archive;
 pub mod bundle;
-pub mod kube;
 pub mod live;
 pub mod probes;
 pub mod reading;
 pub mod save;
 pub mod saved;
-pub mod scrub;
-pub mod selector;
-pub mod ssh;
-pub mod symptoms;
+pub mod supplement;
 
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Service};
-use symptoms::Further;
+use supplement::Supplement;
 
 /// One question to a [`Source`].
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +54,7 @@ pub trait Source {
     async fn inventory(&self) -> Inventory;
 
     /// The pods that may be asked to probe from this node, best first, at most three.
-    fn probe_pods(&self, node: &str, inventory: &Inventory) -> Vec<PodRef>;
+    fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef>;
 
     /// Whether everything it can tell is there already, so that a further question costs nobody anything.
     fn is_saved(&self) -> bool {
@@ -95,7 +92,7 @@ pub trait Source {
     ///
     /// The reason why they can't be had; `each` may have seen some.
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
-        let events = inventory.events.as_ref().map_err(Clone::clone)?;
+        let events = inventory.events.some().map_err(Clone::clone)?;
         events.iter().filter(|event| event.reason == reason).for_each(each);
         Ok(())
     }
@@ -105,7 +102,7 @@ pub trait Source {
     /// # Errors
     ///
     /// The reason why it can't be had; [`FailureKind::NotFound`] where there is no such thing.
-    async fn further(&self, _what: &Further<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, _what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         Err(Failure::new(FailureKind::NotFound, "what was saved does not hold it"))
     }
 

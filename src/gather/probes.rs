@@ -5,8 +5,12 @@ use std::net::IpAddr;
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
-use crate::kubernetes::objects::{Inventory, Pod};
-use crate::settings::Questions;
+use crate::base::probe_words::host_and_port;
+use crate::base::questions::Questions;
+use crate::kubernetes::agents::is_agent;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_local_dns::is_node_local_dns;
+use crate::kubernetes::objects::Pod;
 
 /// The most pods that are asked on one node.
 const MOST: usize = 3;
@@ -19,20 +23,20 @@ const OWN_LIMIT: &str = "5";
 ///
 /// Those that were named win, if they are on the node. A pod that shares the host's network never probes: it would
 /// answer for the host. Of the others it takes ready ones; at first one of each workload, so that the replicas of one
-/// image without tools don't use up all tries; then those without known lack of tools, and the longest-lived.
+/// image without tools don't use up all tries; then those without known lack of tools, and the longest-lived. What a pod
+/// asks says something of cluster DNS only where the pod uses it, so those that ask their node's resolver never probe,
+/// nor do the pods of cluster DNS and NodeLocal DNS.
 #[must_use]
-pub fn choose(node: &str, inventory: &Inventory, named: &[PodRef]) -> Vec<PodRef> {
-    let Ok(pods) = &inventory.pods else {
-        return Vec::new();
-    };
-    let here = pods.iter().filter(|pod| pod.spec.node_name == node && runs_in_its_own_network(pod));
+pub fn choose(node: &str, cluster: &ClusterMap<'_>, named: &[PodRef]) -> Vec<PodRef> {
+    let here = cluster.pods_on(node).iter().copied().filter(|pod| runs_in_its_own_network(pod));
     let mut named: Vec<PodRef> =
         named.iter().filter(|name| here.clone().any(|p| p.reference() == **name)).cloned().collect();
     if !named.is_empty() {
         named.truncate(MOST);
         return named;
     }
-    let mut pods: Vec<&Pod> = here.filter(|pod| is_settled(pod) && !is_agent(pod)).collect();
+    let serves = |pod: &Pod| is_agent(pod) || is_node_local_dns(pod) || cluster.is_cluster_dns(pod);
+    let mut pods: Vec<&Pod> = here.filter(|pod| is_settled(pod) && pod.may_ask_cluster_dns() && !serves(pod)).collect();
     pods.sort_by_cached_key(|pod| {
         let started = pod.status.start_time.clone().unwrap_or_else(|| "~".to_owned());
         (is_short_lived(pod), lacks_tools(pod), started, pod.reference())
@@ -60,10 +64,6 @@ fn is_settled(pod: &Pod) -> bool {
         && pod.status.container_statuses.iter().all(|container| container.ready)
 }
 
-fn is_agent(pod: &Pod) -> bool {
-    pod.metadata.labels.get("k8s-app").is_some_and(|label| label == "cilium")
-}
-
 fn is_short_lived(pod: &Pod) -> bool {
     pod.metadata.owner_references.iter().any(|owner| owner.kind == "Job")
 }
@@ -89,7 +89,9 @@ fn workload(pod: &Pod) -> &str {
 /// The commands that ask a question from a pod, best first: the next is for pods that lack the tool of the one before.
 ///
 /// `wget` comes in two forms: the long option is understood by GNU's and by BusyBox where it was built with timeouts at
-/// all; Debian's was not, and says so with a usage error. `/dev/tcp` is a feature of bash alone, no other shell's; host
+/// all; Debian's was not, and says so with a usage error. `-t 1` keeps GNU's from trying twenty times, five seconds each;
+/// BusyBox knows the letter and tries once anyway. curl writes the status code out, for a gateway's error is not the far
+/// end's answer. `/dev/tcp` is a feature of bash alone, no other shell's; host
 /// and port are arguments of the script, never part of it.
 #[must_use]
 pub fn ladder(evidence: Evidence, questions: &Questions) -> Vec<Vec<String>> {
@@ -109,9 +111,9 @@ pub fn lookup(name: &str) -> Vec<Vec<String>> {
 
 fn fetch(url: &str) -> Vec<Vec<String>> {
     let mut ladder = vec![
-        words(&["wget", "-q", "-O", "/dev/null", &format!("--timeout={OWN_LIMIT}"), url]),
-        words(&["wget", "-q", "-O", "/dev/null", url]),
-        words(&["curl", "-sS", "-o", "/dev/null", "-m", OWN_LIMIT, url]),
+        words(&["wget", "-q", "-O", "/dev/null", &format!("--timeout={OWN_LIMIT}"), "-t", "1", url]),
+        words(&["wget", "-q", "-O", "/dev/null", "-t", "1", url]),
+        words(&["curl", "-sS", "-o", "/dev/null", "-w", r"%{http_code}\n", "-m", OWN_LIMIT, url]),
     ];
     if let Some((host, port)) = host_and_port(url) {
         ladder.push(connect_by_bash(&host, port));
@@ -125,15 +127,6 @@ pub fn connect_by_bash(host: &str, port: u16) -> Vec<String> {
     words(&["bash", "-c", r#"exec 3<>"/dev/tcp/$1/$2""#, "bash", host, &port.to_string()])
 }
 
-/// Host, without brackets, and port of a URL.
-#[must_use]
-pub fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let uri: http::Uri = url.parse().ok()?;
-    let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-    Some((host.to_owned(), uri.port_u16().unwrap_or(usual)))
-}
-
 fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => v4.to_string(),
@@ -145,25 +138,11 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// Whether a tool said that it does not know our options or the URL's scheme, which is as good as a missing tool. Tools
-/// have no exit code of their own for it, so this reads the words: of getopt, which BusyBox and the GNU tools share,
-/// and of BusyBox and curl without TLS.
-#[must_use]
-pub fn is_usage_error(stderr: &str) -> bool {
-    const WORDS: [&str; 5] = [
-        "unrecognized option",
-        "invalid option",
-        "unknown option",
-        "not an http or ftp url",
-        "not supported or disabled in libcurl",
-    ];
-    WORDS.iter().any(|words| stderr.contains(words))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::objects::{Container, ContainerStatus, Origin, Owner};
+    use crate::kubernetes::cluster_map::Named;
+    use crate::kubernetes::objects::{Container, ContainerStatus, Inventory, Listed, Origin, Owner};
 
     fn pod(name: &str, owner: &str, started: &str) -> Pod {
         let mut pod = Pod::default();
@@ -185,17 +164,20 @@ mod tests {
     fn inventory(pods: Vec<Pod>) -> Inventory {
         Inventory {
             origin: Origin::default(),
-            nodes: Ok(Vec::new()),
-            pods: Ok(pods),
-            services: Ok(Vec::new()),
-            endpoint_slices: Ok(Vec::new()),
-            events: Ok(Vec::new()),
+            nodes: Listed::Whole(Vec::new()),
+            pods: Listed::Whole(pods),
+            services: Listed::Whole(Vec::new()),
+            endpoint_slices: Listed::Whole(Vec::new()),
+            events: Listed::Whole(Vec::new()),
         }
     }
 
     fn names(pods: Vec<Pod>, named: &[&str]) -> Vec<String> {
         let named: Vec<PodRef> = named.iter().map(|name| name.parse().unwrap()).collect();
-        choose("n1", &inventory(pods), &named).into_iter().map(|pod| pod.name).collect()
+        choose("n1", &ClusterMap::new(&inventory(pods), Named::default()), &named)
+            .into_iter()
+            .map(|pod| pod.name)
+            .collect()
     }
 
     fn questions() -> Questions {
@@ -241,6 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_ask_another_resolver_or_are_dns_themselves_never_probe() {
+        let start = "2026-01-01T00:00:00Z";
+        let mut of_node = pod("of-node", "1", start);
+        of_node.spec.dns_policy = "Default".to_owned();
+        let mut own = pod("own", "2", start);
+        own.spec.dns_policy = "None".to_owned();
+        let mut local = pod("local", "3", start);
+        local.metadata.labels.insert("app".to_owned(), "node-local-dns".to_owned());
+        assert_eq!(names(vec![of_node, own, local], &[]), ["own"]);
+    }
+
+    #[test]
     fn bare_images_and_jobs_come_last() {
         let mut bare = pod("bare", "1", "2025-01-01T00:00:00Z");
         bare.spec.containers[0].image = "registry.k8s.io/coredns/coredns:v1.11.1".to_owned();
@@ -264,8 +258,9 @@ mod tests {
     #[test]
     fn without_a_list_of_pods_nobody_probes() {
         let mut inventory = inventory(Vec::new());
-        inventory.pods = Err(crate::base::failure::Failure::new(crate::base::failure::FailureKind::Forbidden, "no"));
-        assert!(choose("n1", &inventory, &[]).is_empty());
+        inventory.pods =
+            Listed::Missing(crate::base::failure::Failure::new(crate::base::failure::FailureKind::Forbidden, "no"));
+        assert!(choose("n1", &ClusterMap::new(&inventory, Named::default()), &[]).is_empty());
     }
 
     #[test]
@@ -279,7 +274,7 @@ mod tests {
     #[test]
     fn the_ladder_goes_from_wget_to_bash() {
         let ladder = ladder(Evidence::PodEgress, &questions());
-        assert_eq!(ladder[0], ["wget", "-q", "-O", "/dev/null", "--timeout=5", "https://google.com"]);
+        assert_eq!(ladder[0], ["wget", "-q", "-O", "/dev/null", "--timeout=5", "-t", "1", "https://google.com"]);
         let tools: Vec<&str> = ladder.iter().map(|argv| argv[0].as_str()).collect();
         assert_eq!(tools, ["wget", "wget", "curl", "bash"]);
         assert_eq!(ladder[3][3..], ["bash", "google.com", "443"]);
@@ -288,10 +283,10 @@ mod tests {
     #[test]
     fn the_address_is_asked_over_plain_http() {
         let mut questions = questions();
-        assert_eq!(ladder(Evidence::PodEgressAddress, &questions)[0][5], "http://1.1.1.1");
+        assert_eq!(ladder(Evidence::PodEgressAddress, &questions)[0][7], "http://1.1.1.1");
         questions.ping_target = "2606:4700:4700::1111".parse().unwrap();
         let ladder = ladder(Evidence::PodEgressAddress, &questions);
-        assert_eq!(ladder[0][5], "http://[2606:4700:4700::1111]");
+        assert_eq!(ladder[0][7], "http://[2606:4700:4700::1111]");
         assert_eq!(ladder[3][4..], ["2606:4700:4700::1111", "80"]);
     }
 
@@ -309,11 +304,5 @@ mod tests {
     fn dns_is_asked_by_nslookup_then_getent() {
         let ladder = ladder(Evidence::PodDns, &questions());
         assert_eq!(ladder, [words(&["nslookup", CLUSTER_NAME]), words(&["getent", "hosts", CLUSTER_NAME])]);
-    }
-
-    #[test]
-    fn an_unknown_option_is_a_missing_tool() {
-        assert!(is_usage_error("wget: unrecognized option '--timeout=5'\nBusyBox v1.35.0 (Debian)\n"));
-        assert!(!is_usage_error("wget: bad address 'google.com'\n"));
     }
 }

@@ -8,37 +8,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::base::failure::Failure;
+use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
-
-/// A list as it was had, or why it was not.
-pub type Listed<T> = Result<Vec<T>, Failure>;
-
-/// The cluster's lists, each with its own fate.
-#[derive(Clone, Debug)]
-pub struct Inventory {
-    /// Where they came from and when.
-    pub origin: Origin,
-    /// The nodes.
-    pub nodes: Listed<Node>,
-    /// The pods of all namespaces.
-    pub pods: Listed<Pod>,
-    /// The services that matter here: cluster DNS.
-    pub services: Listed<Service>,
-    /// The endpoint slices of those services.
-    pub endpoint_slices: Listed<EndpointSlice>,
-    /// Recent events.
-    pub events: Listed<Event>,
-}
-
-/// Where an inventory came from.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    /// The kubeconfig context, where one is known.
-    pub context: Option<String>,
-    /// When it was taken, RFC 3339 in UTC.
-    pub captured_at: Option<String>,
-}
+pub use crate::kubernetes::inventory::{Inventory, Listed, Origin, Page};
 
 /// Reads `null` as the default: the API writes `"endpoints": null` for an empty list.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -47,26 +19,6 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A Kubernetes list: one page of the API, or a file of a bundle.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-pub struct Page<T> {
-    /// The list's own metadata.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub metadata: PageMeta,
-    /// The objects.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub items: Vec<T>,
-}
-
-/// What is used of a list's metadata.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct PageMeta {
-    /// The token of the next page; empty or absent on the last.
-    #[serde(default, rename = "continue")]
-    pub next: Option<String>,
 }
 
 macro_rules! object {
@@ -213,6 +165,9 @@ object! {
         node_name: String,
         /// Whether it shares the host's network.
         host_network: bool,
+        /// Where it looks names up: `ClusterFirst` where this is empty, `ClusterFirstWithHostNet`, `Default`, `None`.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        dns_policy: String,
         /// Its containers.
         containers: Vec<Container>,
     }
@@ -566,6 +521,12 @@ impl Node {
         self.status.addresses.iter().filter_map(|a| a.address.parse().ok())
     }
 
+    /// The ranges that Kubernetes gave out for this node's pods.
+    pub fn pod_ranges(&self) -> impl Iterator<Item = Prefix> + '_ {
+        let first = Some(&self.spec.pod_cidr).filter(|_| self.spec.pod_cidrs.is_empty());
+        first.into_iter().chain(&self.spec.pod_cidrs).filter_map(|range| range.parse().ok())
+    }
+
     /// The first address of this type.
     #[must_use]
     pub fn address(&self, kind: &str) -> Option<&str> {
@@ -596,6 +557,14 @@ impl Pod {
     #[must_use]
     pub fn ready(&self) -> Option<bool> {
         condition_is_true(&self.status.conditions, "Ready")
+    }
+
+    /// Whether it may look names up in cluster DNS: with `Default` it asks what its node asks. With `None` it asks what
+    /// its own configuration names, which is cluster DNS as a rule.
+    #[must_use]
+    pub fn may_ask_cluster_dns(&self) -> bool {
+        self.spec.dns_policy != "Default"
+            && !(self.spec.host_network && self.spec.dns_policy != "ClusterFirstWithHostNet")
     }
 
     /// The state of the container of this name.

@@ -1,15 +1,17 @@
-//! Which address is whose, seen from one node.
+//! Which role an address has, seen from one node: the hot question of every conntrack line.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use crate::base::net::Prefix;
+use crate::kubernetes::address_map::{AddressMap, Found, Holds, NodeId, Owner};
 
-use crate::base::net::{Prefix, mask};
+pub(crate) use crate::kubernetes::address_map::key;
 
 /// Whose an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The node-local DNS address itself.
+    /// A node-local DNS address itself.
     NodeLocalDns,
     /// This node's NodeLocal DNS pod, where it has an address of its own.
     NodeLocalDnsPod,
@@ -35,7 +37,7 @@ pub enum Role {
     World,
 }
 
-/// What an address range holds.
+/// What an address range holds, seen from one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// Pods of this node.
@@ -48,118 +50,121 @@ pub enum Range {
     Services,
 }
 
-/// The addresses of a cluster, seen from one node.
+/// The node from which [`Roles::new`] looks; every other one is elsewhere.
+const HERE: NodeId = 0;
+/// A node that is not the one from which is looked.
+const ELSEWHERE: NodeId = NodeId::MAX;
+
+/// The addresses of a cluster, seen from one node. Cheap to copy: the map behind it is shared.
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
-    known: FxHashMap<u128, Role>,
-    /// By length and family, longest first.
-    ranges: Vec<(u8, bool, FxHashMap<u128, Range>)>,
-    /// A bit for each /16 of IPv4 in which something is named: most of the world is in none of them.
-    v4_in_use: Vec<u64>,
-    cluster_dns: FxHashSet<IpAddr>,
-    pods_listed: bool,
+    map: Arc<AddressMap>,
+    node: NodeId,
+    /// Node-local DNS addresses that only this node's own evidence told: a handful.
+    learned: Vec<IpAddr>,
+    pods_whole: bool,
 }
 
 impl Roles {
-    /// Nobody is known yet. `pods_listed` says that every pod of the cluster will be named, so that an address of a pod
-    /// range that is not named belongs to no pod.
+    /// No address is known yet. `pods_whole` says that every pod of the cluster will be named, so that an address of a
+    /// pod range that is not named belongs to no pod.
     #[must_use]
-    pub fn new(pods_listed: bool) -> Self {
-        Self { pods_listed, ..Self::default() }
+    pub fn new(pods_whole: bool) -> Self {
+        Self { pods_whole, node: HERE, ..Self::default() }
     }
 
-    /// Names an address. The first word stands.
+    /// A node's sight of a shared map. `pods_whole` says that the map names every pod of the cluster: only then an
+    /// address of a pod range that is not in it belongs to a pod that is gone.
+    #[must_use]
+    pub const fn seen_from(map: Arc<AddressMap>, node: NodeId, pods_whole: bool) -> Self {
+        Self { map, node, learned: Vec::new(), pods_whole }
+    }
+
+    /// Names an address. What was said first stands. Copies the map where others share it: for small clusters.
     pub fn name(&mut self, address: IpAddr, role: Role) {
-        self.known.entry(key(address)).or_insert(role);
-        self.use_v4(address, 32);
+        let owner = match role {
+            Role::NodeLocalDns => Owner::NodeLocalDns,
+            Role::NodeLocalDnsPod => Owner::NodeLocalDnsPod(self.node),
+            Role::ThisHost => Owner::Host(self.node),
+            Role::OtherHost => Owner::Host(ELSEWHERE),
+            Role::LocalPod => Owner::Pod(self.node),
+            Role::RemotePod => Owner::Pod(ELSEWHERE),
+            Role::Service => Owner::Service,
+            // Nobody owns these.
+            Role::LocalGone | Role::RemoteGone | Role::UnlistedPod | Role::Nowhere | Role::World => return,
+        };
+        Arc::make_mut(&mut self.map).own(address, owner);
     }
 
-    /// Names a range.
+    /// Names a range. What was said first stands. Copies the map where others share it: for small clusters.
     pub fn name_range(&mut self, prefix: Prefix, range: Range) {
-        let v4 = prefix.address().is_ipv4();
-        let same = |(length, family, _): &(u8, bool, _)| (*length, *family) == (prefix.length(), v4);
-        let at = self.ranges.iter().position(same).unwrap_or_else(|| {
-            let at = self.ranges.partition_point(|(length, ..)| *length >= prefix.length());
-            self.ranges.insert(at, (prefix.length(), v4, FxHashMap::default()));
-            at
-        });
-        self.ranges[at].2.entry(key(prefix.address())).or_insert(range);
-        self.use_v4(prefix.address(), prefix.length());
+        let holds = match range {
+            Range::LocalPods => Holds::PodsOf(self.node),
+            Range::RemotePods => Holds::PodsOf(ELSEWHERE),
+            Range::ClusterPods => Holds::Pods,
+            Range::Services => Holds::Services,
+        };
+        Arc::make_mut(&mut self.map).hold(prefix, holds);
     }
 
-    fn use_v4(&mut self, first: IpAddr, length: u8) {
-        let IpAddr::V4(first) = first else { return };
-        let first = (first.to_bits() >> 16) as usize;
-        let many = 1_usize << 16_u8.saturating_sub(length);
-        self.v4_in_use.resize((1 << 16) / 64, 0);
-        (first..first + many).for_each(|at| self.v4_in_use[at / 64] |= 1 << (at % 64));
+    /// Takes an address that this node's own evidence told for a node-local DNS address.
+    pub fn learn_node_local_dns(&mut self, address: IpAddr) {
+        self.learned.push(address);
     }
 
-    /// Whether an address may be named, or lie in a range that is.
-    #[inline]
-    fn may_be_named(&self, address: IpAddr) -> bool {
-        let IpAddr::V4(v4) = address else { return true };
-        let at = (v4.to_bits() >> 16) as usize;
-        self.v4_in_use.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
-    }
-
-    /// Says that this pod answers for cluster DNS.
-    pub fn name_cluster_dns(&mut self, address: IpAddr) {
-        self.cluster_dns.insert(address);
-    }
-
-    /// The pods that answer for cluster DNS.
+    /// Whether the pod with this address answers for cluster DNS.
     #[must_use]
     pub fn is_cluster_dns(&self, address: IpAddr) -> bool {
-        self.cluster_dns.contains(&address)
+        self.map.is_cluster_dns(address)
     }
 
     /// Whose this address is.
     #[must_use]
     #[inline]
     pub fn of(&self, address: IpAddr) -> Role {
-        if self.may_be_named(address)
-            && let Some(role) = self.named(address)
-        {
-            return role;
+        if !self.learned.is_empty() && self.learned.contains(&address) {
+            return Role::NodeLocalDns;
         }
-        let nowhere = match address {
-            IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified(),
-            IpAddr::V6(v6) => {
-                v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified()
-            }
-        };
-        if nowhere { Role::Nowhere } else { Role::World }
+        match self.map.find(address) {
+            Some(Found::Owned(owner)) => self.role_of_owner(owner),
+            Some(Found::Within(holds)) => self.role_within(holds),
+            None if leads_nowhere(address) => Role::Nowhere,
+            None => Role::World,
+        }
     }
 
-    /// What was said of an address, or of the longest range that it lies in.
-    fn named(&self, address: IpAddr) -> Option<Role> {
-        if let Some(role) = self.known.get(&key(address)) {
-            return Some(*role);
+    #[inline]
+    const fn role_of_owner(&self, owner: Owner) -> Role {
+        match owner {
+            Owner::Pod(node) if node == self.node => Role::LocalPod,
+            Owner::NodeLocalDnsPod(node) if node == self.node => Role::NodeLocalDnsPod,
+            Owner::Pod(_) | Owner::NodeLocalDnsPod(_) => Role::RemotePod,
+            Owner::Host(node) if node == self.node => Role::ThisHost,
+            Owner::Host(_) => Role::OtherHost,
+            Owner::NodeLocalDns => Role::NodeLocalDns,
+            Owner::Service => Role::Service,
         }
-        for (length, v4, ranges) in &self.ranges {
-            if *v4 != address.is_ipv4() {
-                continue;
-            }
-            match ranges.get(&key(mask(address, *length))) {
-                Some(Range::LocalPods) if self.pods_listed => return Some(Role::LocalGone),
-                Some(Range::LocalPods) => return Some(Role::LocalPod),
-                Some(Range::RemotePods) if self.pods_listed => return Some(Role::RemoteGone),
-                Some(Range::RemotePods) => return Some(Role::RemotePod),
-                Some(Range::ClusterPods) => return Some(Role::UnlistedPod),
-                Some(Range::Services) => return Some(Role::Service),
-                None => {}
-            }
+    }
+
+    const fn role_within(&self, holds: Holds) -> Role {
+        match holds {
+            Holds::PodsOf(node) => match (node == self.node, self.pods_whole) {
+                (true, true) => Role::LocalGone,
+                (true, false) => Role::LocalPod,
+                (false, true) => Role::RemoteGone,
+                (false, false) => Role::RemotePod,
+            },
+            Holds::Pods => Role::UnlistedPod,
+            Holds::Services => Role::Service,
         }
-        None
     }
 }
 
-/// An address as a number, which hashes faster. IPv4 and IPv6 never meet: the mapped range is no real IPv6 address.
-pub(crate) fn key(address: IpAddr) -> u128 {
+/// Whether packets to this address go no way that is of interest.
+const fn leads_nowhere(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified(),
     }
 }
 
@@ -189,9 +194,31 @@ mod tests {
     }
 
     #[test]
-    fn without_a_list_of_pods_nobody_is_called_gone() {
+    fn without_a_whole_list_of_pods_no_address_is_called_gone() {
         let mut roles = Roles::new(false);
         roles.name_range("fd00:10:1::/64".parse().unwrap(), Range::LocalPods);
+        roles.name_range("fd00:10:2::/64".parse().unwrap(), Range::RemotePods);
         assert_eq!(roles.of(ip("fd00:10:1::5")), Role::LocalPod);
+        assert_eq!(roles.of(ip("fd00:10:2::5")), Role::RemotePod);
+    }
+
+    #[test]
+    fn one_map_serves_every_node() {
+        let mut map = AddressMap::default();
+        map.own(ip("10.42.1.7"), Owner::Pod(1));
+        map.own(ip("192.168.1.2"), Owner::Host(2));
+        let map = Arc::new(map);
+        let sights = [1, 2].map(|node| Roles::seen_from(Arc::clone(&map), node, true));
+        assert_eq!(sights.each_ref().map(|roles| roles.of(ip("10.42.1.7"))), [Role::LocalPod, Role::RemotePod]);
+        assert_eq!(sights.each_ref().map(|roles| roles.of(ip("192.168.1.2"))), [Role::OtherHost, Role::ThisHost]);
+    }
+
+    #[test]
+    fn what_one_node_learned_of_its_dns_changes_no_other_node() {
+        let map = Arc::new(AddressMap::default());
+        let mut learned = Roles::seen_from(Arc::clone(&map), 1, true);
+        learned.learn_node_local_dns(ip("169.254.20.11"));
+        assert_eq!(learned.of(ip("169.254.20.11")), Role::NodeLocalDns);
+        assert_eq!(Roles::seen_from(map, 2, true).of(ip("169.254.20.11")), Role::Nowhere);
     }
 }

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::base::exit::Exit;
 use crate::base::shard::Shard;
+pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
@@ -89,20 +90,6 @@ pub struct SourceInfo {
     pub context: Option<String>,
     /// The path that was read, where it was not a cluster.
     pub path: Option<String>,
-}
-
-/// The kinds of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// A live cluster.
-    Cluster,
-    /// A bundle that was saved from one.
-    Bundle,
-    /// An archive of `cilium sysdump`.
-    Sysdump,
-    /// An archive of `cilium-bugtool`: one node.
-    Bugtool,
 }
 
 /// How many nodes of which kind.
@@ -175,6 +162,9 @@ pub struct NodeReport {
     /// Whether anything looks broken, whatever the verdict: what the comparison between nodes asks.
     #[serde(default, skip_serializing_if = "is_false")]
     pub in_trouble: bool,
+    /// Whether pods of this node are seen to get answers from DNS or the world.
+    #[serde(default)]
+    pub answered: bool,
     /// What was said of the node by itself, where the comparison between nodes changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<Alone>>,

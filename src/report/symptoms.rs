@@ -11,7 +11,7 @@ use super::table::{self, Style};
 use super::text::{self, count, hang, safe, wrap};
 use crate::base::tool::Tool;
 use crate::symptoms::storm::Storm;
-use crate::symptoms::{Kind, NotRead, Symptom, Symptoms};
+use crate::symptoms::{NotRead, Symptom, SymptomKind, Symptoms};
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.symptoms/v1";
@@ -171,7 +171,7 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
 
 /// How many of which kind, in a line.
 fn kinds(symptoms: &[Symptom]) -> String {
-    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<SymptomKind, usize> = BTreeMap::new();
     for symptom in symptoms {
         *counts.entry(symptom.kind).or_default() += 1;
     }

@@ -4,8 +4,10 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ClusterSettings, Look, Nodes, Origin, Settings, cluster_settings};
+use super::{Look, Nodes, Origin, Settings, cluster_settings};
+use crate::base::cluster_settings::ClusterSettings;
 use crate::base::process;
+use crate::base::symptom_options::SymptomOptions;
 use crate::cli::FixArgs;
 use crate::knowledge::code::Code;
 
@@ -78,7 +80,7 @@ impl FixSettings {
         let user = user.unwrap_or_else(|| "unknown user".to_owned());
         Self {
             look: Settings {
-                symptoms: crate::symptoms::look::Wish::default(),
+                symptoms: SymptomOptions::default(),
                 nodes: Nodes::Named(nodes.clone()),
                 origin: Origin::Cluster(cluster.clone()),
                 timeout,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::{Kind, Looks, Pods, Symptom, Symptoms, sample};
+use super::{Looks, PodsByName, Symptom, SymptomKind, Symptoms, sample};
 use crate::base::pod_ref::PodRef;
 
 /// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events (in bytes
@@ -35,7 +35,7 @@ const MOST: usize = 20;
 
 /// An answer of Prometheus: an instant vector.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct PrometheusAnswer {
     #[serde(default)]
     data: Data,
     /// What was asked; staledp puts it there.
@@ -53,7 +53,7 @@ struct Data {
 
 /// One series: its labels and its value now.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Series {
+pub(crate) struct Series {
     #[serde(default)]
     metric: BTreeMap<String, String>,
     value: (f64, String),
@@ -79,8 +79,8 @@ impl Series {
 /// # Errors
 ///
 /// What is odd about it.
-pub(super) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
-    let Answer { data, .. } =
+pub(crate) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
+    let PrometheusAnswer { data, .. } =
         serde_json::from_slice(answer).map_err(|error| format!("its answer is not readable: {error}"))?;
     let odd = |error: serde_json::Error| format!("its answer is not readable: {error}");
     match data.kind.as_str() {
@@ -93,12 +93,12 @@ pub(super) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
 }
 
 /// What was asked, where a saved answer says so.
-pub(super) fn question(answer: &[u8]) -> Option<String> {
-    serde_json::from_slice::<Answer>(answer).ok().map(|answer| answer.query).filter(|query| !query.is_empty())
+pub(crate) fn query_of(answer: &[u8]) -> Option<String> {
+    serde_json::from_slice::<PrometheusAnswer>(answer).ok().map(|answer| answer.query).filter(|query| !query.is_empty())
 }
 
 /// The node and pod that a series is about. Vector's own `host` is the pod's name in a DaemonSet.
-fn place<'a>(one: &'a Series, pods: &Pods<'a>) -> (Option<&'a str>, Option<PodRef>) {
+fn node_and_pod<'a>(one: &'a Series, pods: &PodsByName<'a>) -> (Option<&'a str>, Option<PodRef>) {
     let (namespace, name) = (one.label("namespace"), one.label("pod"));
     let name = if name.is_empty() { one.label("host") } else { name };
     let pod = if namespace.is_empty() {
@@ -115,10 +115,10 @@ fn place<'a>(one: &'a Series, pods: &Pods<'a>) -> (Option<&'a str>, Option<PodRe
 }
 
 /// The symptoms: buffers that are full, and, for contrast, the other buffers of the same pod.
-pub(super) fn tell(
+pub(crate) fn add_buffer_symptoms(
     fill: &[Series],
     sent: Option<&[Series]>,
-    pods: &Pods<'_>,
+    pods: &PodsByName<'_>,
     asked_at: Option<&str>,
     into: &mut Symptoms,
 ) {
@@ -148,10 +148,10 @@ pub(super) fn tell(
             (true, _) => Looks::Open,
             _ => Looks::Fine,
         };
-        let (node, pod) = place(one, pods);
+        let (node, pod) = node_and_pod(one, pods);
         let base = pod.map_or_else(
-            || Symptom { kind: Kind::Buffers, ..Symptom::default() },
-            |pod| Symptom::of(Kind::Buffers, &pod, None),
+            || Symptom { kind: SymptomKind::Buffers, ..Symptom::default() },
+            |pod| Symptom::of_pod(SymptomKind::Buffers, &pod, None),
         );
         let symptom = Symptom {
             count: u64::from(is_full),
@@ -170,12 +170,18 @@ pub(super) fn tell(
 }
 
 /// The answer to a question of one's own, series by series.
-pub(super) fn tell_own(query: &str, answer: &[Series], pods: &Pods<'_>, asked_at: Option<&str>, into: &mut Symptoms) {
+pub(crate) fn add_query_symptoms(
+    query: &str,
+    answer: &[Series],
+    pods: &PodsByName<'_>,
+    asked_at: Option<&str>,
+    into: &mut Symptoms,
+) {
     for one in answer.iter().take(MOST) {
-        let (node, pod) = place(one, pods);
+        let (node, pod) = node_and_pod(one, pods);
         let base = pod.map_or_else(
-            || Symptom { kind: Kind::Buffers, ..Symptom::default() },
-            |pod| Symptom::of(Kind::Buffers, &pod, None),
+            || Symptom { kind: SymptomKind::Buffers, ..Symptom::default() },
+            |pod| Symptom::of_pod(SymptomKind::Buffers, &pod, None),
         );
         let labels: Vec<String> = one.metric.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let symptom = Symptom {
@@ -188,7 +194,7 @@ pub(super) fn tell_own(query: &str, answer: &[Series], pods: &Pods<'_>, asked_at
         into.add(node, symptom);
     }
     if answer.len() > MOST {
-        into.cannot(
+        into.add_not_read(
             format!("the answer to '{query}'"),
             format!("it has {} series; the first {MOST} are shown", answer.len()),
         );
@@ -220,7 +226,13 @@ mod tests {
     fn a_full_buffer_is_shown_beside_the_fine_one_of_the_same_pod() {
         let mut found = Symptoms::default();
         let fill = answer(&[("journal", "0.97"), ("pods", "0"), ("odd", "68719476736")]);
-        tell(&fill, Some(&answer(&[("journal", "0"), ("pods", "1200")])), &Pods(BTreeMap::new()), None, &mut found);
+        add_buffer_symptoms(
+            &fill,
+            Some(&answer(&[("journal", "0"), ("pods", "1200")])),
+            &PodsByName(BTreeMap::new()),
+            None,
+            &mut found,
+        );
         found.sort();
         let says: Vec<&str> = found.nodes["graz"].iter().map(|s| s.says.as_str()).collect();
         assert_eq!(says[0], "buffer of journal: 97 % full, and nothing sent in 15 min");
@@ -231,7 +243,13 @@ mod tests {
     #[test]
     fn buffers_that_are_fine_are_no_symptom() {
         let mut found = Symptoms::default();
-        tell(&answer(&[("journal", "0.3"), ("pods", "NaN")]), None, &Pods(BTreeMap::new()), None, &mut found);
+        add_buffer_symptoms(
+            &answer(&[("journal", "0.3"), ("pods", "NaN")]),
+            None,
+            &PodsByName(BTreeMap::new()),
+            None,
+            &mut found,
+        );
         assert!(found.nodes.is_empty() && found.elsewhere.is_empty());
     }
 

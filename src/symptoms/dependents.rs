@@ -1,8 +1,8 @@
 //! Objects of other people's kinds whose conditions name a DNS or connection failure.
 
-use super::logs::{asked, asker, fate, words};
-use super::{Kind, Looks, Symptom, Symptoms, sample};
-use crate::gather::symptoms::ForeignKind;
+use super::logs::{asking_address, in_words, name_and_server, named_failure};
+use super::{Looks, Symptom, SymptomKind, Symptoms, sample};
+use crate::kubernetes::foreign_kind::ForeignKind;
 use crate::kubernetes::objects::{Custom, Inventory, Pod};
 
 /// The kinds that are looked at, and the name label of the pods that ask for them.
@@ -24,7 +24,7 @@ const fn foreign(group: &'static str, resource: &'static str, kind: &'static str
 }
 
 /// Whether a pod carries this name label.
-pub(super) fn is_named(pod: &Pod, name: &str) -> bool {
+pub(crate) fn is_named(pod: &Pod, name: &str) -> bool {
     ["app.kubernetes.io/name", "app", "k8s-app"]
         .iter()
         .any(|key| pod.metadata.labels.get(*key).is_some_and(|v| v == name))
@@ -32,19 +32,19 @@ pub(super) fn is_named(pod: &Pod, name: &str) -> bool {
 
 /// The pods that ask for the objects of a kind.
 fn controllers<'a>(inventory: &'a Inventory, name: &str) -> impl Iterator<Item = &'a Pod> {
-    inventory.pods.iter().flatten().filter(move |pod| pod.is_alive() && is_named(pod, name))
+    inventory.pods.known().iter().filter(move |pod| pod.is_alive() && is_named(pod, name))
 }
 
 /// Whether one of them runs on a node that is meant.
-pub(super) fn is_asked_from(inventory: &Inventory, name: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+pub(crate) fn is_asked_from_node(inventory: &Inventory, name: &str, is_meant: impl Fn(&str) -> bool) -> bool {
     controllers(inventory, name).any(|pod| is_meant(&pod.spec.node_name))
 }
 
 /// The pod that met a failure, by the address that the message names as its own, and its node; without an address: the
 /// node, where all the kind's controllers are on one.
-fn asked_from<'a>(inventory: &'a Inventory, name: &str, message: &str) -> Option<(String, &'a str)> {
-    if let Some(address) = asker(message) {
-        let mut pods = inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && !pod.spec.host_network);
+fn asking_pod<'a>(inventory: &'a Inventory, name: &str, message: &str) -> Option<(String, &'a str)> {
+    if let Some(address) = asking_address(message) {
+        let mut pods = inventory.pods.known().iter().filter(|pod| pod.is_alive() && !pod.spec.host_network);
         let pod = pods.find(|pod| pod.ips().any(|ip| ip == address))?;
         return Some((format!("pod {}", pod.reference()), &pod.spec.node_name));
     }
@@ -54,7 +54,7 @@ fn asked_from<'a>(inventory: &'a Inventory, name: &str, message: &str) -> Option
 }
 
 /// The symptoms of the objects of one kind.
-pub(super) fn tell(
+pub(crate) fn add_dependent_symptoms(
     kind: ForeignKind,
     controller: &str,
     objects: &[Custom],
@@ -72,17 +72,18 @@ pub(super) fn tell(
             let what = if t.status == "False" { format!("not {}", t.r#type) } else { t.r#type.clone() };
             (what, t.message.as_str(), t.last_transition_time.as_deref())
         });
-        let Some((what, fate, message, since)) =
-            told.chain(operation).find_map(|(what, message, since)| Some((what, fate(message)?, message, since)))
+        let Some((what, failure, message, since)) = told
+            .chain(operation)
+            .find_map(|(what, message, since)| Some((what, named_failure(message)?, message, since)))
         else {
             continue;
         };
-        let (name, server) = asked(message);
-        let (says, looks) = (words(fate, name, server), fate.looks());
-        let from = asked_from(inventory, controller, message);
+        let (name, server) = name_and_server(message);
+        let (says, looks) = (in_words(failure, name, server), failure.looks());
+        let from = asking_pod(inventory, controller, message);
         let by = from.as_ref().map(|(by, _)| format!(" (asked by {by}, which runs on this node)")).unwrap_or_default();
         let symptom = Symptom {
-            kind: Kind::Dependents,
+            kind: SymptomKind::Dependents,
             namespace: Some(object.metadata.namespace.clone()).filter(|n| !n.is_empty()),
             pod: Some(object.metadata.name.clone()),
             count: 1,

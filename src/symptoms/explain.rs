@@ -1,26 +1,26 @@
 //! Which symptoms a verdict explains. They never make one.
 
-use super::{Kind, Looks, Symptom};
+use super::{Looks, Symptom, SymptomKind};
 use crate::knowledge::code::Code;
 use crate::rules::verdict::{Affected, Verdict};
 
 /// Says of each symptom of a node whether its verdict explains it.
-pub fn explain(symptoms: &mut [Symptom], verdict: &Verdict, affected: &[Affected]) {
+pub fn explain_symptoms(symptoms: &mut [Symptom], verdict: &Verdict, affected: &[Affected]) {
     for symptom in symptoms {
         let hit = affected
             .iter()
             .any(|a| Some(&a.namespace) == symptom.namespace.as_ref() && Some(&a.pod) == symptom.pod.as_ref());
-        let (explained, why) = judge(symptom, verdict.code, hit);
+        let (explained, why) = explanation(symptom, verdict.code, hit);
         symptom.explained = explained;
         symptom.why = why.map(str::to_owned);
     }
 }
 
-fn judge(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Option<&'static str>) {
+fn explanation(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Option<&'static str>) {
     let yes = |why| (Some(true), Some(why));
     let no = |why| (Some(false), Some(why));
     let open = |why| (None, Some(why));
-    let of_names = matches!(symptom.kind, Kind::DnsErrors);
+    let of_names = matches!(symptom.kind, SymptomKind::DnsErrors);
     match (code, symptom.looks) {
         (_, Looks::Fine) => (None, None),
         (_, Looks::Memory) => no("no network makes a container outgrow its memory limit"),
@@ -43,7 +43,7 @@ fn judge(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Option<&'st
             Looks::Unanswered,
         ) if of_names => yes("DNS does not work for this node's pods"),
         (Code::EgressBroken, Looks::Unanswered)
-            if matches!(symptom.kind, Kind::DnsErrors | Kind::Buffers | Kind::Dependents) =>
+            if matches!(symptom.kind, SymptomKind::DnsErrors | SymptomKind::Buffers | SymptomKind::Dependents) =>
         {
             yes("pods of this node do not reach the outside")
         }
@@ -56,12 +56,12 @@ fn judge(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Option<&'st
 /// Pods of a stale node that have symptoms of its kind and are not among the affected yet, and where that is known
 /// from. Selectively stale nodes get none: there the flows say who is hit.
 #[must_use]
-pub fn hit(symptoms: &[Symptom], verdict: &Verdict, affected: &[Affected]) -> Vec<Affected> {
+pub fn pods_with_symptoms(symptoms: &[Symptom], verdict: &Verdict, affected: &[Affected]) -> Vec<Affected> {
     if !matches!(verdict.code, Code::StaleDatapath | Code::DatapathProgramsMissing) {
         return Vec::new();
     }
     let mut more: Vec<Affected> = Vec::new();
-    for symptom in symptoms.iter().filter(|s| s.explained == Some(true) && s.kind != Kind::Dependents) {
+    for symptom in symptoms.iter().filter(|s| s.explained == Some(true) && s.kind != SymptomKind::Dependents) {
         let (Some(namespace), Some(pod)) = (&symptom.namespace, &symptom.pod) else { continue };
         let known = |a: &Affected| a.namespace == *namespace && a.pod == *pod;
         if !affected.iter().any(known) && !more.iter().any(known) {
@@ -79,14 +79,14 @@ mod tests {
     #[test]
     fn no_verdict_explains_a_kill_for_memory_and_every_code_has_an_answer() {
         for code in Code::ALL {
-            let oom = Symptom { looks: Looks::Memory, kind: Kind::Restarts, ..Symptom::default() };
-            assert_eq!(judge(&oom, *code, true).0, Some(false));
+            let oom = Symptom { looks: Looks::Memory, kind: SymptomKind::Restarts, ..Symptom::default() };
+            assert_eq!(explanation(&oom, *code, true).0, Some(false));
             let probe = Symptom { looks: Looks::Unanswered, ..Symptom::default() };
-            assert!(judge(&probe, *code, true).1.is_some());
+            assert!(explanation(&probe, *code, true).1.is_some());
         }
         let probe = Symptom { looks: Looks::Unanswered, ..Symptom::default() };
-        assert_eq!(judge(&probe, Code::StaleDatapath, false).0, Some(true));
-        assert_eq!(judge(&probe, Code::StaleSelective, false).0, Some(false));
-        assert_eq!(judge(&probe, Code::EvidenceMissing, false).0, None);
+        assert_eq!(explanation(&probe, Code::StaleDatapath, false).0, Some(true));
+        assert_eq!(explanation(&probe, Code::StaleSelective, false).0, Some(false));
+        assert_eq!(explanation(&probe, Code::EvidenceMissing, false).0, None);
     }
 }

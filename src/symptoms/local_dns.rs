@@ -5,18 +5,19 @@ use std::collections::BTreeSet;
 
 use super::probes::Tally;
 use super::restarts::{containers, matters};
-use super::{Kind, Looks, Symptom, Symptoms, restarts};
+use super::{Looks, Symptom, SymptomKind, Symptoms, restarts};
 use crate::knowledge::upstream;
 use crate::knowledge::upstream::Issue;
+use crate::kubernetes::agents::versions;
+use crate::kubernetes::node_local_dns::is_node_local_dns;
 use crate::kubernetes::objects::{Custom, Inventory};
-use crate::kubernetes::surroundings::{is_node_local_dns, versions};
 
 /// The upstream issues about local redirects.
 const REDIRECT_ISSUES: [u32; 3] = [43944, 44138, 45522];
 
 /// Pods that are not ready, and restarts by container.
-pub(super) fn tell(inventory: &Inventory, tally: &Tally, now: Option<i64>, into: &mut Symptoms) {
-    for pod in inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && is_node_local_dns(pod)) {
+pub(super) fn add_local_dns_symptoms(inventory: &Inventory, tally: &Tally, now: Option<i64>, into: &mut Symptoms) {
+    for pod in inventory.pods.known().iter().filter(|pod| pod.is_alive() && is_node_local_dns(pod)) {
         let node = Some(pod.spec.node_name.as_str());
         if pod.ready() == Some(false) {
             let ready = pod.status.conditions.iter().find(|c| c.r#type == "Ready");
@@ -31,19 +32,19 @@ pub(super) fn tell(inventory: &Inventory, tally: &Tally, now: Option<i64>, into:
                 says,
                 looks,
                 weight: 4,
-                ..Symptom::of(Kind::NodeLocalDns, &pod.reference(), None)
+                ..Symptom::of_pod(SymptomKind::NodeLocalDns, &pod.reference(), None)
             };
             into.add(node, symptom);
         }
         for container in containers(pod).filter(|c| matters(c, now)) {
-            into.add(node, restarts::of(Kind::NodeLocalDns, pod, container, tally, now));
+            into.add(node, restarts::restart_symptom(SymptomKind::NodeLocalDns, pod, container, tally, now));
         }
     }
 }
 
 /// The local redirects, with what upstream knows of them in the versions of Cilium that run here.
-pub(super) fn tell_redirects(redirects: &[Custom], inventory: &Inventory, into: &mut Symptoms) {
-    let versions = versions(inventory.pods.as_deref().unwrap_or_default());
+pub(crate) fn add_redirect_symptoms(redirects: &[Custom], inventory: &Inventory, into: &mut Symptoms) {
+    let versions = versions(inventory.pods.known());
     let known: Vec<String> = REDIRECT_ISSUES
         .iter()
         .filter_map(|number| upstream::find(*number))
@@ -65,7 +66,7 @@ pub(super) fn tell_redirects(redirects: &[Custom], inventory: &Inventory, into: 
         into.add(
             None,
             Symptom {
-                kind: Kind::NodeLocalDns,
+                kind: SymptomKind::NodeLocalDns,
                 namespace: Some(policy.metadata.namespace.clone()),
                 pod: Some(policy.metadata.name.clone()),
                 count: 1,

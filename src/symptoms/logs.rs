@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Kind, Looks, SAMPLE, Symptom, sample, widen};
+use super::{Looks, SAMPLE, Symptom, SymptomKind, sample, widen_span};
+use crate::base::credentials::without_credentials;
 use crate::base::pattern::pattern;
 use crate::base::pod_ref::PodRef;
-use crate::gather::scrub::scrub;
 
 /// The longest line that is looked at, in bytes; what is longer is cut.
 const LINE: usize = 4 << 10;
@@ -58,7 +58,7 @@ static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What became of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(super) enum NamedFailure {
     /// Nobody answered a question for a name.
     NameUnanswered,
     /// The answer was that there is no such name, or that it could not be found out.
@@ -71,7 +71,7 @@ pub(super) enum Fate {
     Refused,
 }
 
-impl Fate {
+impl NamedFailure {
     /// Whether it is about a name.
     const fn is_of_name(self) -> bool {
         matches!(self, Self::NameUnanswered | Self::NameAnswered | Self::NameUntold)
@@ -88,48 +88,48 @@ impl Fate {
 }
 
 /// What a text says of names and connections; none: nothing.
-pub(super) fn fate(text: &str) -> Option<Fate> {
+pub(super) fn named_failure(text: &str) -> Option<NamedFailure> {
     let first = [
-        (&SILENCE, Fate::NameUnanswered),
-        (&ANSWER, Fate::NameAnswered),
-        (&UNTOLD, Fate::NameUntold),
-        (&REFUSED, Fate::Refused),
-        (&TIMEOUT, Fate::Unanswered),
+        (&SILENCE, NamedFailure::NameUnanswered),
+        (&ANSWER, NamedFailure::NameAnswered),
+        (&UNTOLD, NamedFailure::NameUntold),
+        (&REFUSED, NamedFailure::Refused),
+        (&TIMEOUT, NamedFailure::Unanswered),
     ];
-    first.into_iter().find(|(words, _)| words.is_match(text)).map(|(_, fate)| fate)
+    first.into_iter().find(|(words, _)| words.is_match(text)).map(|(_, failure)| failure)
 }
 
 /// What a text says of names and connections, in words. Where no server is named, the words may stand for an answer
 /// that put the question off: resolvers say "temporary failure" to both.
-pub(super) fn words(fate: Fate, name: Option<&str>, server: Option<&str>) -> String {
+pub(super) fn in_words(failure: NamedFailure, name: Option<&str>, server: Option<&str>) -> String {
     let name = name.map_or_else(|| "a name".to_owned(), |name| name.trim_end_matches('.').to_owned());
-    match (fate, server) {
-        (Fate::NameUnanswered, Some(server)) => format!("{name} was not resolved: no answer from {server}"),
-        (Fate::NameUnanswered, None) => format!("{name} was not resolved: no answer, or a temporary failure"),
-        (Fate::NameAnswered, Some(server)) => format!("{name} could not be resolved, though {server} answered"),
-        (Fate::NameAnswered, None) => format!("{name} could not be resolved, though an answer came"),
-        (Fate::NameUntold, _) => format!("{name} was not resolved; whether an answer came is not told"),
-        (Fate::Unanswered, _) => "a connection was not answered".to_owned(),
-        (Fate::Refused, _) => "a connection was refused".to_owned(),
+    match (failure, server) {
+        (NamedFailure::NameUnanswered, Some(server)) => format!("{name} was not resolved: no answer from {server}"),
+        (NamedFailure::NameUnanswered, None) => format!("{name} was not resolved: no answer, or a temporary failure"),
+        (NamedFailure::NameAnswered, Some(server)) => format!("{name} could not be resolved, though {server} answered"),
+        (NamedFailure::NameAnswered, None) => format!("{name} could not be resolved, though an answer came"),
+        (NamedFailure::NameUntold, _) => format!("{name} was not resolved; whether an answer came is not told"),
+        (NamedFailure::Unanswered, _) => "a connection was not answered".to_owned(),
+        (NamedFailure::Refused, _) => "a connection was refused".to_owned(),
     }
 }
 
 /// Which name was asked for, and of whom.
-pub(super) fn asked(text: &str) -> (Option<&str>, Option<&str>) {
+pub(super) fn name_and_server(text: &str) -> (Option<&str>, Option<&str>) {
     let name = NAME.captures(text).and_then(|found| found.get(1).or(found.get(2)));
     let server = SERVER.captures(text).and_then(|found| found.get(1));
     (name.map(|m| m.as_str()), server.map(|m| m.as_str()))
 }
 
 /// The address that asked.
-pub(super) fn asker(text: &str) -> Option<IpAddr> {
+pub(super) fn asking_address(text: &str) -> Option<IpAddr> {
     let found = ASKER.captures(text)?;
     found[1].trim_matches(['[', ']']).parse().ok()
 }
 
 /// A sample of a line: where it is long, its end, for there the error stands.
 fn ending(line: &str) -> Option<String> {
-    let clean = scrub(line);
+    let clean = without_credentials(line);
     let over = clean.chars().count().saturating_sub(SAMPLE);
     if over == 0 {
         return sample(&clean);
@@ -137,20 +137,20 @@ fn ending(line: &str) -> Option<String> {
     sample(&clean.chars().skip(over).collect::<String>()).map(|end| format!("…{end}"))
 }
 
-/// Whose log it is.
-pub(super) struct Whose<'a> {
+/// LogOwner log it is.
+pub(crate) struct LogOwner<'a> {
     /// The pod.
-    pub(super) pod: &'a PodRef,
+    pub(crate) pod: &'a PodRef,
     /// The container.
-    pub(super) container: &'a str,
+    pub(crate) container: &'a str,
     /// Whether the pod shares the host's network.
-    pub(super) host_network: bool,
+    pub(crate) host_network: bool,
 }
 
 /// The symptoms that a log shows: names that were not resolved, and, of a dependent, connections that came to nothing,
 /// too. Each line begins with its moment, as the API server puts it there.
-pub(super) fn read(text: &str, whose: &Whose<'_>, kind: Kind) -> Vec<Symptom> {
-    let mut found: BTreeMap<(Fate, Option<String>, Option<String>), Symptom> = BTreeMap::new();
+pub(crate) fn log_symptoms(text: &str, whose: &LogOwner<'_>, kind: SymptomKind) -> Vec<Symptom> {
+    let mut found: BTreeMap<(NamedFailure, Option<String>, Option<String>), Symptom> = BTreeMap::new();
     for line in text.lines() {
         let mut end = line.len().min(LINE);
         while !line.is_char_boundary(end) {
@@ -158,26 +158,28 @@ pub(super) fn read(text: &str, whose: &Whose<'_>, kind: Kind) -> Vec<Symptom> {
         }
         let line = &line[..end];
         let (moment, said) = match line.split_once(' ') {
-            Some((moment, said)) if super::second(moment).is_some() => (Some(moment), said),
+            Some((moment, said)) if super::unix_second(moment).is_some() => (Some(moment), said),
             _ => (None, line),
         };
-        let Some(fate) = fate(said).filter(|fate| kind == Kind::Dependents || fate.is_of_name()) else {
+        let Some(failure) =
+            named_failure(said).filter(|failure| kind == SymptomKind::Dependents || failure.is_of_name())
+        else {
             continue;
         };
-        let (name, server) = asked(said);
-        let key = (fate, name.map(str::to_owned), server.map(str::to_owned));
-        let symptom = found.entry(key).or_insert_with(|| Symptom::of(kind, whose.pod, Some(whose.container)));
+        let (name, server) = name_and_server(said);
+        let key = (failure, name.map(str::to_owned), server.map(str::to_owned));
+        let symptom = found.entry(key).or_insert_with(|| Symptom::of_pod(kind, whose.pod, Some(whose.container)));
         symptom.count += 1;
-        widen(&mut symptom.first, &mut symptom.last, [moment, None]);
+        widen_span(&mut symptom.first, &mut symptom.last, [moment, None]);
         symptom.sample = ending(said);
     }
     let mut told: Vec<Symptom> = found
         .into_iter()
-        .map(|((fate, name, server), symptom)| {
+        .map(|((failure, name, server), symptom)| {
             let lines = if symptom.count == 1 { "line says" } else { "lines say" };
-            let told = words(fate, name.as_deref(), server.as_deref());
+            let told = in_words(failure, name.as_deref(), server.as_deref());
             let says = format!("{} {lines} that {told}", symptom.count);
-            let (looks, weight) = match fate.looks() {
+            let (looks, weight) = match failure.looks() {
                 Looks::Unanswered if whose.host_network => (Looks::OfTheHost, 1),
                 Looks::Unanswered => (Looks::Unanswered, 5),
                 Looks::Open => (Looks::Open, 1),
@@ -199,8 +201,8 @@ pub(super) fn read(text: &str, whose: &Whose<'_>, kind: Kind) -> Vec<Symptom> {
 mod tests {
     use super::*;
 
-    fn whose(pod: &PodRef) -> Whose<'_> {
-        Whose { pod, container: "main", host_network: false }
+    fn whose(pod: &PodRef) -> LogOwner<'_> {
+        LogOwner { pod, container: "main", host_network: false }
     }
 
     #[test]
@@ -211,7 +213,7 @@ mod tests {
             "socket.gaierror: [Errno -3] Temporary failure in name resolution",
             "Error: getaddrinfo EAI_AGAIN api.example.org",
         ] {
-            assert_eq!(fate(line), Some(Fate::NameUnanswered), "{line}");
+            assert_eq!(named_failure(line), Some(NamedFailure::NameUnanswered), "{line}");
         }
         for line in [
             "lookup nosuch.example.org on 169.254.25.10:53: no such host",
@@ -219,14 +221,14 @@ mod tests {
             "java.net.UnknownHostException: api.example.org: Name or service not known",
             "Error: getaddrinfo ENOTFOUND api.example.org",
         ] {
-            assert_eq!(fate(line), Some(Fate::NameAnswered), "{line}");
+            assert_eq!(named_failure(line), Some(NamedFailure::NameAnswered), "{line}");
         }
         for line in ["java.net.UnknownHostException: api.example.org", "curl: (6) Could not resolve host: api.example"]
         {
-            assert_eq!(fate(line), Some(Fate::NameUntold), "{line}");
+            assert_eq!(named_failure(line), Some(NamedFailure::NameUntold), "{line}");
         }
         for line in ["GET /lookup?timeout=5 200", "served example.org in 53 ms", "no errors"] {
-            assert_eq!(fate(line), None, "{line}");
+            assert_eq!(named_failure(line), None, "{line}");
         }
     }
 
@@ -239,7 +241,7 @@ mod tests {
             ("Failed to resolve 'api.example.org' ([Errno -2] Name or service not known)", Some("api.example.org")),
             ("could not resolve the name", None),
         ] {
-            assert_eq!(asked(line).0, name, "{line}");
+            assert_eq!(name_and_server(line).0, name, "{line}");
         }
     }
 
@@ -249,7 +251,7 @@ mod tests {
                    2026-06-06T11:05:00.5Z lookup vault.example.org on 169.254.25.10:53: i/o timeout\n\
                    2026-06-06T11:05:01.5Z all well\n";
         let pod = PodRef { namespace: "media".into(), name: "hermes-0".into() };
-        let told = read(log, &whose(&pod), Kind::DnsErrors);
+        let told = log_symptoms(log, &whose(&pod), SymptomKind::DnsErrors);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].says, "2 lines say that vault.example.org was not resolved: no answer from 169.254.25.10");
         assert_eq!(told[0].first.as_deref(), Some("2026-06-06T11:00:00.5Z"));
@@ -260,7 +262,7 @@ mod tests {
         #[test]
         fn any_log_can_be_read(text in "(?s).*") {
             let pod = PodRef { namespace: "a".into(), name: "b".into() };
-            proptest::prop_assert!(read(&text, &whose(&pod), Kind::Dependents).len() <= MOST);
+            proptest::prop_assert!(log_symptoms(&text, &whose(&pod), SymptomKind::Dependents).len() <= MOST);
         }
     }
 }

@@ -1,16 +1,17 @@
 //! What the cluster already says: symptoms, by node. They rank nodes to look at; they never make a verdict.
 //!
-//! Each file reads one kind from what was gathered: [`probes`] failing probes out of events, [`restarts`] containers
-//! that were started again, [`logs`] lines that speak of names, [`buffers`] the answers of Prometheus, [`dependents`]
-//! the conditions of other people's objects, [`storm`] what hit the whole cluster at once. [`look`] gathers for them,
-//! [`explain`] says which of them a verdict explains.
+//! Pure: each file reads one kind out of evidence that is there already: [`probes`] failing probes out of events,
+//! [`restarts`] restarted containers, [`logs`] lines that name an unresolved name, [`buffers`] answers of Prometheus,
+//! [`dependents`] conditions of other projects' objects, [`storm`] what hit the whole cluster at once. [`listed`] reads
+//! what the lists and events show, [`explain`] decides which symptoms a verdict explains. The report shows these values,
+//! so this room is below it; who asks for the evidence is [`crate::diagnose::supplement`], above it.
 
 pub mod buffers;
 pub mod dependents;
 pub mod explain;
+pub mod listed;
 pub mod local_dns;
 pub mod logs;
-pub mod look;
 pub mod probes;
 pub mod restarts;
 pub mod storm;
@@ -20,8 +21,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::credentials::without_credentials;
 use crate::base::pod_ref::PodRef;
-use crate::gather::scrub::scrub;
 use crate::kubernetes::objects::{Inventory, Pod};
 
 /// The longest sample, in characters.
@@ -30,7 +31,7 @@ const SAMPLE: usize = 200;
 /// The kinds of symptoms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum SymptomKind {
     /// Failed readiness, liveness and startup probes.
     #[default]
     ProbeFailures,
@@ -46,7 +47,7 @@ pub enum Kind {
     NodeLocalDns,
 }
 
-impl Kind {
+impl SymptomKind {
     /// The word in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -84,7 +85,7 @@ pub enum Looks {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symptom {
     /// Which kind.
-    pub kind: Kind,
+    pub kind: SymptomKind,
     /// The namespace, where there is one.
     pub namespace: Option<String>,
     /// The pod, or the object that says it.
@@ -116,7 +117,7 @@ pub struct Symptom {
 impl Symptom {
     /// A symptom of a pod.
     #[must_use]
-    fn of(kind: Kind, pod: &PodRef, container: Option<&str>) -> Self {
+    pub(crate) fn of_pod(kind: SymptomKind, pod: &PodRef, container: Option<&str>) -> Self {
         Self {
             kind,
             namespace: Some(pod.namespace.clone()),
@@ -171,7 +172,7 @@ pub struct NotRead {
 
 impl Symptoms {
     /// Puts a symptom where it belongs.
-    fn add(&mut self, node: Option<&str>, symptom: Symptom) {
+    pub(crate) fn add(&mut self, node: Option<&str>, symptom: Symptom) {
         match node.filter(|name| !name.is_empty()) {
             Some(node) => self.nodes.entry(node.to_owned()).or_default().push(symptom),
             None => self.elsewhere.push(symptom),
@@ -179,7 +180,7 @@ impl Symptoms {
     }
 
     /// Worst first, within each node.
-    fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         let lists = self.nodes.values_mut().chain([&mut self.elsewhere]);
         for list in lists {
             list.sort_by(|a, b| {
@@ -216,37 +217,38 @@ impl Symptoms {
         names
     }
 
-    fn cannot(&mut self, what: impl Into<String>, why: impl Into<String>) {
+    /// Notes that something could not be read.
+    pub(crate) fn add_not_read(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.not_read.push(NotRead { what: what.into(), reason: why.into() });
     }
 }
 
 /// The pods of an inventory by name.
-struct Pods<'a>(BTreeMap<(&'a str, &'a str), &'a Pod>);
+pub(crate) struct PodsByName<'a>(BTreeMap<(&'a str, &'a str), &'a Pod>);
 
-impl<'a> Pods<'a> {
-    fn of(inventory: &'a Inventory) -> Self {
-        let pods = inventory.pods.iter().flatten();
+impl<'a> PodsByName<'a> {
+    pub(crate) fn new(inventory: &'a Inventory) -> Self {
+        let pods = inventory.pods.known().iter();
         Self(pods.map(|pod| ((pod.metadata.namespace.as_str(), pod.metadata.name.as_str()), pod)).collect())
     }
 
-    fn get(&self, namespace: &str, name: &str) -> Option<&'a Pod> {
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<&'a Pod> {
         self.0.get(&(namespace, name)).copied()
     }
 }
 
 /// Seconds since 1970 of an RFC 3339 moment.
-fn second(moment: &str) -> Option<i64> {
+fn unix_second(moment: &str) -> Option<i64> {
     moment.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
 /// The moment of a second.
-fn moment(second: i64) -> String {
+fn rfc3339(second: i64) -> String {
     Timestamp::from_second(second).map(|t| t.to_string()).unwrap_or_default()
 }
 
 /// `23 h`, `5 d`, as people say it: the largest unit of which there are at least two, else the next.
-fn span(seconds: i64) -> String {
+fn duration_in_words(seconds: i64) -> String {
     match seconds.max(0) {
         s if s >= 2 * 86_400 => format!("{} d", s / 86_400),
         s if s >= 2 * 3_600 => format!("{} h", s / 3_600),
@@ -257,7 +259,7 @@ fn span(seconds: i64) -> String {
 
 /// A sample: one line, without credentials, cut.
 fn sample(text: &str) -> Option<String> {
-    let clean = scrub(text.trim());
+    let clean = without_credentials(text.trim());
     let mut short: String = clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SAMPLE).collect();
     if clean.chars().count() > SAMPLE {
         short.push('…');
@@ -266,13 +268,13 @@ fn sample(text: &str) -> Option<String> {
 }
 
 /// The earlier and the later of moments that may be unknown.
-fn widen(first: &mut Option<String>, last: &mut Option<String>, moments: [Option<&str>; 2]) {
+fn widen_span(first: &mut Option<String>, last: &mut Option<String>, moments: [Option<&str>; 2]) {
     for moment in moments.into_iter().flatten() {
-        let Some(at) = second(moment) else { continue };
-        if first.as_deref().and_then(second).is_none_or(|known| at < known) {
+        let Some(at) = unix_second(moment) else { continue };
+        if first.as_deref().and_then(unix_second).is_none_or(|known| at < known) {
             *first = Some(moment.to_owned());
         }
-        if last.as_deref().and_then(second).is_none_or(|known| at > known) {
+        if last.as_deref().and_then(unix_second).is_none_or(|known| at > known) {
             *last = Some(moment.to_owned());
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Kind, Looks, Pods, Symptom, Symptoms, sample, second, span, widen};
+use super::{Looks, PodsByName, Symptom, SymptomKind, Symptoms, duration_in_words, sample, unix_second, widen_span};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::objects::Event;
 
@@ -94,7 +94,7 @@ impl Tally {
         let sum = self.sums.entry(key).or_default();
         sum.count += u64::try_from(event.count).unwrap_or(0).max(1);
         let (first, last) = moments(event);
-        widen(&mut sum.first, &mut sum.last, [first, last]);
+        widen_span(&mut sum.first, &mut sum.last, [first, last]);
         // The newest words count.
         if sum.sample.is_empty() || sum.last.as_deref() == last {
             sum.sample = said.chars().take(1_000).collect();
@@ -126,19 +126,19 @@ impl Tally {
     }
 
     /// The symptoms.
-    pub(super) fn tell(&self, pods: &Pods<'_>, into: &mut Symptoms) {
+    pub(super) fn add_probe_symptoms(&self, pods: &PodsByName<'_>, into: &mut Symptoms) {
         for ((pod, container, probe), sum) in &self.sums {
             let known = pods.get(&pod.namespace, &pod.name);
             let host_network = known.is_some_and(|p| p.spec.host_network);
             let ready = known.and_then(|p| p.status.conditions.iter().find(|c| c.r#type == "Ready"));
             let since = ready.and_then(|c| c.last_transition_time.as_deref());
             let mut says = format!("{} failed {probe} {}", sum.count, if sum.count == 1 { "probe" } else { "probes" });
-            let length = sum.first.as_deref().and_then(second).zip(sum.last.as_deref().and_then(second));
+            let length = sum.first.as_deref().and_then(unix_second).zip(sum.last.as_deref().and_then(unix_second));
             if let Some((first, last)) = length.filter(|(first, last)| last > first) {
-                _ = write!(says, " in {}", span(last - first));
+                _ = write!(says, " in {}", duration_in_words(last - first));
             }
             let recovered = ready.map(|c| c.status == "True");
-            let moved = since.and_then(second);
+            let moved = since.and_then(unix_second);
             // Ready again between two failures: its endpoint comes and goes. After the last one: it is back.
             let again = moved.zip(length).filter(|(at, (first, _))| recovered == Some(true) && at > first);
             let flips = again.is_some_and(|(at, (_, last))| at < last);
@@ -173,7 +173,7 @@ impl Tally {
                 sample: sample(&sum.sample),
                 looks,
                 weight,
-                ..Symptom::of(Kind::ProbeFailures, pod, Some(container))
+                ..Symptom::of_pod(SymptomKind::ProbeFailures, pod, Some(container))
             };
             into.add(Some(node), symptom);
         }
@@ -254,7 +254,7 @@ mod tests {
             tally.take(&event);
         }
         let mut found = Symptoms::default();
-        tally.tell(&Pods(BTreeMap::new()), &mut found);
+        tally.add_probe_symptoms(&PodsByName(BTreeMap::new()), &mut found);
         let told = &found.nodes["prusik"][0];
         assert_eq!((told.count, told.says.as_str()), (90, "90 failed readiness probes in 23 h"));
     }

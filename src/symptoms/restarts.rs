@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::probes::Tally;
-use super::{Kind, Looks, Symptom, Symptoms, second, span};
+use super::{Looks, Symptom, SymptomKind, Symptoms, duration_in_words, unix_second};
+use crate::kubernetes::node_local_dns::is_node_local_dns;
 use crate::kubernetes::objects::{ContainerStatus, Inventory, Pod, Terminated};
-use crate::kubernetes::surroundings::is_node_local_dns;
 
 /// A restart that is older than this says nothing about today, in seconds.
 const RECENT: i64 = 7 * 86_400;
@@ -26,15 +26,15 @@ pub(super) fn last_restart(container: &ContainerStatus) -> Option<&str> {
 
 /// Whether the restarts of a container are worth a word.
 pub(super) fn matters(container: &ContainerStatus, now: Option<i64>) -> bool {
-    let recent = last_restart(container).and_then(second).zip(now).is_none_or(|(at, now)| now - at <= RECENT);
+    let recent = last_restart(container).and_then(unix_second).zip(now).is_none_or(|(at, now)| now - at <= RECENT);
     container.restart_count >= MANY || (container.restart_count > 0 && recent)
 }
 
 /// The symptoms of all pods but NodeLocal DNS's, which have a kind of their own.
-pub(super) fn tell(inventory: &Inventory, tally: &Tally, now: Option<i64>, into: &mut Symptoms) {
-    for pod in inventory.pods.iter().flatten().filter(|pod| pod.is_alive() && !is_node_local_dns(pod)) {
+pub(super) fn add_restart_symptoms(inventory: &Inventory, tally: &Tally, now: Option<i64>, into: &mut Symptoms) {
+    for pod in inventory.pods.known().iter().filter(|pod| pod.is_alive() && !is_node_local_dns(pod)) {
         for container in containers(pod).filter(|c| matters(c, now)) {
-            let symptom = of(Kind::Restarts, pod, container, tally, now);
+            let symptom = restart_symptom(SymptomKind::Restarts, pod, container, tally, now);
             into.add(Some(&pod.spec.node_name), symptom);
         }
     }
@@ -46,7 +46,13 @@ fn by_signal(end: Option<&Terminated>) -> bool {
 }
 
 /// The restarts of one container.
-pub(super) fn of(kind: Kind, pod: &Pod, container: &ContainerStatus, tally: &Tally, now: Option<i64>) -> Symptom {
+pub(super) fn restart_symptom(
+    kind: SymptomKind,
+    pod: &Pod,
+    container: &ContainerStatus,
+    tally: &Tally,
+    now: Option<i64>,
+) -> Symptom {
     let reference = pod.reference();
     let name = container.name.as_str();
     let end = container.last_state.terminated.as_ref();
@@ -56,8 +62,8 @@ pub(super) fn of(kind: Kind, pod: &Pod, container: &ContainerStatus, tally: &Tal
     let n = container.restart_count;
     let mut says = format!("{n} {}", if n == 1 { "restart" } else { "restarts" });
     let last = last_restart(container);
-    if let Some((at, now)) = last.and_then(second).zip(now) {
-        _ = write!(says, ", the last one {} ago", span(now - at));
+    if let Some((at, now)) = last.and_then(unix_second).zip(now) {
+        _ = write!(says, ", the last one {} ago", duration_in_words(now - at));
     }
     let why = match end {
         _ if out_of_memory => ": it took more memory than it may (OOMKilled)".to_owned(),
@@ -91,6 +97,6 @@ pub(super) fn of(kind: Kind, pod: &Pod, container: &ContainerStatus, tally: &Tal
         says,
         looks,
         weight,
-        ..Symptom::of(kind, &reference, Some(name))
+        ..Symptom::of_pod(kind, &reference, Some(name))
     }
 }

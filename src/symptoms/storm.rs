@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::restarts::{containers, last_restart};
-use super::{moment, second};
+use super::{rfc3339, unix_second};
 use crate::kubernetes::objects::{Event, Inventory};
 
 /// The length of a window, in seconds.
@@ -37,7 +37,7 @@ impl NotReady {
     pub fn take(&mut self, event: &Event) {
         if event.reason == "NodeNotReady" && event.involved_object.kind == "Node" && self.0.len() < 100_000 {
             let (first, last) = super::probes::moments(event);
-            for at in [first, last].into_iter().flatten().filter_map(second) {
+            for at in [first, last].into_iter().flatten().filter_map(unix_second) {
                 self.0.insert((event.involved_object.name.clone(), at));
             }
         }
@@ -45,8 +45,8 @@ impl NotReady {
 }
 
 /// Looks for windows that hold at least two nodes and a third of all.
-pub(super) fn find(inventory: &Inventory, not_ready: &NotReady) -> Vec<Storm> {
-    let nodes = inventory.nodes.iter().flatten();
+pub(super) fn find_storms(inventory: &Inventory, not_ready: &NotReady) -> Vec<Storm> {
+    let nodes = inventory.nodes.known().iter();
     let all = nodes.clone().count();
     // Events outlive nodes; those that are gone are none of today's.
     let there: BTreeSet<&str> = nodes.clone().map(|node| node.metadata.name.as_str()).collect();
@@ -54,33 +54,34 @@ pub(super) fn find(inventory: &Inventory, not_ready: &NotReady) -> Vec<Storm> {
     let mut fallen: Vec<(i64, &str, usize)> = known.map(|(node, at)| (*at, node.as_str(), 0)).collect();
     for node in nodes {
         let ready = node.status.conditions.iter().find(|c| c.r#type == "Ready");
-        let at = ready.filter(|c| c.status != "True").and_then(|c| c.last_transition_time.as_deref()).and_then(second);
+        let at =
+            ready.filter(|c| c.status != "True").and_then(|c| c.last_transition_time.as_deref()).and_then(unix_second);
         fallen.extend(at.map(|at| (at, node.metadata.name.as_str(), 0)));
     }
-    let pods: Vec<_> = inventory.pods.iter().flatten().filter(|pod| pod.is_alive()).collect();
+    let pods: Vec<_> = inventory.pods.known().iter().filter(|pod| pod.is_alive()).collect();
     let restarted: Vec<(i64, &str, usize)> = pods
         .iter()
         .enumerate()
         .filter_map(|(nth, pod)| {
-            let at = containers(pod).filter_map(|c| last_restart(c).and_then(second)).max()?;
+            let at = containers(pod).filter_map(|c| last_restart(c).and_then(unix_second)).max()?;
             Some((at, pod.spec.node_name.as_str(), nth))
         })
         .collect();
     let third = |n: usize| n >= 2 && n * 3 >= all;
     let mut storms = Vec::new();
     if let Some((first, last, n, _)) = densest(fallen).filter(|(.., n, _)| third(*n)) {
-        let says = format!("{n} of {all} nodes stopped being ready between {} and {}", moment(first), moment(last));
-        storms.push(Storm { first: moment(first), last: moment(last), nodes: n, says });
+        let says = format!("{n} of {all} nodes stopped being ready between {} and {}", rfc3339(first), rfc3339(last));
+        storms.push(Storm { first: rfc3339(first), last: rfc3339(last), nodes: n, says });
     }
     let enough = |n: usize, hit: usize| third(n) && hit >= PODS && hit * 10 >= pods.len();
     if let Some((first, last, n, hit)) = densest(restarted).filter(|(.., n, hit)| enough(*n, *hit)) {
         let says = format!(
             "{hit} of {} pods on {n} of {all} nodes were restarted between {} and {}",
             pods.len(),
-            moment(first),
-            moment(last)
+            rfc3339(first),
+            rfc3339(last)
         );
-        storms.push(Storm { first: moment(first), last: moment(last), nodes: n, says });
+        storms.push(Storm { first: rfc3339(first), last: rfc3339(last), nodes: n, says });
     }
     storms
 }

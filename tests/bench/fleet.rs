@@ -1,6 +1,7 @@
-//! The whole fleet against the test API server on loopback, all figures in one run, each beside its goal.
+//! The whole fleet, from a bundle and against the test API server on loopback, all figures in one run, each beside its
+//! goal. Every node has 30 pods.
 //!
-//! `cargo bench --bench fleet` prints them. The real binary runs as a process of its own, so its memory is measured
+//! `cargo bench --bench fleet` prints them; with `-- saved` only those of bundles. The real binary runs as a process of its own, so its memory is measured
 //! alone; the server is a thread of this one, and the processor time that it took is printed too, for both share the
 //! machine. A figure that misses its goal is no failure: machines differ.
 
@@ -8,7 +9,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::time::Duration;
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -19,6 +24,8 @@ use support::world::{ExecReply, Kubelet, Output, Pods, World};
 
 /// The dump's command.
 const DUMP: [&str; 5] = ["cilium-dbg", "bpf", "ct", "list", "global"];
+/// The pods of a node: its agent, NodeLocal DNS, and others with an address of their own.
+const PODS: u32 = 30;
 /// How long a command in a pod takes.
 const ANSWER: Duration = Duration::from_millis(50);
 
@@ -30,6 +37,11 @@ fn main() {
     // What one node may take where some never answer, in seconds.
     let patience_s = if smoke { 3 } else { 20 };
     let row = |what: &str, figure: String, goal: &str| println!("{what:<62} {figure:>16}   {goal}");
+
+    saved_fleets(if smoke { &[2, 8] } else { &[250, 1000, 4000] }, &row);
+    if std::env::args().any(|arg| arg == "saved") {
+        return;
+    }
 
     let before = own_seconds();
     let (all, _) = run(fleet(many, lines, 0), &["--all-nodes", "--concurrency", "32"]);
@@ -98,7 +110,14 @@ fn fleet(count: u32, lines: u64, dead: u32) -> World {
             serde_json::from_str(&text.replace("192.168.10.21", &host)).expect("it was JSON")
         };
         world.nodes.extend(model.nodes.iter().map(renamed));
-        world.pods.extend(model.pods.iter().filter(of_model).map(renamed));
+        let pods: Vec<Value> = model.pods.iter().filter(of_model).map(renamed).collect();
+        let web = pods.iter().find(|pod| pod["metadata"]["name"] == format!("web-{n}")).expect("a pod").clone();
+        world.pods.extend(pods);
+        world.pods.extend((3..PODS).map(|more| {
+            let text = web.to_string().replace(&format!("web-{n}"), &format!("web-{n}-{more}"));
+            let text = text.replace(&format!("{}.10", subnet(n)), &format!("{}.{}", subnet(n), 10 + more));
+            serde_json::from_str(&text).expect("it was JSON")
+        }));
         let line = move |i| answered_lookup(i).replace("10.42.1.", &format!("{}.", subnet(n)));
         let dump = ExecReply::prints(Output::lines(lines, line)).delayed(ANSWER);
         world.on_exec(Pods::agent(&name), &DUMP, dump);
@@ -130,6 +149,96 @@ fn run(world: World, args: &[&str]) -> (Outcome, ApiServer) {
     (staledp(all).deadline(Duration::from_secs(600)).run(), api)
 }
 
+/// Bundles of so many nodes: what each costs, how that grows, and how soon a SIGTERM ends the largest.
+fn saved_fleets(sizes: &[u32], row: &impl Fn(&str, String, &str)) {
+    let mut before: Option<f64> = None;
+    for &count in sizes {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write_fleet(folder.path(), count);
+        let from = folder.path().display().to_string();
+        let args = ["diagnose", "--from", &from, "-o", "json"];
+        let started = children_seconds();
+        let outcome = staledp(args).deadline(Duration::from_secs(600)).run();
+        let cost = children_seconds() - started;
+        judged(&outcome, count, 0);
+        let what = format!("a bundle of {count} nodes with {PODS} pods each, processor time");
+        let goal = before.map_or(String::new(), |before| format!("goal: {:.2} s or less, 5 x", 5.0 * before));
+        row(&what, format!("{cost:.2} s"), &goal);
+        row("  its peak memory", mebibytes(&outcome), "");
+        before = Some(cost);
+        if count == sizes.iter().copied().max().unwrap_or_default() {
+            for part in [4, 2] {
+                let (mut child, _home) = staledp(args).by_hand();
+                let mut said = child.stdout.take().expect("its output");
+                std::thread::sleep(outcome.elapsed / part);
+                let sent = Instant::now();
+                let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+                assert!(kill.is_ok_and(|status| status.success()), "the signal was sent");
+                std::io::copy(&mut said, &mut std::io::sink()).expect("its output is read");
+                child.wait().expect("it ends");
+                let what = format!("  ends so long after a SIGTERM at 1/{part} of its time");
+                row(&what, format!("{:.2} s", sent.elapsed().as_secs_f64()), "goal: 1 s or less");
+            }
+        }
+    }
+}
+
+/// Writes a bundle of this many nodes, all in good health.
+fn write_fleet(folder: &Path, count: u32) {
+    let scene = Scene::new(&[("zulu", Health::Fine)]);
+    let read = |name: &str| fs::read_to_string(scene.path().join(name)).expect("a file of the scene");
+    for name in ["bundle.json", "kube/services.json", "kube/endpointslices.json", "kube/events.json"] {
+        fs::create_dir_all(folder.join("kube")).expect("a folder");
+        fs::copy(scene.path().join(name), folder.join(name)).expect("a file is copied");
+    }
+    let items = |name: &str| -> Vec<Value> {
+        let list: Value = serde_json::from_str(&read(name)).expect("a list");
+        list["items"].as_array().expect("items").clone()
+    };
+    let (nodes, pods) = (items("kube/nodes.json"), items("kube/pods.json"));
+    let named = |name: &str| pods.iter().find(|pod| pod["metadata"]["name"] == name).expect("a pod").to_string();
+    let system = [named("cilium-zulu"), named("nodelocaldns-1")];
+    let (node, web) = (nodes[0].to_string(), named("web-1"));
+    let answers = scene.path().join("nodes/zulu");
+    let files: Vec<(String, String)> = fs::read_dir(&answers)
+        .expect("a folder")
+        .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
+        .map(|name| (name.clone(), read(&format!("nodes/zulu/{name}"))))
+        .collect();
+    let list = |name: &str| {
+        let mut file = BufWriter::new(fs::File::create(folder.join(name)).expect("a file"));
+        write!(file, "{{\"items\": [").expect("it is written");
+        file
+    };
+    let (mut node_list, mut pod_list) = (list("kube/nodes.json"), list("kube/pods.json"));
+    for n in 0..count {
+        let comma = if n == 0 { "" } else { "," };
+        let name = format!("node-{n:04}");
+        let renamed = |text: &str| {
+            text.replace("zulu", &name)
+                .replace("nodelocaldns-1", &format!("nodelocaldns-{n}"))
+                .replace("10.42.1.", &format!("{}.", subnet(n)))
+                .replace("192.168.10.21", &format!("192.168.{}.{}", 10 + n / 200, 20 + n % 200))
+        };
+        write!(node_list, "{comma}{}", renamed(&node)).expect("it is written");
+        write!(pod_list, "{comma}{}", system.each_ref().map(|pod| renamed(pod)).join(",")).expect("it is written");
+        for i in 2..PODS {
+            let own =
+                web.replace("web-1", &format!("web-{n}-{i}")).replace("10.42.1.10", &format!("10.42.1.{}", 8 + i));
+            write!(pod_list, ",{}", renamed(&own)).expect("it is written");
+        }
+        let answers = folder.join("nodes").join(&name);
+        fs::create_dir_all(&answers).expect("a folder");
+        for (file, text) in &files {
+            fs::write(answers.join(file), renamed(&text.replace("web-1", &format!("web-{n}-2"))))
+                .expect("it is written");
+        }
+    }
+    for mut file in [node_list, pod_list] {
+        write!(file, "]}}").and_then(|()| file.flush()).expect("it is written");
+    }
+}
+
 /// Every node has a row, and all that answered are healthy.
 fn judged(outcome: &Outcome, count: u32, dead: u32) {
     let summary = &outcome.report().0["summary"];
@@ -146,9 +255,19 @@ fn mebibytes(outcome: &Outcome) -> String {
     outcome.peak_kib.map_or("not told".to_owned(), |kib| format!("{:.1} MiB", kib as f64 / 1024.0))
 }
 
-/// The processor time of this process so far, in seconds, by the usual hundred ticks a second.
+/// The processor time of this process so far, in seconds.
 fn own_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    seconds_of_stat(11)
+}
+
+/// The processor time of this process's children that have ended, in seconds.
+fn children_seconds() -> f64 {
+    seconds_of_stat(13)
+}
+
+/// Two fields of the process's state, behind its name, by the usual hundred ticks a second.
+fn seconds_of_stat(first: usize) -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    fields.skip(first).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

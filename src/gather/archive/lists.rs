@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::failure::{Failure, FailureKind};
-use crate::kubernetes::objects::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Listed, Meta, ObjectRef};
+use crate::kubernetes::objects::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Meta, ObjectRef};
 
 /// The longest object, in bytes: etcd takes 1.5 MiB, and YAML is longer.
 const MOST_OBJECT: usize = 8 << 20;
@@ -19,7 +19,11 @@ const PAST: [&str; 6] =
     ["lastHeartbeatTime", "lastTransitionTime", "lastTimestamp", "startedAt", "finishedAt", "creationTimestamp"];
 
 /// Reads a list. `latest` becomes the latest time in it that had passed then: a lower bound of when it was made.
-pub(super) fn read<T: DeserializeOwned>(name: &str, from: impl Read, latest: &mut Option<String>) -> Listed<T> {
+pub(super) fn read<T: DeserializeOwned>(
+    name: &str,
+    from: impl Read,
+    latest: &mut Option<String>,
+) -> Result<Vec<T>, Failure> {
     let failure = |why: String| Failure::new(FailureKind::Other, format!("{name} {why}"));
     let mut reader = BufReader::with_capacity(64 << 10, from.take(MOST_LIST));
     let (mut items, mut object, mut line) = (Vec::new(), String::new(), Vec::new());

@@ -14,7 +14,7 @@ use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::gather::Sink;
-use crate::gather::kube::{Cluster, Ended, Exec};
+use crate::gather::live::kube::{Cluster, Ended, Exec};
 
 /// What the network, the API server and the kubelet may add to a command's own time.
 const GRACE: Duration = Duration::from_secs(4);

@@ -10,7 +10,7 @@ use flate2::write::GzDecoder;
 use super::bounded::{Held, Outcome};
 use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
-use crate::gather::kube::{Cluster, Exec};
+use crate::gather::live::kube::{Cluster, Exec};
 
 /// Runs its arguments through gzip. A fixed text: what is run comes as arguments, which no shell reads. There is no
 /// `pipefail` in dash and older BusyBox, so the first status takes a way of its own.

@@ -22,7 +22,7 @@ impl Source for Scripted {
         unreachable!("no test asks for it")
     }
 
-    fn probe_pods(&self, _node: &str, _inventory: &Inventory) -> Vec<PodRef> {
+    fn probe_pods(&self, _node: &str, _cluster: &ClusterMap<'_>) -> Vec<PodRef> {
         Vec::new()
     }
 

@@ -1,0 +1,536 @@
+//! The live cluster: which commands answer a question, and what is asked instead where a tool is missing.
+
+mod bounded;
+mod dialect;
+pub mod kube;
+mod packed;
+pub mod ssh;
+mod tools;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures::future::{Either, select};
+use tokio::time::timeout;
+
+use super::supplement::Supplement;
+use super::{Question, Sink, Source, probes};
+use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT, Via};
+use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+use crate::base::error::Error;
+use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
+use crate::base::pod_ref::PodRef;
+use crate::base::probe_words::is_usage_error;
+use crate::base::questions::Questions;
+use crate::base::ssh_address::SshAddress;
+use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
+use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
+use dialect::Dialect;
+use kube::{Cluster, LOG_LINES};
+use ssh::Ssh;
+use tools::Tools;
+
+/// Where Cilium usually lives, for those who may not look elsewhere.
+const USUAL_NAMESPACE: &str = "kube-system";
+/// The label of the cluster's DNS service, CoreDNS included.
+const DNS_LABEL: &str = "k8s-app=kube-dns";
+/// The most DNS services whose endpoint slices are read: NodeLocal DNS adds a second to the usual one.
+const MOST_DNS_SERVICES: usize = 8;
+/// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
+const PROBE: Duration = Duration::from_secs(8);
+/// How long an answer over SSH is waited for before the agent's container is asked beside it: longer than a ping
+/// without replies takes.
+const SSH_ALONE: Duration = Duration::from_secs(5);
+/// How long a small answer of the agent may take.
+const SMALL: Duration = Duration::from_secs(20);
+/// The port that stands for "the outside answers" where there is no ping: open on every public resolver.
+const HTTPS: u16 = 443;
+
+/// A live cluster.
+pub struct Live {
+    cluster: Cluster,
+    ssh: Option<Reach>,
+    questions: Questions,
+    timeout: Duration,
+    bounded: Bounded,
+    known: RefCell<Known>,
+}
+
+/// SSH, or why it can't be had for any node.
+struct Reach {
+    ssh: Result<Ssh, Failure>,
+    address: SshAddress,
+}
+
+/// What was learnt on the way.
+#[derive(Default)]
+struct Known {
+    nodes: HashMap<String, Node>,
+    containers: HashMap<PodRef, String>,
+    dialects: HashMap<PodRef, Dialect>,
+    /// Nodes whose kubelet let a handshake's whole time go by, since the lists were read.
+    unanswered: HashMap<String, Failure>,
+}
+
+/// Connects to the cluster and asks it one cheap question; `timeout` is what one node may take.
+///
+/// # Errors
+///
+/// [`ErrorKind::Configuration`](crate::base::error::ErrorKind) for options that cannot be given to `ssh`; `CannotReach`
+/// where no cluster is found, or it does not answer.
+pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, Error> {
+    if let Some(settings) = &cluster.ssh {
+        ssh::check(settings).map_err(Error::configuration)?;
+    }
+    let reach = |settings: &SshSettings| Reach { ssh: Ssh::new(settings), address: settings.address };
+    Ok(Live {
+        ssh: cluster.ssh.as_ref().map(reach),
+        cluster: Cluster::connect(cluster).await?,
+        questions: questions.clone(),
+        timeout,
+        bounded: Bounded::new(cluster.compress),
+        known: RefCell::default(),
+    })
+}
+
+impl Live {
+    /// The kubeconfig context; none inside a cluster.
+    #[must_use]
+    pub fn context(&self) -> Option<&str> {
+        self.cluster.context()
+    }
+
+    /// The wire to the API server, for what is no evidence of a node.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Looks a name up from a pod of this node that [`Source::probe_pods`] chose; `last` says that no other is left to
+    /// ask.
+    pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str, last: bool) -> Raw {
+        let container = self.known.borrow().containers.get(pod).cloned();
+        let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: !last };
+        self.ask_for_text(place, probes::lookup(name)).await
+    }
+
+    /// Reads one node's pods anew into the lists; returns those that are not being ended, which alone are in the lists
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they can't be had; the lists stay as they were.
+    pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Result<Vec<Pod>, Failure> {
+        let mut here = self.cluster.pods_on(node).await?;
+        here.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        self.known.borrow_mut().unanswered.remove(node);
+        let anew = |mut pods: Vec<Pod>| {
+            pods.retain(|pod| pod.spec.node_name != node);
+            pods.extend(here.iter().cloned());
+            pods
+        };
+        inventory.pods = match std::mem::replace(&mut inventory.pods, Listed::Whole(Vec::new())) {
+            Listed::Missing(why) => Listed::Partial { items: here.clone(), of: format!("node {node}"), why },
+            listed => listed.map(anew),
+        };
+        Ok(here)
+    }
+
+    /// What the agent of this node says of its endpoints, whatever they are doing: `cilium-dbg endpoint list`.
+    pub async fn endpoint_list(&self, node: &str, agent: &PodRef) -> Raw {
+        let by = |program: &str| [program, "endpoint", "list"].map(str::to_owned).to_vec();
+        let place = Place { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
+        self.ask_for_text(place, vec![by("cilium-dbg"), by("cilium")]).await
+    }
+
+    /// The first [`SMALL_OUTPUT`] bytes of what the first command that is there says.
+    async fn ask_for_text(&self, place: Place<'_>, ladder: Vec<Vec<String>>) -> Raw {
+        let mut stdout = Vec::new();
+        let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT - stdout.len())]);
+        let mut out = Held::new(&mut keep);
+        let answer = self.climb(place, ladder, &mut out).await;
+        out.release();
+        Raw { answer, stdout }
+    }
+
+    /// Leaves nothing behind on this machine.
+    pub async fn close(&self) {
+        if let Some(Reach { ssh: Ok(ssh), .. }) = &self.ssh {
+            ssh.close().await;
+        }
+    }
+
+    /// The lists that symptoms are read from: nodes and pods. Events are read one by one, where they are asked for.
+    pub async fn inventory_for_symptoms(&self) -> Inventory {
+        let captured_at = Some(now());
+        let (nodes, pods) = tokio::join!(
+            self.cluster.nodes(),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
+        );
+        let nodes = nodes.into();
+        let origin = Origin { context: self.context().map(str::to_owned), captured_at };
+        let nothing = Failure::new(FailureKind::NotFound, "it was not asked for");
+        let services = Listed::Missing(nothing.clone());
+        let (endpoint_slices, events) = (Listed::Missing(nothing.clone()), Listed::Missing(nothing));
+        Inventory { origin, nodes, pods, services, endpoint_slices, events }
+    }
+
+    /// The cluster's DNS services and their endpoint slices.
+    async fn dns(&self) -> (Listed<Service>, Listed<EndpointSlice>) {
+        let services = match &self.questions.dns_service {
+            Some(named) => self.cluster.service(named).await.into(),
+            None => {
+                everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.cluster.services(namespace, DNS_LABEL).await)
+                    .await
+            }
+        };
+        let slices = match services.some() {
+            Ok(services) => self.slices(services).await,
+            Err(failure) => {
+                let why = format!("which service is the cluster's DNS is not known: {failure}");
+                Err(Failure::new(failure.kind, why))
+            }
+        };
+        (services, slices.into())
+    }
+
+    async fn slices(&self, services: &[Service]) -> Result<Vec<EndpointSlice>, Failure> {
+        let mut all = Vec::new();
+        for Service { metadata, .. } in services.iter().take(MOST_DNS_SERVICES) {
+            let service = PodRef { namespace: metadata.namespace.clone(), name: metadata.name.clone() };
+            all.extend(self.cluster.endpoint_slices(&service).await?);
+        }
+        Ok(all)
+    }
+
+    /// Asks everywhere, and where that is not allowed, only in the namespace that matters most.
+    async fn everywhere_or_in_cilium_namespace<T>(
+        &self,
+        list: impl AsyncFn(Option<&str>) -> Result<Vec<T>, Failure>,
+    ) -> Listed<T> {
+        everywhere_or_in(self.questions.cilium_namespace.as_deref().unwrap_or(USUAL_NAMESPACE), list).await
+    }
+
+    /// The host's question: over SSH, else from the agent's container, which shares the host's network. Where the login
+    /// takes long both are asked: a node that is dead is dead to both, and is waited for once.
+    async fn host_ping(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(reach) = &self.ssh else {
+            return match question.agent {
+                Some(agent) => self.ping_by_agent(question.node, agent, out).await,
+                None => {
+                    Answer::not_gathered("without SSH, and without a Cilium agent on the node, nobody can be asked")
+                }
+            };
+        };
+        let mut ssh = pin!(self.ping_by_ssh(reach, question.node));
+        let (by_ssh, by_agent) = match (timeout(SSH_ALONE, &mut ssh).await, question.agent) {
+            (Ok(ssh @ Ok(_)), _) => (ssh, None),
+            (Ok(Err(failure)), Some(agent)) => {
+                (Err(failure), Some(self.ping_by_agent(question.node, agent, out).await))
+            }
+            (Ok(Err(failure)), None) => (Err(failure), None),
+            (Err(_), None) => (ssh.await, None),
+            (Err(_), Some(agent)) => match select(ssh, pin!(self.ping_by_agent(question.node, agent, out))).await {
+                Either::Left((Ok(ended), _)) => (Ok(ended), None),
+                Either::Left((Err(failure), by_agent)) => (Err(failure), Some(by_agent.await)),
+                Either::Right((by_agent, ssh)) => (ssh.await, Some(by_agent)),
+            },
+        };
+        match (by_ssh, by_agent) {
+            // The host's own word counts more, unless too much of the other went out already: then it is not mixed with
+            // it.
+            (Ok(ended), _) if out.forget() => self.pinged(ended, out),
+            (Ok(_), Some(by_agent)) => by_agent,
+            (Ok(_), None) => {
+                let failure =
+                    Failure::new(FailureKind::Truncated, "the agent's container was asked beside, and did not end");
+                answered(ssh::ping_argv(self.questions.ping_target), End::Failed(failure))
+            }
+            (Err(failure), Some(by_agent)) => after_ssh(&failure, by_agent),
+            (Err(failure), None) => {
+                let argv = ssh::ping_argv(self.questions.ping_target);
+                Answer { via: Some(Via::Ssh), ..answered(argv, End::Failed(named("ssh", &failure))) }
+            }
+        }
+    }
+
+    /// The answer of a ping over SSH.
+    fn pinged(&self, ended: ssh::Ended, out: &mut Held<'_>) -> Answer {
+        out.take(&ended.stdout);
+        let argv = ssh::ping_argv(self.questions.ping_target);
+        Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) }
+    }
+
+    async fn ping_by_ssh(&self, reach: &Reach, node: &str) -> Result<ssh::Ended, Failure> {
+        let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
+        let destination = self.destination(reach.address, node)?;
+        ssh.ping(&destination, self.questions.ping_target, PROBE).await
+    }
+
+    /// What `ssh` connects to.
+    fn destination(&self, address: SshAddress, node: &str) -> Result<String, Failure> {
+        let kind = match address {
+            SshAddress::Name => return Ok(node.to_owned()),
+            SshAddress::InternalIp => "InternalIP",
+            SshAddress::ExternalIp => "ExternalIP",
+        };
+        let known = self.known.borrow();
+        known.nodes.get(node).and_then(|node| node.address(kind)).map(str::to_owned).ok_or_else(|| {
+            Failure::new(FailureKind::NotFound, format!("node {node} has no {kind}; try another --ssh-address"))
+        })
+    }
+
+    /// By `ping`, which the agent's image may lack, then by a connection. Both tell by their words what they did.
+    async fn ping_by_agent(&self, node: &str, agent: &PodRef, out: &mut Held<'_>) -> Answer {
+        let target = self.questions.ping_target;
+        let ladder = vec![ssh::ping_argv(target), probes::connect_by_bash(&target.to_string(), HTTPS)];
+        let place = Place { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
+        let answer = self.climb(place, ladder, out).await;
+        Answer { via: Some(Via::AgentContainer), ..answer }
+    }
+
+    async fn probe(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(probe) = question.probe else {
+            return Answer::not_gathered(format!("no pod of {} can be asked to probe", question.node));
+        };
+        let container = self.known.borrow().containers.get(probe.pod).cloned();
+        let ladder = probes::ladder(question.evidence, &self.questions);
+        let container = container.as_deref();
+        let place = Place { node: Some(question.node), pod: probe.pod, container, one_of_many: !probe.last };
+        let answer = self.climb(place, ladder, out).await;
+        Answer { pod: Some(probe.pod.clone()), ..answer }
+    }
+
+    /// Tries commands until one is there to answer; its answer counts, whatever it is. What is known to be missing is
+    /// not tried.
+    async fn climb(&self, place: Place<'_>, ladder: Vec<Vec<String>>, out: &mut Held<'_>) -> Answer {
+        let mut missing: Vec<String> = Vec::new();
+        let mut last = Vec::new();
+        let no_shell = || place.one_of_many && self.bounded.tools(place.pod) == Some(Tools::NoShell);
+        for argv in ladder {
+            if missing.contains(&argv[0]) {
+                continue;
+            }
+            if no_shell() || self.bounded.tools(place.pod).is_some_and(|tools| tools.lack(&argv[0])) {
+                missing.push(argv[0].clone());
+                last = argv;
+                continue;
+            }
+            let limit = Limit::probe(PROBE.min(self.timeout));
+            let outcome = self.run(Task { place, argv: &argv, limit, large: false }, out).await;
+            let refused = matches!(outcome.end, End::Exited(code) if code != 0) && is_usage_error(&outcome.stderr);
+            if !(outcome.lacks_program || refused) || !out.forget() {
+                return outcome.into_answer(argv);
+            }
+            if outcome.lacks_program {
+                missing.push(argv[0].clone());
+            }
+            last = argv;
+        }
+        let container = place.container.map(|name| format!("container {name} of ")).unwrap_or_default();
+        let lacks = if no_shell() { "shell".to_owned() } else { missing.join(", no ") };
+        let message = format!("{container}pod {} has no tool to ask with: no {lacks}", place.pod);
+        answered(last, End::Failed(Failure::new(FailureKind::NoShell, message)))
+    }
+
+    /// Runs a command, unless the node's kubelet was silent before. One that is dead or frozen is waited for once; one
+    /// that is only busy loses its verdict for now, and never gets a wrong one: the reason says what happened.
+    async fn run(&self, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
+        if let Some(failure) = task.place.node.and_then(|node| self.unanswered(node)) {
+            return Outcome::failed(failure);
+        }
+        let outcome = self.bounded.run(&self.cluster, task, out).await;
+        if let (true, Some(node), End::Failed(failure)) = (outcome.unanswered, task.place.node, &outcome.end) {
+            self.known.borrow_mut().unanswered.insert(node.to_owned(), failure.clone());
+        }
+        outcome
+    }
+
+    /// Why nothing further is asked of a node's kubelet.
+    fn unanswered(&self, node: &str) -> Option<Failure> {
+        let failure = self.known.borrow().unanswered.get(node).cloned()?;
+        let message = format!("not asked: {failure}; where it is only busy, run again");
+        Some(Failure::new(failure.kind, message))
+    }
+
+    /// One of the agent's own commands, in the dialect that this agent speaks.
+    async fn ask_agent(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(agent) = question.agent else {
+            return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
+        };
+        let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
+        // A neighbour is asked once, and its kubelet is not this node's.
+        let node = (question.evidence != Evidence::NeighbourCtList).then_some(question.node);
+        let place = Place { node, pod: agent, container: Some(AGENT), one_of_many: false };
+        let most = if large { self.timeout } else { SMALL.min(self.timeout) };
+        loop {
+            let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();
+            let argv = dialect.argv(question.evidence);
+            let limit = Limit::dump(most);
+            let outcome = self.run(Task { place, argv: &argv, limit, large }, out).await;
+            let next = dialect.after(question.evidence, &outcome);
+            match next {
+                Some(next) if out.forget() => {
+                    self.known.borrow_mut().dialects.insert(agent.clone(), next);
+                }
+                _ => return outcome.into_answer(argv),
+            }
+        }
+    }
+
+    async fn agent_log(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+        let Some(agent) = question.agent else {
+            return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
+        };
+        let tail = format!("--tail={LOG_LINES}");
+        let argv = ["kubectl", "logs", "-n", &agent.namespace, "-c", AGENT, &tail, &agent.name];
+        let argv = argv.iter().map(|&word| word.to_owned()).collect();
+        // Logs come from the kubelet, too.
+        if let Some(failure) = self.unanswered(question.node) {
+            return answered(argv, End::Failed(failure));
+        }
+        answered(argv, self.cluster.log(agent, AGENT, &mut |chunk| out.take(chunk)).await)
+    }
+}
+
+impl Source for Live {
+    async fn inventory(&self) -> Inventory {
+        let captured_at = Some(now());
+        let (nodes, pods, (services, endpoint_slices), events) = tokio::join!(
+            self.cluster.nodes(),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
+            Box::pin(self.dns()),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.warnings(namespace).await),
+        );
+        {
+            let mut known = self.known.borrow_mut();
+            // Whoever reads the lists anew looks anew: after a restart, say.
+            known.unanswered.clear();
+            if let Ok(nodes) = &nodes {
+                known.nodes = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone())).collect();
+            }
+        }
+        let origin = Origin { context: self.context().map(str::to_owned), captured_at };
+        Inventory { origin, nodes: nodes.into(), pods, services, endpoint_slices, events }
+    }
+
+    fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef> {
+        let chosen = probes::choose(node, cluster, &self.questions.probe_pods);
+        let pods = cluster.pods_on(node);
+        let mut known = self.known.borrow_mut();
+        for name in &chosen {
+            let pod =
+                pods.iter().find(|pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace);
+            if let Some(container) = pod.and_then(|pod| probes::container(pod)) {
+                known.containers.insert(name.clone(), container);
+            }
+        }
+        chosen
+    }
+
+    fn refusals(&self) -> u64 {
+        self.cluster.refusals()
+    }
+
+    async fn events(&self, reason: &str, _inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+        self.cluster.events(reason, each).await
+    }
+
+    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+        self.cluster.further(what).await
+    }
+
+    async fn cluster_dns_now(&self) -> Option<(Listed<Service>, Listed<EndpointSlice>)> {
+        Some(self.dns().await)
+    }
+
+    /// Asks one question. On one node they come one after the other: many commands at once make older runtimes stall
+    /// for half a minute (seen with containerd 1.6 from 20 on).
+    async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
+        let (started_at, clock) = (now(), Instant::now());
+        let mut out = Held::new(out);
+        let mut answer = match question.evidence {
+            Evidence::HostPing => self.host_ping(question, &mut out).await,
+            Evidence::PodEgress | Evidence::PodEgressAddress | Evidence::PodDns => self.probe(question, &mut out).await,
+            Evidence::AgentLog => self.agent_log(question, &mut out).await,
+            Evidence::CtList
+            | Evidence::NeighbourCtList
+            | Evidence::ServiceList
+            | Evidence::LbList
+            | Evidence::AgentStatus
+            | Evidence::DropMetrics
+            | Evidence::DropMetricsAgain
+            | Evidence::NatList
+            | Evidence::AttachedPrograms => self.ask_agent(question, &mut out).await,
+        };
+        out.release();
+        if !matches!(answer.end, End::NotGathered(_)) {
+            answer.started_at = Some(started_at);
+            answer.duration_ms = u64::try_from(clock.elapsed().as_millis()).ok();
+        }
+        answer
+    }
+}
+
+/// Asks for all namespaces, and where that is forbidden for one alone.
+async fn everywhere_or_in<T>(
+    namespace: &str,
+    list: impl AsyncFn(Option<&str>) -> Result<Vec<T>, Failure>,
+) -> Listed<T> {
+    let why = match list(None).await {
+        Err(failure) if failure.kind == FailureKind::Forbidden => failure,
+        all => return all.into(),
+    };
+    match list(Some(namespace)).await {
+        Ok(items) => Listed::Partial { items, of: format!("namespace {namespace}"), why },
+        Err(_) => Listed::Missing(why),
+    }
+}
+
+/// The time as reports write it.
+fn now() -> String {
+    crate::base::clock::now().to_string()
+}
+
+fn answered(argv: Vec<String>, end: End) -> Answer {
+    Answer { argv, end, stderr: String::new(), started_at: None, duration_ms: None, via: None, pod: None }
+}
+
+impl Outcome {
+    fn into_answer(self, argv: Vec<String>) -> Answer {
+        Answer { stderr: self.stderr, ..answered(argv, self.end) }
+    }
+}
+
+fn named(way: &str, failure: &Failure) -> Failure {
+    Failure::new(failure.kind, format!("{way}: {}", failure.message))
+}
+
+/// What the agent's container said, beside the reason why SSH could not be had.
+fn after_ssh(ssh: &Failure, mut answer: Answer) -> Answer {
+    match &mut answer.end {
+        End::Failed(failure) => failure.message = format!("ssh: {ssh}; agent container: {failure}"),
+        End::Exited(_) | End::NotGathered(_) => answer.stderr = format!("ssh: {ssh}\n{}", answer.stderr),
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_the_agent_still_says_why_ssh_could_not_be_had() {
+        let ssh = Failure::new(FailureKind::Unreachable, "no route");
+        let answer = after_ssh(&ssh, Answer { stderr: "x".to_owned(), ..answered(Vec::new(), End::Exited(1)) });
+        assert_eq!(answer.stderr, "ssh: no route\nx");
+        let failed = End::Failed(Failure::new(FailureKind::Timeout, "late"));
+        let End::Failed(both) = after_ssh(&ssh, answered(Vec::new(), failed)).end else { panic!("it failed") };
+        assert_eq!(both, Failure::new(FailureKind::Timeout, "ssh: no route; agent container: late"));
+    }
+}

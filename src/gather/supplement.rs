@@ -1,0 +1,81 @@
+//! What only symptoms are read from: logs, answers of Prometheus, objects of other people's kinds.
+
+use std::fmt;
+
+use crate::base::pod_ref::PodRef;
+use crate::base::prometheus::Prometheus;
+use crate::kubernetes::foreign_kind::ForeignKind;
+
+/// How many of a container's last lines are read.
+pub const LINES: i64 = 200;
+/// The most that is read of them, in bytes.
+pub const LOG_BYTES: i64 = 256 << 10;
+/// The port that Prometheus serves on where nobody says otherwise.
+pub const PROMETHEUS_PORT: &str = "9090";
+
+/// Something that only symptoms are read from.
+#[derive(Clone, Copy, Debug)]
+pub enum Supplement<'a> {
+    /// The last lines of a container's log, each with its moment in front.
+    Log {
+        /// The pod.
+        pod: &'a PodRef,
+        /// The container.
+        container: &'a str,
+    },
+    /// The answer of Prometheus to a query.
+    Metrics {
+        /// A plain name for the question, unique in a run.
+        name: &'a str,
+        /// The question, in PromQL.
+        query: &'a str,
+        /// Whom to ask; none where all there is was saved.
+        at: Option<&'a Prometheus>,
+    },
+    /// All objects of a kind that need not be installed, as a list.
+    Objects(ForeignKind),
+}
+
+impl Supplement<'_> {
+    /// Where it lies in a bundle; none where a name could leave the bundle.
+    #[must_use]
+    pub fn file(&self) -> Option<String> {
+        let (path, names) = match self {
+            Self::Log { pod, container } => {
+                let path = format!("symptoms/logs/{}/{}/{container}.log", pod.namespace, pod.name);
+                (path, vec![pod.namespace.as_str(), pod.name.as_str(), container])
+            }
+            Self::Metrics { name, .. } => (format!("symptoms/metrics/{name}.json"), vec![*name]),
+            Self::Objects(kind) => (format!("symptoms/objects/{}.json", kind.resource), Vec::new()),
+        };
+        let plain = |name: &&str| {
+            !name.is_empty()
+                && name.len() <= 253
+                && !name.starts_with('.')
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        };
+        names.iter().all(plain).then_some(path)
+    }
+}
+
+impl fmt::Display for Supplement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log { pod, container } => write!(f, "log of {pod}, container {container}"),
+            Self::Metrics { name, .. } => write!(f, "answer of Prometheus to '{name}'"),
+            Self::Objects(kind) => write!(f, "list of {}.{}", kind.resource, kind.group),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leaves_the_bundle() {
+        let pod = PodRef { namespace: "..".to_owned(), name: "x".to_owned() };
+        assert_eq!(Supplement::Log { pod: &pod, container: "main" }.file(), None);
+        assert_eq!(Supplement::Metrics { name: "../x", query: "", at: None }.file(), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Which container arguments are kept: they may hold secrets, so only those that are needed are.
+
+use super::node_local_dns::is_node_local_dns;
+use super::objects::Pod;
+
+/// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
+/// that is looked for.
+pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
+    for pod in pods.iter_mut().filter(|pod| !is_node_local_dns(pod)) {
+        for container in &mut pod.spec.containers {
+            container.args.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::objects::Container;
+
+    fn pod(name: &str, label: Option<&str>) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.name = name.to_owned();
+        pod.metadata.labels.extend(label.map(|value| ("k8s-app".to_owned(), value.to_owned())));
+        pod.spec.containers.push(Container { args: vec!["-localip".to_owned()], ..Container::default() });
+        pod
+    }
+
+    #[test]
+    fn only_node_local_dns_keeps_its_arguments() {
+        let mut pods = [
+            pod("nodelocaldns-x", None),
+            pod("node-local-dns-x", None),
+            pod("x", Some("nodelocaldns")),
+            pod("web", Some("web")),
+            pod("my-nodelocaldns", None),
+        ];
+        keep_only_needed_arguments(&mut pods);
+        let kept: Vec<bool> = pods.iter().map(|pod| !pod.spec.containers[0].args.is_empty()).collect();
+        assert_eq!(kept, [true, true, true, false, false]);
+    }
+}

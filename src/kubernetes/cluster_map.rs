@@ -1,0 +1,241 @@
+//! Who is who in a cluster, worked out once for all its nodes: owners of addresses, agents, DNS, the pods of each node.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::base::failure::Failure;
+use crate::base::net::Prefix;
+pub use crate::base::questions::Named;
+use crate::kubernetes::address_map::{AddressMap, Holds, NodeId, Owner};
+use crate::kubernetes::agents::{Agent, agent_namespace, agent_of_node, is_agent};
+use crate::kubernetes::cluster_dns::{ClusterDns, find_cluster_dns};
+use crate::kubernetes::node_local_dns::{
+    NodeLocalDns, addresses_in_arguments, is_node_local_dns, node_local_dns_pod, usual_addresses,
+};
+use crate::kubernetes::objects::{EndpointSlice, Inventory, Listed, Node, Pod, Service};
+use crate::kubernetes::roles::Roles;
+
+/// Who is who in a cluster. Building one takes a walk through all pods; a question about one node takes as long as that
+/// node has pods.
+#[derive(Debug)]
+pub struct ClusterMap<'a> {
+    inventory: &'a Inventory,
+    named: Named,
+    ids: FxHashMap<&'a str, NodeId>,
+    /// By [`NodeId`]; a node may be known by its pods only.
+    nodes: Vec<Around<'a>>,
+    agent_namespace: Option<String>,
+    /// NodeLocal DNS, without the pod of any node.
+    node_local_dns: NodeLocalDns,
+    cluster_dns: Result<Arc<ClusterDns>, Failure>,
+    addresses: Arc<AddressMap>,
+}
+
+/// One node and its pods.
+#[derive(Debug, Default)]
+struct Around<'a> {
+    node: Option<&'a Node>,
+    pods: Vec<&'a Pod>,
+}
+
+impl<'a> ClusterMap<'a> {
+    /// Works out who is who.
+    #[must_use]
+    pub fn new(inventory: &'a Inventory, named: Named) -> Self {
+        let pods = inventory.pods.known();
+        let mut map = Self {
+            inventory,
+            ids: FxHashMap::default(),
+            nodes: Vec::new(),
+            agent_namespace: named.cilium_namespace.clone().or_else(|| agent_namespace(pods)),
+            named,
+            node_local_dns: NodeLocalDns::default(),
+            cluster_dns: Err(Failure::new(crate::base::failure::FailureKind::Other, "not looked for yet")),
+            addresses: Arc::default(),
+        };
+        for node in inventory.nodes.known() {
+            map.around(&node.metadata.name).node = Some(node);
+        }
+        for pod in pods {
+            map.around(&pod.spec.node_name).pods.push(pod);
+        }
+        map.cluster_dns = map.find_cluster_dns(&inventory.services, &inventory.endpoint_slices).map(Arc::new);
+        map.node_local_dns = map.find_node_local_dns(pods);
+        map.addresses = Arc::new(map.owners());
+        map
+    }
+
+    fn around(&mut self, name: &'a str) -> &mut Around<'a> {
+        let next = self.nodes.len();
+        let id = *self.ids.entry(name).or_insert(NodeId::try_from(next).unwrap_or(NodeId::MAX));
+        let at = (id as usize).min(next);
+        if at == next {
+            self.nodes.push(Around::default());
+        }
+        &mut self.nodes[at]
+    }
+
+    /// The lists that this was worked out from.
+    #[must_use]
+    pub const fn inventory(&self) -> &'a Inventory {
+        self.inventory
+    }
+
+    /// The node of this name, where it was listed.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&'a Node> {
+        self.known(name).and_then(|around| around.node)
+    }
+
+    /// The pods on a node, of whatever state, in the order of the list.
+    #[must_use]
+    pub fn pods_on(&self, name: &str) -> &[&'a Pod] {
+        self.known(name).map_or(&[], |around| &around.pods)
+    }
+
+    fn known(&self, name: &str) -> Option<&Around<'a>> {
+        self.nodes.get(*self.ids.get(name)? as usize)
+    }
+
+    /// The Cilium agent of a node.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Agent {
+        let of_namespace = |pod: &&Pod| Some(&pod.metadata.namespace) == self.agent_namespace.as_ref();
+        let here = self.pods_on(name).iter().copied();
+        let agents: Vec<&Pod> = here.filter(|pod| is_agent(pod)).filter(of_namespace).collect();
+        match &self.inventory.pods {
+            Listed::Missing(failure) => Agent::Unknown(failure.clone()),
+            // A part that holds no agent of any node is no part that could.
+            Listed::Partial { why, .. } if agents.is_empty() && !self.inventory.pods.known().iter().any(is_agent) => {
+                Agent::Unknown(why.clone())
+            }
+            Listed::Whole(_) | Listed::Partial { .. } => agent_of_node(&agents),
+        }
+    }
+
+    /// Cluster DNS.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not known.
+    pub const fn cluster_dns(&self) -> &Result<Arc<ClusterDns>, Failure> {
+        &self.cluster_dns
+    }
+
+    /// Cluster DNS by other, newer lists of its services and endpoint slices.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not known.
+    pub fn find_cluster_dns(
+        &self,
+        services: &Listed<Service>,
+        slices: &Listed<EndpointSlice>,
+    ) -> Result<ClusterDns, Failure> {
+        let pod_at = |ip: IpAddr, node: &str| {
+            let has = |pod: &&&Pod| pod.is_alive() && pod.ips().any(|own| own == ip);
+            let on_node = self.pods_on(node).iter().find(has).copied();
+            on_node.or_else(|| self.nodes.iter().flat_map(|around| &around.pods).find(has).copied())
+        };
+        find_cluster_dns(services, slices, self.named.dns_service.as_ref(), pod_at)
+    }
+
+    /// NodeLocal DNS as it is on a node.
+    #[must_use]
+    pub fn node_local_dns(&self, name: &str) -> NodeLocalDns {
+        NodeLocalDns { pod: node_local_dns_pod(self.pods_on(name)), ..self.node_local_dns.clone() }
+    }
+
+    /// Whether a pod answers for cluster DNS.
+    #[must_use]
+    pub fn is_cluster_dns(&self, pod: &Pod) -> bool {
+        pod.ips().any(|ip| self.addresses.is_cluster_dns(ip))
+    }
+
+    /// Which role each address has, seen from a node.
+    #[must_use]
+    pub fn roles(&self, name: &str) -> Roles {
+        let node = self.ids.get(name).copied().unwrap_or(NodeId::MAX);
+        Roles::seen_from(Arc::clone(&self.addresses), node, self.inventory.pods.whole().is_some())
+    }
+
+    fn find_node_local_dns(&self, pods: &[Pod]) -> NodeLocalDns {
+        let deployed = pods.iter().any(is_node_local_dns);
+        let cluster_dns = self.cluster_dns.as_ref().map_or(&[][..], |dns| &dns.addresses);
+        let told = self.named.node_local_dns.map(|address| vec![address]);
+        let found =
+            told.or_else(|| addresses_in_arguments(pods.iter().filter(|pod| is_node_local_dns(pod)), cluster_dns));
+        NodeLocalDns {
+            address_is_known: found.is_some(),
+            addresses: found.unwrap_or_else(usual_addresses),
+            deployed,
+            pod: None,
+        }
+    }
+
+    fn owners(&self) -> AddressMap {
+        let mut map = AddressMap::default();
+        for address in &self.node_local_dns.addresses {
+            map.own(*address, Owner::NodeLocalDns);
+        }
+        if let Ok(dns) = &self.cluster_dns {
+            for address in &dns.addresses {
+                map.own(*address, Owner::Service);
+                map.hold(service_range(*address), Holds::Services);
+            }
+            for endpoint in dns.endpoints.values().flatten() {
+                map.answers_for_cluster_dns(endpoint.ip);
+            }
+        }
+        let numbered = || self.nodes.iter().zip(0_u32..);
+        for (around, id) in numbered() {
+            let Some(node) = around.node else { continue };
+            for ip in node.ips() {
+                map.own(ip, Owner::Host(id));
+            }
+            for range in node.pod_ranges() {
+                map.hold(range, Holds::PodsOf(id));
+                map.hold(cluster_range(range.address()), Holds::Pods);
+            }
+        }
+        for (around, id) in numbered() {
+            for pod in around.pods.iter().filter(|pod| pod.is_alive()) {
+                let owner = match pod.spec.host_network {
+                    true => Owner::Host(id),
+                    false if is_node_local_dns(pod) => Owner::NodeLocalDnsPod(id),
+                    false => Owner::Pod(id),
+                };
+                for ip in pod.ips() {
+                    map.own(ip, owner);
+                    // Cilium may give out other ranges than the node object says: a pod's neighbours are pods or were.
+                    if !pod.spec.host_network {
+                        map.hold(neighbours(ip), Holds::PodsOf(id));
+                        map.hold(cluster_range(ip), Holds::Pods);
+                    }
+                }
+            }
+        }
+        map
+    }
+}
+
+/// The range a service address most likely comes from: no object says it.
+fn service_range(address: IpAddr) -> Prefix {
+    near(address, 16, 112)
+}
+
+/// The range a pod's address most likely comes from, where the node object does not say it.
+fn neighbours(address: IpAddr) -> Prefix {
+    near(address, 24, 112)
+}
+
+/// The range that the pods of all nodes most likely share: some nodes may not be known.
+fn cluster_range(address: IpAddr) -> Prefix {
+    near(address, 16, 48)
+}
+
+fn near(address: IpAddr, v4: u8, v6: u8) -> Prefix {
+    Prefix::around(address, if address.is_ipv4() { v4 } else { v6 })
+}

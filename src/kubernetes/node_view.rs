@@ -1,0 +1,75 @@
+//! Who is who around one node: its agent, its NodeLocal DNS, the cluster's DNS, and whose address is whose.
+//!
+//! Taken from a [`ClusterMap`] before anything is asked of the node.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::failure::Failure;
+use crate::base::pod_ref::PodRef;
+use crate::kubernetes::agents::Agent;
+use crate::kubernetes::cluster_dns::ClusterDns;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_local_dns::NodeLocalDns;
+use crate::kubernetes::objects::Node;
+use crate::kubernetes::roles::Roles;
+
+/// Who is who around one node.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// The node's name.
+    pub node: String,
+    /// The node itself, where it was listed.
+    pub found: Option<Node>,
+    /// Its agent.
+    pub agent: Agent,
+    /// Its NodeLocal DNS.
+    pub node_local_dns: NodeLocalDns,
+    /// Cluster DNS, or why it is not known.
+    pub cluster_dns: Result<Arc<ClusterDns>, Failure>,
+    /// Whose address is whose, for the dump.
+    pub roles: Arc<Roles>,
+    /// The pods of this node with an address of their own, by address.
+    pub names: BTreeMap<IpAddr, PodRef>,
+    /// How many pods of this node have an address of their own; none where not all pods could be listed.
+    pub pods: Option<usize>,
+    /// Why pods of this cluster may be missing from the list; none where all are in it.
+    pub pods_gap: Option<Failure>,
+}
+
+impl NodeView {
+    /// Looks round one node.
+    #[must_use]
+    pub fn new(node: &str, map: &ClusterMap<'_>) -> Self {
+        let own = map.pods_on(node).iter().filter(|pod| !pod.spec.host_network && pod.is_alive());
+        let mut names = BTreeMap::new();
+        for pod in own.clone() {
+            names.extend(pod.ips().map(|ip| (ip, pod.reference())));
+        }
+        let pods = &map.inventory().pods;
+        Self {
+            node: node.to_owned(),
+            found: map.node(node).cloned(),
+            agent: map.agent(node),
+            node_local_dns: map.node_local_dns(node),
+            cluster_dns: map.cluster_dns().clone(),
+            roles: Arc::new(map.roles(node)),
+            names,
+            pods: pods.whole().map(|_| own.count()),
+            pods_gap: pods.gap().cloned(),
+        }
+    }
+
+    /// The node's processor architecture, `arm64` for one.
+    #[must_use]
+    pub fn architecture(&self) -> &str {
+        self.found.as_ref().map_or("", |n| &n.status.node_info.architecture)
+    }
+
+    /// The node's kernel release.
+    #[must_use]
+    pub fn kernel(&self) -> &str {
+        self.found.as_ref().map_or("", |n| &n.status.node_info.kernel_version)
+    }
+}
