@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::printing::{Terminal, render};
 use crate::base::error::Error;
@@ -16,7 +16,7 @@ use crate::report::{NodeReport, Report, SCHEMA, SourceInfo, Summary, read};
 pub(super) async fn run(paths: Vec<PathBuf>, terminal: &Terminal) -> Result<Exit, Error> {
     let screen = terminal.screen;
     let joined = terminal.beside(move || {
-        let report = join(paths.into_iter().map(read_one).collect::<Result<_, Error>>()?)?;
+        let report = join(paths.iter().map(|path| read_one(path)).collect::<Result<_, Error>>()?)?;
         Ok((render(&report, &screen)?, report.exit()))
     });
     let (text, exit) = joined.await?;
@@ -25,9 +25,9 @@ pub(super) async fn run(paths: Vec<PathBuf>, terminal: &Terminal) -> Result<Exit
 }
 
 /// A report and what errors call it; `-` is standard input.
-fn read_one(path: PathBuf) -> Result<(String, Report), Error> {
+fn read_one(path: &Path) -> Result<(String, Report), Error> {
     let name = path.display().to_string();
-    let report = if name == "-" { read::from("standard input", io::stdin().lock()) } else { read::read(&path) };
+    let report = if name == "-" { read::from("standard input", io::stdin().lock()) } else { read::read(path) };
     Ok((name, report?))
 }
 

@@ -41,8 +41,8 @@ pub(super) trait Work {
 /// Opens what is looked at, chooses the nodes, and does the work.
 pub(super) async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> {
     match &settings.origin {
-        Origin::Path(path) => look_saved(path, settings, work).await,
-        Origin::Cluster(cluster) => look_live(cluster, settings, work).await,
+        Origin::Path(path) => Box::pin(look_saved(path, settings, work)).await,
+        Origin::Cluster(cluster) => Box::pin(look_live(cluster, settings, work)).await,
     }
 }
 
