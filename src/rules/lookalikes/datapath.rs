@@ -11,7 +11,7 @@ use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 
 /// A starting agent has replaced the programs of the one before it after this time, in seconds.
-const REPLACING_S: i64 = 120;
+const REPLACING_S: i64 = 300;
 
 /// `datapath-programs-duplicated`.
 pub(super) fn duplicated(case: &Case) -> Exclusion {
