@@ -10,3 +10,4 @@ pub mod pod_ref;
 pub mod process;
 pub mod shard;
 pub mod tool;
+pub mod version;

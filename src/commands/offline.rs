@@ -11,7 +11,7 @@ use crate::cli::Cli;
 ///
 /// Where the topic is not known: a message that names the nearest ones. It is a usage error.
 pub fn explain(topic: Option<&str>) -> Result<String, String> {
-    crate::knowledge::explain(topic)
+    crate::report::explain::explain(topic)
 }
 
 /// `staledp completions SHELL`: the script.

@@ -2,6 +2,7 @@
 //!
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
+pub mod explain;
 pub mod figures;
 pub mod json;
 pub mod read;
