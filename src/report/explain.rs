@@ -219,6 +219,26 @@ mod tests {
     use super::*;
     use crate::report::text::width;
 
+    /// The table of README: a row a code, worst kind first.
+    fn table() -> String {
+        let mut out = "| Code | Kind | Meaning |\n| --- | --- | --- |\n".to_owned();
+        for kind in [Kind::Stale, Kind::OtherFault, Kind::Inconclusive, Kind::Healthy] {
+            for code in Code::ALL.iter().filter(|code| code.kind() == kind) {
+                let cells = [&format!("`{}`", code.name()), kind.name(), codes::text(*code).meaning];
+                out += "| ";
+                out += &cells.join(" | ");
+                out += " |\n";
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn readme_lists_every_code_with_its_meaning() {
+        let table = table();
+        assert!(include_str!("../../README.md").contains(&table), "README's table of codes should be:\n{table}");
+    }
+
     #[test]
     fn list_names_every_code_check_and_issue() {
         let list = explain(None).unwrap();

@@ -273,8 +273,8 @@ pub(super) const DATAPATH_NOT_INITIALIZED: CodeText = CodeText {
     ],
     todo: &[
         "Save a cilium sysdump, and read the error in the agent's log.",
-        "If the error says that no BTF was found, boot a kernel with BTF (#48778).",
-        "If it is about detaching from a cgroup, plan to drain and reboot the node (#46065).",
+        "If the error says that no BTF was found, boot a kernel with BTF.",
+        "If it is about detaching from a cgroup, plan to drain and reboot the node.",
     ],
     avoid: &["Don't restart the Cilium pod: the retry begins again with every restart."],
     issues: &[46065, 43877, 48778, 48016, 44216, 47718],

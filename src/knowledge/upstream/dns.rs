@@ -62,8 +62,8 @@ pub(super) const ISSUES: &[Issue] = &[
     Issue {
         repo: "kubernetes/kops",
         number: 16597,
-        title: "NodeLocal DNS is dead in kOps clusters with newer Cilium",
-        state: "a relative of cilium/cilium#36761",
+        title: "NodeLocal DNS does not work with Cilium on kOps 1.29",
+        state: "closed; a relative of cilium/cilium#36761",
         symptom: "pods get no answer from NodeLocal DNS on any node",
         evidence: "all nodes alike; the host reaches the address",
         restart: Restart::DoesNotHelp,

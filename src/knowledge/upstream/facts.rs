@@ -202,6 +202,8 @@ pub enum Fact {
     Verdict(&'static [Code]),
     /// This mark is there.
     Has(Mark),
+    /// This mark is not there.
+    Lacks(Mark),
     /// The agent's log has an error of this class.
     Log(LogError),
     /// A drop reason that contains this text, whatever its case, rises in either direction.
@@ -225,7 +227,7 @@ pub enum Fact {
 /// Whether a fact was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sighting {
-    /// Yes, in one sentence. Empty where the verdict itself says it.
+    /// Yes, in one sentence.
     Seen(String),
     /// It was looked for, and is not there.
     Absent,
@@ -249,7 +251,8 @@ impl Fact {
     pub fn look(&self, signs: &Signs) -> Sighting {
         match *self {
             Self::Verdict(codes) => {
-                let says = || signs.code.map_or_else(String::new, |code| format!("the verdict is {}", code.name()));
+                let says =
+                    || signs.code.map_or_else(String::new, |code| format!("it fits the verdict {}", code.name()));
                 Sighting::when(signs.code.map(|code| codes.contains(&code)), says)
             }
             Self::Has(mark) => {
@@ -259,12 +262,15 @@ impl Fact {
                     _ => mark.says().to_owned(),
                 })
             }
+            Self::Lacks(mark) => {
+                Sighting::when(signs.marked(mark).map(|times| times == 0), || format!("not so: {}", mark.says()))
+            }
             Self::Log(class) => {
                 let times = signs.log_errors.as_ref().map(|errors| errors.get(&class).copied().unwrap_or(0));
                 Sighting::when(times.map(|times| times > 0), || {
                     let times = times.unwrap_or(0);
                     let plural = if times == 1 { "" } else { "s" };
-                    format!("the agent's log says {times} time{plural} that {}", class.says())
+                    format!("agent-log: {} ({times} time{plural})", class.says())
                 })
             }
             Self::Drops(reason) => drops(signs, reason, None),

@@ -39,7 +39,7 @@ impl LogError {
         Self::TooManyEndpointRequests,
     ];
 
-    /// What the log says, as the end of "the agent's log says … that".
+    /// What the log says.
     #[must_use]
     pub const fn says(self) -> &'static str {
         match self {

@@ -106,7 +106,7 @@ const BLANK: Issue = Issue {
     title: "",
     affected: &[],
     fixed: &[],
-    state: "",
+    state: "state not verified",
     symptom: "",
     evidence: "",
     needs: &[],
@@ -152,14 +152,16 @@ impl Issue {
         if self.needs.is_empty() || !self.fits(signs) || self.standing(signs) == Some(false) {
             return None;
         }
-        let mut says = Vec::new();
+        let (mut verdict, mut says) = (None, Vec::new());
         for fact in self.needs {
-            match fact.look(signs) {
-                Sighting::Seen(sentence) => says.push(sentence),
-                Sighting::Absent | Sighting::NotLookedAt => return None,
+            match (fact.look(signs), fact) {
+                (Sighting::Seen(sentence), Fact::Verdict(_)) => verdict = Some(sentence),
+                (Sighting::Seen(sentence), _) => says.push(sentence),
+                (Sighting::Absent | Sighting::NotLookedAt, _) => return None,
             }
         }
-        Some(says.join(", and "))
+        // The verdict's own sentence says more than its code wherever something else was seen.
+        if says.is_empty() { verdict } else { Some(says.join(", and ")) }
     }
 
     fn standing(&self, signs: &Signs) -> Option<bool> {
