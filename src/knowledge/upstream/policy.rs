@@ -43,7 +43,7 @@ pub(super) const ISSUES: &[Issue] = &[
     },
     Issue {
         number: 44714,
-        title: "FQDN rules stop to allow egress on single nodes",
+        title: "FQDN rules stop allowing egress on single nodes",
         affected: &[Span::Between(1, 18, 0, 8)],
         state: "closed; fixes #44731 and #44754 in 1.18.9; see #41873 and #42594",
         symptom: FQDN_SYMPTOM,
