@@ -24,3 +24,4 @@ pub mod ssh_address;
 pub mod symptom_options;
 pub mod time;
 pub mod tool;
+pub mod version;

@@ -11,24 +11,17 @@ use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Fi
 use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
-use crate::knowledge::upstream::Restart;
 use crate::kubernetes::agents::Agent;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
-use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
+use crate::rules::verdict::{Because, Verdict};
 use crate::rules::{NodeVerdict, remedy, signs};
 
 /// The node's entry in the report.
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdict) -> NodeReport {
     let NodeVerdict { verdict, affected, mut notes, in_trouble, answered, neighbour: _ } = judgement;
     let version = case.version();
-    let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
-    let risks = risks.map(|issue| {
-        let level = if issue.restart == Restart::TakesHost { RiskLevel::High } else { RiskLevel::Medium };
-        (level, format!("{}: {}", issue.id(), issue.symptom))
-    });
-    let risks = risks.collect();
     let known_issues = signs::matching(case, &verdict)
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
@@ -52,7 +45,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
             version: version.map(str::to_owned),
             started_at: agent.and_then(|a| a.started_at.clone()),
         },
-        remediation: remedy::remedy(case, &verdict, risks),
+        remediation: remedy::remedy(case, &verdict),
         verdict,
         checks,
         affected,
