@@ -9,7 +9,7 @@ use super::{Finding, Outcome, PodEgressData, ProbeData, Status};
 use crate::base::answer::{End, Raw};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::base::probe_words::{host_and_port, is_usage_error};
+use crate::base::probe_tools::{host_and_port, is_usage_error};
 
 /// The three answers of one pod.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Cx;
 use super::lock::Lock;
 use super::watch::Watched;
-use crate::base::probe_words::host_and_port;
+use crate::base::probe_tools::host_and_port;
 use crate::checks::pod_egress::looked_up;
 use crate::checks::{Outcome, Status};
 use crate::diagnose::{Silent, diagnose};

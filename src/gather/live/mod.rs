@@ -23,7 +23,7 @@ use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::base::probe_words::is_usage_error;
+use crate::base::probe_tools::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
