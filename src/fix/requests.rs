@@ -237,8 +237,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Deletes one pod, once. The consent is used up by it.
-    pub(super) async fn delete_pod(&self, doomed: &PodToDelete, _consent: Consent) -> DeleteAnswer {
-        let reply = match self.send(Method::DELETE, &doomed.path(), Some(&doomed.body())).await {
+    pub(super) async fn delete_pod(&self, target: &PodToDelete, _consent: Consent) -> DeleteAnswer {
+        let reply = match self.send(Method::DELETE, &target.path(), Some(&target.body())).await {
             Ok(reply) => reply,
             Err(lost) => return DeleteAnswer::Unknown(lost.0),
         };
@@ -257,7 +257,7 @@ impl<'a> Writer<'a> {
             }
             StatusCode::REQUEST_TIMEOUT => DeleteAnswer::Unknown(answered(&reply)),
             code if code.is_client_error() => {
-                let right = Right { verbs: "`delete`", resource: "pods", namespace: Some(&doomed.namespace) };
+                let right = Right { verbs: "`delete`", resource: "pods", namespace: Some(&target.namespace) };
                 DeleteAnswer::Refused(refusal(&status, &right).message)
             }
             _ => DeleteAnswer::Unknown(answered(&reply)),
