@@ -645,7 +645,10 @@ fn what_a_pod_has_is_found_out_along_with_the_first_question() {
     let (raw, commands) = ask(Evidence::PodEgress, rules);
     assert_eq!((argv(&raw.answer).split(' ').next(), &raw.answer.end), (Some("curl"), &End::Exited(6)));
     assert!(commands[0].starts_with("sh -c for tool in "), "{commands:?}");
-    assert!(commands[0].ends_with(" sh timeout 8 wget -q -O /dev/null --timeout=5 https://google.com"), "{commands:?}");
+    assert!(
+        commands[0].ends_with(" sh timeout 8 wget -q -O /dev/null --timeout=5 -t 1 https://google.com"),
+        "{commands:?}"
+    );
     assert!(commands[1..].iter().all(|command| command.contains("curl")), "{commands:?}");
 
     let said = format!("{}wget: bad address 'google.com'\n", list.replace("curl", "wget"));

@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use staledp::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol};
+use staledp::cilium::conntrack::entry::{Direction, Entry, Flags, Packets, Protocol};
 use staledp::cilium::{agent_log, drops, endpoints, lb, nat, programs, services, status};
 use staledp::kubernetes::roles::{Range, Role, Roles};
-use staledp::ways::picture::{Group, Lens, Pass, Picture};
+use staledp::ways::group::Group;
+use staledp::ways::lens::Lens;
+use staledp::ways::pass::Pass;
+use staledp::ways::picture::Picture;
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
@@ -42,12 +45,12 @@ fn printed() -> impl Strategy<Value = (Entry, String)> {
     let era = prop_oneof![Just(Era::Split), Just(Era::Total), Just(Era::Absent)];
     let sides = (address(), prop_oneof![any::<u16>(), Just(53)], address(), prop_oneof![any::<u16>(), Just(53)]);
     let times = (1_000_000_u32..1_000_200, 999_900_u32..1_000_000, prop_oneof![Just(0), 999_900_u32..1_000_000]);
-    let flags = (any::<u8>(), any::<u8>(), any::<u32>());
+    let flags = (any::<u8>(), any::<u8>(), any::<u32>(), any::<u16>(), any::<u16>());
     let rest = (any::<u16>(), any::<u16>(), any::<bool>(), proptest::option::of(-9_000_i64..9_000));
     (protocol, direction, era, sides, times, flags, rest).prop_map(
         |((name, protocol), direction, era, (ip, port, to, to_port), (expires, last_tx, last_rx), flags, rest)| {
             use staledp::cilium::conntrack::entry::Side;
-            let (rx_flags, tx_flags, identity) = flags;
+            let (rx_flags, tx_flags, identity, noted, rev_nat) = flags;
             let (rx, tx, related, remaining) = rest;
             let packets = match era {
                 Era::Split => Packets::Split { rx: rx.into(), tx: tx.into() },
@@ -69,6 +72,8 @@ fn printed() -> impl Strategy<Value = (Entry, String)> {
                 rx_flags,
                 tx_flags,
                 packets,
+                flags: Flags(noted),
+                rev_nat,
                 identity,
             };
             // Up to 1.14 a service entry is printed the wrong way round.
@@ -88,8 +93,8 @@ fn printed() -> impl Strategy<Value = (Entry, String)> {
             };
             let line = format!(
                 "{name} {word} {}:{} -> {}:{} {marks}expires={expires}{left_s}{rx_part} RxFlagsSeen=0x{rx_flags:02x} \
-                 LastRxReport={last_rx}{tx_part} TxFlagsSeen=0x{tx_flags:02x} LastTxReport={last_tx} Flags=0x0010 \
-                 [ SeenNonSyn ] RevNAT=7 SourceSecurityID={identity} IfIndex=0 ",
+                 LastRxReport={last_rx}{tx_part} TxFlagsSeen=0x{tx_flags:02x} LastTxReport={last_tx} \
+                 Flags=0x{noted:04x} [ SeenNonSyn ] RevNAT={rev_nat} SourceSecurityID={identity} IfIndex=0 ",
                 left.ip, left.port, right.ip, right.port
             );
             (entry, line)

@@ -38,6 +38,32 @@ impl Prefix {
     }
 }
 
+/// The address families that a pod or a node has addresses of. Without any the addresses are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Families {
+    /// Has an IPv4 address.
+    pub v4: bool,
+    /// Has an IPv6 address.
+    pub v6: bool,
+}
+
+impl Families {
+    /// Whether it is known to have an address of this address's family.
+    #[must_use]
+    pub const fn has_family_of(self, address: IpAddr) -> bool {
+        if address.is_ipv4() { self.v4 } else { self.v6 }
+    }
+}
+
+impl FromIterator<IpAddr> for Families {
+    fn from_iter<T: IntoIterator<Item = IpAddr>>(addresses: T) -> Self {
+        addresses.into_iter().fold(Self::default(), |families, address| Self {
+            v4: families.v4 || address.is_ipv4(),
+            v6: families.v6 || address.is_ipv6(),
+        })
+    }
+}
+
 /// The address with all bits behind `length` cleared.
 #[must_use]
 pub fn mask(address: IpAddr, length: u8) -> IpAddr {

@@ -1,4 +1,4 @@
-//! `dns-conntrack`: do DNS packets that pods send to the node-local address get answers?
+//! `dns-conntrack`: do the DNS queries of pods get answers, from whichever resolver they really ask?
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,13 +8,14 @@ use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::node_view::NodeView;
-use crate::ways::picture::{Counters, Counts, Group, Picture};
+use crate::ways::compare::cut_off;
+use crate::ways::counts::Counts;
+use crate::ways::dns::{Dns, DnsPath};
+use crate::ways::group::Group;
+use crate::ways::life::{HANDFUL, is_dead};
+use crate::ways::picture::{Counters, Picture};
 
-/// Fewer live flows than this prove nothing by themselves.
-pub const HANDFUL: u32 = 10;
-/// Of the flows that tell anything, this share without answer is dead, in percent.
-pub const DEAD_PERCENT: u32 = 90;
-/// And this share is too much to be healthy.
+/// This share of flows without answer, in percent, is too much to be healthy.
 const ODD_PERCENT: u32 = 20;
 /// A message for each of the four maps, and kubectl's own.
 const REMARKS: u64 = 5;
@@ -89,7 +90,7 @@ impl Dump {
 
 /// Reads the dump for node-local DNS.
 #[must_use]
-pub fn judge(dump: &Dump, around: &NodeView, duration_ms: Option<u64>) -> Finding<DnsConntrackData> {
+pub fn judge(dump: &Dump, dns: &Dns, around: &NodeView, duration_ms: Option<u64>) -> Finding<DnsConntrackData> {
     let address = around.node_local_dns.addresses.first().map_or(String::new(), |ip| with_port(*ip));
     let Some(picture) = dump.picture() else {
         let failure = dump.failure().cloned();
@@ -98,13 +99,20 @@ pub fn judge(dump: &Dump, around: &NodeView, duration_ms: Option<u64>) -> Findin
             summary: failure.as_ref().map_or_else(String::new, |f| f.message.clone()),
             reason: failure,
             duration_ms,
-            data: DnsConntrackData { address, ..DnsConntrackData::default() },
+            data: DnsConntrackData {
+                address,
+                path: dns.path,
+                addresses: dns.addresses.iter().map(ToString::to_string).collect(),
+                ..DnsConntrackData::default()
+            },
         };
     };
-    let counts = picture.group(Group::NodeLocalDns);
-    let (status, summary, reason) = say(picture, counts, around);
+    let counts = &dns.state.counts;
+    let (status, summary, reason) = say(picture, dns, around);
     let data = DnsConntrackData {
         address,
+        path: dns.path,
+        addresses: dns.addresses.iter().map(ToString::to_string).collect(),
         entries: Some(picture.runbook.dns),
         packets_zero: (picture.counters.absent == 0).then_some(picture.runbook.dns_packets_zero),
         live: Some(counts.live().into()),
@@ -114,64 +122,38 @@ pub fn judge(dump: &Dump, around: &NodeView, duration_ms: Option<u64>) -> Findin
         in_flight: Some(counts.in_flight.into()),
         expired: Some(counts.expired.into()),
         accounting: accounting(picture.counters),
-        sources: sources(picture, &around.names),
+        sources: sources(picture, dns.path.groups(), &around.names),
     };
     Finding { status, summary, reason, duration_ms, data }
 }
 
-fn say(picture: &Picture, counts: &Counts, around: &NodeView) -> (Status, String, Option<Failure>) {
-    let (dead, decided) = (counts.dead(), counts.decided());
+fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Option<Failure>) {
+    let counts = &dns.state.counts;
+    let (dead, decided, whom) = (counts.dead(), counts.decided(), dns.path.label());
     let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
     if picture.entries == 0 {
         return unknown(FailureKind::Other, "the dump is empty: nothing can be told from it".to_owned());
     }
-    if counts.live() == 0 && picture.runbook.dns == 0 && !around.node_local_dns.deployed {
-        let says = "this cluster has no NodeLocal DNS, and no pod asks its address".to_owned();
+    if counts.live() == 0 && dns.path != DnsPath::NodeLocal && !around.node_local_dns.deployed {
+        let says = format!("no pod of this node has a live DNS flow, to {whom} or any other resolver");
         return (Status::NotApplicable, says, None);
     }
     if is_dead(counts) {
-        return (Status::Fail, format!("{dead} of {decided} live flows get no answer"), None);
+        return (Status::Fail, format!("{dead} of {decided} live flows to {whom} get no answer"), None);
     }
     if decided < HANDFUL {
-        return unknown(
-            FailureKind::Other,
-            format!("only {decided} live flows, {dead} of them without answer: too few to tell anything"),
-        );
+        let flows = if decided == 1 { "flow" } else { "flows" };
+        let says = format!("too few live flows to {whom} to judge: {decided} {flows}, {dead} without answer");
+        return unknown(FailureKind::Other, says);
     }
-    if !cut_off(picture, Group::NodeLocalDns).is_empty() {
-        let says = format!("{dead} of {decided} live flows get no answer, all of the same few pods");
+    if !cut_off(picture, dns.path.groups()).is_empty() {
+        let says = format!("{dead} of {decided} live flows to {whom} get no answer, nearly all of the same few pods");
         return (Status::Fail, says, None);
     }
     if dead * 100 >= decided * ODD_PERCENT {
-        return (Status::Warn, format!("{dead} of {decided} live flows get no answer"), None);
+        return (Status::Warn, format!("{dead} of {decided} live flows to {whom} get no answer"), None);
     }
-    (Status::Pass, format!("{} of {decided} live flows are answered", counts.answered), None)
-}
-
-/// Whether enough flows of a group tell something, and nearly none of them is answered.
-#[must_use]
-pub fn is_dead(counts: &Counts) -> bool {
-    counts.decided() >= HANDFUL && counts.dead() * 100 >= counts.decided() * DEAD_PERCENT
-}
-
-/// Endpoints with several dead flows of a group and none that is answered, while others of that group are answered.
-#[must_use]
-pub fn cut_off(picture: &Picture, group: Group) -> Vec<(IpAddr, Counts)> {
-    /// Several.
-    const SEVERAL: u32 = 3;
-    // A stray answer among many dead flows vouches for nobody.
-    let well = |counts: &Counts| counts.answered > 0 && counts.dead() * 2 <= counts.decided();
-    if !picture.endpoints.iter().any(|endpoint| well(endpoint.group(group))) {
-        return Vec::new();
-    }
-    let mut found: Vec<(IpAddr, Counts)> = picture
-        .endpoints
-        .iter()
-        .filter_map(|endpoint| Some((endpoint.address?, *endpoint.group(group))))
-        .filter(|(_, counts)| counts.dead() >= SEVERAL && counts.answered == 0)
-        .collect();
-    found.sort_by_key(|(ip, counts)| (std::cmp::Reverse(counts.dead()), *ip));
-    found
+    (Status::Pass, format!("{} of {decided} live flows to {whom} are answered", counts.answered), None)
 }
 
 fn accounting(counters: Counters) -> Accounting {
@@ -185,12 +167,12 @@ fn accounting(counters: Counters) -> Accounting {
 }
 
 /// The sources, worst first; those without live flows are left out.
-fn sources(picture: &Picture, names: &BTreeMap<IpAddr, PodRef>) -> Vec<DnsSource> {
+fn sources(picture: &Picture, groups: &[Group], names: &BTreeMap<IpAddr, PodRef>) -> Vec<DnsSource> {
     /// More than a node has pods by default.
     const MOST: usize = 256;
     let live = picture.endpoints.iter().filter_map(|endpoint| {
-        let counts = endpoint.group(Group::NodeLocalDns);
-        (counts.decided() + counts.idle > 0).then_some((endpoint.address?, *counts))
+        let counts = endpoint.sum(groups);
+        (counts.decided() + counts.idle > 0).then_some((endpoint.address?, counts))
     });
     let mut live: Vec<(IpAddr, Counts)> = live.collect();
     live.sort_by_key(|(ip, counts)| (std::cmp::Reverse(counts.dead()), counts.answered, *ip));

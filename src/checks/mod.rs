@@ -8,8 +8,11 @@ pub mod dns_conntrack;
 pub mod external_conntrack;
 pub mod host_ping;
 pub mod pod_egress;
+pub mod probe_words;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ways::dns::DnsPath;
 
 use crate::base::answer::Via;
 use crate::base::failure::{Failure, FailureKind};
@@ -165,7 +168,11 @@ pub struct DnsSource {
 pub struct DnsConntrackData {
     /// The node-local DNS address, with its port.
     pub address: String,
-    /// Every line that names the address as a destination.
+    /// By which way pods ask for names; the figures of live flows are of this way.
+    pub path: DnsPath,
+    /// The addresses that pods ask, the most asked first.
+    pub addresses: Vec<String>,
+    /// Every line that names the node-local address as a destination.
     pub entries: Option<u64>,
     /// The runbook's figure: those of them whose packet counter (of replies, where it is split) is 0.
     pub packets_zero: Option<u64>,

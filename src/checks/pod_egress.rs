@@ -5,17 +5,21 @@
 
 use std::net::IpAddr;
 
+pub use super::probe_words::{Lookup, read_lookup};
+use super::probe_words::{asked_server, fetched};
 use super::{Finding, Outcome, PodEgressData, ProbeData, Status};
 use crate::base::answer::{End, Raw};
 use crate::base::failure::{Failure, FailureKind};
+use crate::base::net::Families;
 use crate::base::pod_ref::PodRef;
-use crate::base::probe_tools::{host_and_port, is_usage_error};
 
 /// The three answers of one pod.
 #[derive(Clone, Debug)]
 pub struct ProbeRaw {
     /// The pod that was asked.
     pub pod: PodRef,
+    /// The families of the pod's addresses, as far as they are known.
+    pub own: Families,
     /// By name.
     pub by_name: Raw,
     /// By address.
@@ -33,15 +37,20 @@ pub struct Egress {
     pub by_name: Option<bool>,
     /// Whether some pod reached the outside by address; none where nobody could ask.
     pub by_address: Option<bool>,
-    /// Whether some pod's lookup was answered; none where nobody could ask.
+    /// Whether some pod's lookup of a cluster name found it; none where no lookup could say. A server that does not know
+    /// the name decides nothing: it may be another than the cluster's.
     pub dns: Option<bool>,
+    /// Whether some pod's lookup got a packet back from the server's address, whatever it said: then the way there and
+    /// back lives. None where no lookup could say.
+    pub dns_answered: Option<bool>,
     /// Whether pods disagree: one reaches the outside, another does not.
     pub mixed: bool,
     /// Whether a question got lost: asked, or to be asked, and never answered. A tool that is not there is no loss.
     pub lost: bool,
     /// The pods that could not reach the outside though they asked.
     pub failing: Vec<PodRef>,
-    /// The DNS server that the lookups went to, where they say so.
+    /// The DNS server that serves cluster names by the lookups, or, where none was found, a server that did not answer. A
+    /// server that answered that the name does not exist is not the cluster's.
     pub dns_server: Option<IpAddr>,
     /// When the first question by address was asked, RFC 3339.
     pub by_address_at: Option<String>,
@@ -51,11 +60,12 @@ pub struct Egress {
 #[must_use]
 pub fn judge(probes: &[ProbeRaw], nobody: Option<Failure>) -> Egress {
     let data: Vec<ProbeData> = probes.iter().map(probe).collect();
-    let any = |outcome: fn(&ProbeData) -> Outcome| {
-        let decided: Vec<bool> = data.iter().filter_map(|p| worked(outcome(p))).collect();
-        (!decided.is_empty()).then(|| decided.contains(&true))
-    };
-    let (by_name, by_address, dns) = (any(|p| p.by_name), any(|p| p.by_address), any(|p| p.dns));
+    let lookups: Vec<(Lookup, Option<IpAddr>)> =
+        probes.iter().map(|p| (read_lookup(&p.dns), asked_server(&p.dns))).collect();
+    let by_name = any(data.iter().map(|p| worked(p.by_name)));
+    let by_address = any(data.iter().map(|p| worked(p.by_address)));
+    let dns = any(lookups.iter().map(|(lookup, _)| lookup.works()));
+    let dns_answered = any(lookups.iter().map(|(lookup, _)| lookup.was_answered()));
     let reached = |p: &ProbeData| worked(p.by_name).or(worked(p.by_address));
     let failing: Vec<PodRef> = data
         .iter()
@@ -89,12 +99,20 @@ pub fn judge(probes: &[ProbeRaw], nobody: Option<Failure>) -> Egress {
     };
     let durations = probes.iter().flat_map(|p| [&p.by_name, &p.by_address, &p.dns]);
     let duration_ms = durations.filter_map(|r| r.answer.duration_ms).reduce(u64::saturating_add);
-    let dns_server = probes.iter().find_map(|p| dns_server(&p.dns));
+    let server = |wanted: &dyn Fn(Lookup) -> bool| {
+        lookups.iter().filter(|(lookup, _)| wanted(*lookup)).find_map(|(_, server)| *server)
+    };
+    let dns_server = server(&|lookup| lookup == Lookup::Found).or_else(|| server(&|lookup| lookup.works().is_some()));
     let lost = probes.iter().any(is_lost) || probes.is_empty() && reason.as_ref().is_some_and(|r| !no_tool(r.kind));
     let finding = Finding { status, summary, reason, duration_ms, data: PodEgressData { probes: data } };
     // RFC 3339 in UTC sorts as time does.
     let by_address_at = probes.iter().filter_map(|p| p.by_address.answer.started_at.clone()).min();
-    Egress { finding, by_name, by_address, dns, mixed, lost, failing, dns_server, by_address_at }
+    Egress { finding, by_name, by_address, dns, dns_answered, mixed, lost, failing, dns_server, by_address_at }
+}
+
+/// Whether one of those that decide says yes; none where none decides.
+fn any(decided: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    decided.flatten().reduce(|any, one| any || one)
 }
 
 const fn no_tool(kind: FailureKind) -> bool {
@@ -158,109 +176,41 @@ fn why_nobody(probes: &[ProbeRaw], nobody: Option<Failure>) -> Failure {
             },
         ),
         (None, Some(failure)) => failure,
-        (None, None) => Failure::new(FailureKind::NotFound, "no pod of this node was asked"),
+        (None, None) if probes.is_empty() => Failure::new(FailureKind::NotFound, "no pod of this node was asked"),
+        (None, None) => {
+            Failure::new(FailureKind::Other, format!("the probes say nothing about the path: {}", why_unsaid(probes)))
+        }
+    }
+}
+
+/// The last thing that a probe said which ran and says nothing about the path.
+fn why_unsaid(probes: &[ProbeRaw]) -> String {
+    let ran = probes.iter().flat_map(|p| [(&p.pod, &p.by_name), (&p.pod, &p.by_address)]);
+    let mut said = ran.filter_map(|(pod, raw)| match raw.answer.end {
+        End::Exited(code) => Some((pod, raw.answer.argv.first()?, raw.answer.stderr.lines().last(), code)),
+        End::Failed(_) | End::NotGathered(_) => None,
+    });
+    match said.next() {
+        Some((pod, tool, Some(words), _)) => format!("{tool} in {pod} says \"{words}\""),
+        Some((pod, tool, None, code)) => format!("{tool} in {pod} ended with exit code {code}"),
+        None => "none of them was gathered".to_owned(),
     }
 }
 
 fn probe(raw: &ProbeRaw) -> ProbeData {
     let tool = [&raw.by_name, &raw.by_address]
         .into_iter()
-        .filter(|r| fetched(r) != Outcome::Unsupported)
+        .filter(|r| fetched(r, raw.own) != Outcome::Unsupported)
         .find_map(|r| r.answer.argv.first())
         .map(|program| program.rsplit('/').next().unwrap_or(program).to_owned());
     ProbeData {
         pod: raw.pod.name.clone(),
         namespace: raw.pod.namespace.clone(),
         tool,
-        by_name: fetched(&raw.by_name),
-        by_address: fetched(&raw.by_address),
-        dns: looked_up(&raw.dns),
+        by_name: fetched(&raw.by_name, raw.own),
+        by_address: fetched(&raw.by_address, raw.own),
+        dns: read_lookup(&raw.dns).outcome(),
     }
-}
-
-/// What became of a fetch, by the tool's own words.
-fn fetched(raw: &Raw) -> Outcome {
-    let End::Exited(code) = raw.answer.end else {
-        return Outcome::Unsupported;
-    };
-    let program = raw.answer.argv.first().map_or("", |p| p.rsplit('/').next().unwrap_or(p));
-    let said = said(raw);
-    let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
-    match code {
-        0 => return Outcome::Ok,
-        126 | 127 => return Outcome::Unsupported,
-        _ => {}
-    }
-    // The tool can't ask in this way. Its usage names options, so no word of it is read further.
-    if is_usage_error(&raw.answer.stderr) || (program == "curl" && code == 2) {
-        return Outcome::Unsupported;
-    }
-    // Names that are not found, before anything else: nothing was connected to.
-    if has(&["bad address", "could not resolve", "unable to resolve", "name resolution", "name or service not known"])
-        || has(&["name does not resolve", "try again", "nodename nor servname"])
-    {
-        return match asked_address(raw) {
-            // The page of 1.1.1.1 is a redirect to this name: whoever can't find it had that answer.
-            Some(_) if program == "wget" && has(&["one.one.one.one"]) => Outcome::Ok,
-            // Another name that was not asked for is a proxy's: nobody tried the path itself.
-            Some(address) if !said.contains(&address.to_string()) => Outcome::Unsupported,
-            _ if has(&["timed out"]) => Outcome::Timeout,
-            _ => Outcome::Failed,
-        };
-    }
-    // The far end said something.
-    let far_end_spoke = match program {
-        // GNU wget: 5 TLS, 6 login, 7 protocol, 8 an error of the server.
-        "wget" => matches!(code, 5..=8),
-        // curl: 22 an error of the server, 35, 51, 58, 60, 83 TLS, 52 an empty answer, 56 a reset.
-        "curl" => matches!(code, 22 | 35 | 47 | 51 | 52 | 56 | 58 | 60 | 83),
-        _ => false,
-    };
-    let words =
-        ["refused", "server returned error", "http/1.", "http/2", "connection reset", "certificate", "ssl", "tls"];
-    if far_end_spoke || (has(&words) && !has(&["timed out", "timeout"])) {
-        return Outcome::Ok;
-    }
-    let timed_out = (program == "curl" && code == 28) || matches!(code, 124 | 137 | 143);
-    if timed_out || has(&["timed out", "timeout"]) { Outcome::Timeout } else { Outcome::Failed }
-}
-
-/// The address that a fetch asked for, where its URL has no name.
-fn asked_address(raw: &Raw) -> Option<IpAddr> {
-    let (host, _) = raw.answer.argv.last().and_then(|url| host_and_port(url))?;
-    host.parse().ok()
-}
-
-/// What became of a lookup. That a name is not known is an answer; that the server failed is not the one wanted.
-#[must_use]
-pub fn looked_up(raw: &Raw) -> Outcome {
-    let End::Exited(code) = raw.answer.end else {
-        return Outcome::Unsupported;
-    };
-    let said = said(raw);
-    match code {
-        // Some nslookups end well whatever they found.
-        0 if said.contains("no servers could be reached") && !said.contains("name:") => Outcome::Timeout,
-        0 => Outcome::Ok,
-        126 | 127 => Outcome::Unsupported,
-        _ if said.contains("connection refused") => Outcome::Failed,
-        124 | 137 | 143 => Outcome::Timeout,
-        _ if said.contains("nxdomain") || said.contains("no answer") => Outcome::Ok,
-        _ if said.contains("timed out") || said.contains("no servers could be reached") => Outcome::Timeout,
-        _ => Outcome::Failed,
-    }
-}
-
-/// Both streams, in lower case.
-fn said(raw: &Raw) -> String {
-    (String::from_utf8_lossy(&raw.stdout).into_owned() + &raw.answer.stderr).to_lowercase()
-}
-
-/// `Server:   169.254.25.10`, as both nslookups print it.
-fn dns_server(raw: &Raw) -> Option<IpAddr> {
-    let text = String::from_utf8_lossy(&raw.stdout);
-    let line = text.lines().find_map(|line| line.strip_prefix("Server:"))?;
-    line.trim().trim_end_matches("#53").parse().ok()
 }
 
 #[cfg(test)]
@@ -277,104 +227,50 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_any_kind_is_a_pass() {
-        for (program, code, stderr) in [
-            ("wget", 0, ""),
-            ("wget", 8, "ERROR 404: Not Found."),
-            ("wget", 5, "cannot verify the certificate"),
-            ("wget", 1, "wget: server returned error: HTTP/1.1 403 Forbidden"),
-            ("wget", 1, "wget: can't connect to remote host (1.1.1.1): Connection refused"),
-            ("curl", 60, "curl: (60) SSL certificate problem: unable to get local issuer certificate"),
-            ("curl", 7, "curl: (7) Failed to connect to 1.1.1.1 port 80: Connection refused"),
-            ("bash", 1, "bash: connect: Connection refused"),
-        ] {
-            assert_eq!(fetched(&raw(&[program], code, "", stderr)), Outcome::Ok, "{program} {code} {stderr}");
-        }
-    }
-
-    #[test]
-    fn whoever_is_sent_from_an_address_to_a_name_had_an_answer() {
-        let argv = ["wget", "-q", "-O", "/dev/null", "--timeout=5", "http://1.1.1.1"];
-        for said in [
-            "wget: bad address 'one.one.one.one'",
-            "wget: unable to resolve host address 'one.one.one.one'",
-            "Resolving one.one.one.one... failed: Temporary failure in name resolution.",
-        ] {
-            assert_eq!(fetched(&raw(&argv, 1, "", said)), Outcome::Ok, "{said}");
-        }
-        assert_eq!(fetched(&raw(&argv, 1, "", "wget: bad address '1.1.1.1'")), Outcome::Failed);
-        assert_eq!(fetched(&raw(&argv, 1, "", "wget: bad address 'proxy.corp'")), Outcome::Unsupported);
-        let curl = raw(&["curl", "-sS", "http://1.1.1.1"], 5, "", "curl: (5) Could not resolve proxy: proxy.corp");
-        assert_eq!(fetched(&curl), Outcome::Unsupported, "nobody was reached, and nobody was tried");
-    }
-
-    #[test]
-    fn a_tool_that_cannot_ask_so_did_not_ask() {
-        for (program, code, stderr) in [
-            (
-                "wget",
-                1,
-                "wget: unrecognized option: timeout=5\nBusyBox v1.35.0 multi-call binary.\n -T SEC  Network read timeout is SEC seconds",
-            ),
-            ("wget", 2, "wget: unrecognized option '--timeout=5'"),
-            ("wget", 1, "wget: not an http or ftp url: https://google.com"),
-            ("curl", 1, "curl: (1) Protocol \"https\" not supported or disabled in libcurl"),
-            ("curl", 2, "curl: option --max-tyme: is unknown"),
-        ] {
-            assert_eq!(fetched(&raw(&[program], code, "", stderr)), Outcome::Unsupported, "{program} {code} {stderr}");
-        }
-    }
-
-    #[test]
-    fn silence_and_unknown_names_are_none() {
-        for (program, code, stderr, outcome) in [
-            ("wget", 1, "wget: bad address 'google.com'", Outcome::Failed),
-            ("wget", 1, "wget: download timed out", Outcome::Timeout),
-            ("wget", 4, "failed: Connection timed out.", Outcome::Timeout),
-            ("wget", 4, "wget: unable to resolve host address 'google.com'", Outcome::Failed),
-            ("curl", 6, "curl: (6) Could not resolve host: google.com", Outcome::Failed),
-            ("curl", 28, "curl: (28) Connection timed out after 5001 milliseconds", Outcome::Timeout),
-            ("curl", 28, "curl: (28) SSL connection timeout", Outcome::Timeout),
-            ("bash", 124, "", Outcome::Timeout),
-            ("wget", 127, "sh: wget: not found", Outcome::Unsupported),
-        ] {
-            assert_eq!(fetched(&raw(&[program], code, "", stderr)), outcome, "{program} {code} {stderr}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_is_not_known_was_answered() {
-        let nslookup = |code, stdout: &str| looked_up(&raw(&["nslookup"], code, stdout, ""));
-        assert_eq!(nslookup(0, "Server:\t\t169.254.25.10\n"), Outcome::Ok);
-        assert_eq!(nslookup(1, "** server can't find kubernetes.default: NXDOMAIN\n"), Outcome::Ok);
-        assert_eq!(nslookup(1, "** server can't find kubernetes.default: SERVFAIL\n"), Outcome::Failed);
-        assert_eq!(nslookup(1, ";; connection timed out; no servers could be reached\n"), Outcome::Timeout);
-        let server = dns_server(&raw(&["nslookup"], 0, "Server:\t\t169.254.25.10\nAddress:\t169.254.25.10:53\n", ""));
-        assert_eq!(server, "169.254.25.10".parse().ok());
-    }
-
-    #[test]
     fn nobody_to_ask_is_unknown_with_the_reason_that_matters() {
         let mut refused = raw(&["wget"], 0, "", "");
         refused.answer.end = End::Failed(Failure::new(FailureKind::Forbidden, "grant get and create on pods/exec"));
         let mut missing = refused.clone();
         missing.answer.end = End::Failed(Failure::new(FailureKind::NotFound, "no wget"));
-        let pod = PodRef { namespace: "apps".to_owned(), name: "web".to_owned() };
-        let of =
-            |raw: &Raw| ProbeRaw { pod: pod.clone(), by_name: raw.clone(), by_address: raw.clone(), dns: raw.clone() };
-        let egress = judge(&[of(&missing), of(&refused)], None);
+        let all = |raw: &Raw| probed(raw.clone(), raw.clone(), raw.clone());
+        let egress = judge(&[all(&missing), all(&refused)], None);
         assert_eq!((egress.by_name, egress.by_address, egress.finding.status), (None, None, Status::Unknown));
         assert_eq!(egress.finding.reason.map(|r| r.kind), Some(FailureKind::Forbidden));
     }
 
+    fn probed(by_name: Raw, by_address: Raw, dns: Raw) -> ProbeRaw {
+        let pod = PodRef { namespace: "apps".to_owned(), name: "web".to_owned() };
+        ProbeRaw { pod, own: Families { v4: true, v6: false }, by_name, by_address, dns }
+    }
+
+    fn looked(server: &str, code: i32, rest: &str) -> Raw {
+        raw(&["nslookup", "db"], code, &format!("Server:\t\t{server}\nAddress:\t{server}#53\n\n{rest}"), "")
+    }
+
     #[test]
-    fn a_lookup_that_reached_no_server_is_none_whatever_its_exit_code() {
-        let argv = ["nslookup", "kubernetes.default.svc.cluster.local"];
-        let none = ";; connection timed out; no servers could be reached\n";
-        assert_eq!(looked_up(&raw(&argv, 0, none, "")), Outcome::Timeout);
-        assert_eq!(looked_up(&raw(&argv, 1, none, "")), Outcome::Timeout);
-        let found = "Server: 169.254.25.10\n\nName: kubernetes.default.svc.cluster.local\nAddress: 10.43.0.1\n";
-        assert_eq!(looked_up(&raw(&argv, 0, found, "")), Outcome::Ok);
-        assert_eq!(looked_up(&raw(&argv, 1, "connection refused; no servers could be reached", "")), Outcome::Failed);
+    fn a_server_that_does_not_know_cluster_names_is_not_the_clusters() {
+        let fine = || raw(&["wget", "https://pages.example.org"], 0, "", "");
+        let other = looked("192.0.2.53", 1, "** server can't find db: NXDOMAIN\n");
+        let alone = judge(&[probed(fine(), fine(), other.clone())], None);
+        assert_eq!((alone.dns, alone.dns_answered, alone.dns_server), (None, Some(true), None));
+        assert_eq!(alone.finding.data.probes[0].dns, Outcome::Failed);
+        let found = looked("10.43.0.10", 0, "Name:\tdb\nAddress: 10.43.0.1\n");
+        let both = judge(&[probed(fine(), fine(), other), probed(fine(), fine(), found)], None);
+        assert_eq!((both.dns, both.dns_server), (Some(true), "10.43.0.10".parse().ok()));
+        let dead = looked("10.43.0.10", 1, "** server can't find db: SERVFAIL\n");
+        let dead = judge(&[probed(fine(), fine(), dead)], None);
+        assert_eq!((dead.dns, dead.dns_answered), (Some(false), Some(true)));
+    }
+
+    #[test]
+    fn probes_that_say_nothing_about_the_path_are_unknown_and_quoted() {
+        let none =
+            |url: &str| raw(&["wget", url], 1, "", "wget: can't connect to remote host: Network is unreachable\n");
+        let mut probe =
+            probed(none("https://pages.example.org"), none("http://192.0.2.7"), looked("10.43.0.10", 0, ""));
+        probe.own = Families { v4: false, v6: true };
+        let egress = judge(&[probe], None);
+        assert_eq!((egress.by_name, egress.by_address, egress.finding.status), (None, None, Status::Unknown));
+        assert!(egress.finding.summary.contains("Network is unreachable"), "{}", egress.finding.summary);
     }
 }

@@ -1,4 +1,5 @@
-//! Chunks into lines: bytes arrive in any pieces, lines leave whole.
+//! Chunks into lines: bytes arrive in any pieces, lines leave whole; and what stands among the rows of a table without
+//! being one.
 
 /// The longest line that is kept, in bytes. Real lines have fewer than 400; a longer one is passed on cut, so that
 /// memory stays bounded whatever arrives.
@@ -50,6 +51,26 @@ impl Lines {
     }
 }
 
+/// Whether a line is no row but a remark: `cilium-dbg` writes its log to standard output, too, in front of the table
+/// (seen in 1.18: `time=… level=warn msg="Removing map …"`), and kubectl says which container it chose.
+#[must_use]
+pub fn is_remark(line: &str) -> bool {
+    let is_log = |line: &str| {
+        (line.starts_with("time=") && line.contains(" level="))
+            || (line.starts_with("level=") && line.contains(" msg="))
+    };
+    is_log(line) || line.starts_with("Defaulted container ")
+}
+
+/// The rows of a text: its lines without remarks, which are counted.
+pub fn rows<'a>(text: &'a str, remarks: &'a mut usize) -> impl Iterator<Item = &'a str> {
+    text.lines().filter(move |line| {
+        let remark = is_remark(line);
+        *remarks += usize::from(remark);
+        !remark
+    })
+}
+
 fn trim_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -69,6 +90,15 @@ mod tests {
             seen.extend(lines.finish());
             assert_eq!(seen, [&b"one"[..], b"two", b"", b"three"], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn remarks_are_counted_and_are_not_rows() {
+        let mut remarks = 0;
+        let text = "time=2026-11-27T15:16:13Z level=warn msg=\"Removing map\"\nlevel=info msg=x\nREASON\ntime=3 is a row\n\
+                    Defaulted container \"cilium-agent\" out of: cilium-agent\n";
+        assert_eq!(rows(text, &mut remarks).collect::<Vec<_>>(), ["REASON", "time=3 is a row"]);
+        assert_eq!(remarks, 3);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::entry::advice;
 use crate::knowledge::code::{Code, Kind};
 use crate::report::{Alone, NodeReport};
-use crate::rules::Judgement;
+use crate::rules::NodeVerdict;
 use crate::rules::fleet;
 use crate::rules::fleet::Known;
 use crate::symptoms::explain::explain_symptoms;
@@ -18,7 +18,8 @@ pub(crate) fn compare(nodes: &mut [NodeReport]) {
             node.neighbour = None;
         }
     }
-    let mut judged: Vec<(String, Judgement)> = nodes.iter().map(|node| (node.node.clone(), judgement(node))).collect();
+    let mut judged: Vec<(String, NodeVerdict)> =
+        nodes.iter().map(|node| (node.node.clone(), judgement(node))).collect();
     fleet::compare(&mut judged);
     for (node, (_, judgement)) in nodes.iter_mut().zip(judged) {
         correct(node, judgement);
@@ -33,11 +34,12 @@ pub(crate) fn make_final(nodes: &mut [NodeReport]) {
     }
 }
 
-fn judgement(node: &NodeReport) -> Judgement {
-    Judgement {
+fn judgement(node: &NodeReport) -> NodeVerdict {
+    NodeVerdict {
         verdict: node.verdict.clone(),
         affected: node.affected.clone(),
         in_trouble: node.in_trouble,
+        answered: node.answered,
         notes: Vec::new(),
         neighbour: node.neighbour.clone(),
     }
@@ -51,9 +53,10 @@ fn forget(node: &mut NodeReport) {
     }
     // Nobody but the comparison knows it.
     node.verdict.ruled_out.retain(|out| out.code != Code::ClusterWideOutage);
+    node.verdict.open.retain(|open| open.code != Code::ClusterWideOutage);
 }
 
-fn correct(node: &mut NodeReport, judgement: Judgement) {
+fn correct(node: &mut NodeReport, judgement: NodeVerdict) {
     let before = std::mem::replace(&mut node.verdict, judgement.verdict);
     let code = node.verdict.code;
     if (code, node.verdict.confidence) == (before.code, before.confidence) {
@@ -121,14 +124,21 @@ mod tests {
     use crate::rules::verdict::{Confidence, RuledOut, Verdict};
 
     fn entry(index: usize, code: Code, in_trouble: bool) -> NodeReport {
-        let ruled_out = vec![RuledOut { code: Code::NodeLocalDnsDown, says: "it answers".to_owned() }];
+        let ruled_out = vec![RuledOut {
+            code: Code::NodeLocalDnsDown,
+            says: "it answers".to_owned(),
+            figures: crate::rules::verdict::Figures::new(),
+        }];
         NodeReport {
             node: format!("node-{index:02}"),
             cilium: Cilium { version: Some("1.19.4".to_owned()), ..Cilium::default() },
             verdict: Verdict {
                 kind: code.kind(),
                 code,
-                confidence: Confidence::Medium,
+                confidence: Some(Confidence::Medium),
+                confidence_because: vec![],
+                cause: None,
+                open: vec![],
                 summary: format!("it is {}", code.name()),
                 because: vec![],
                 ruled_out,
@@ -139,6 +149,7 @@ mod tests {
             advice: advice(code),
             notes: vec![],
             in_trouble,
+            answered: code == Code::Healthy,
             alone: None,
             symptoms: vec![],
             neighbour: None,

@@ -17,11 +17,11 @@ use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
-use crate::rules::{Judgement, remedy, signs};
+use crate::rules::{NodeVerdict, remedy, signs};
 
 /// The node's entry in the report.
-pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement) -> NodeReport {
-    let Judgement { verdict, affected, mut notes, in_trouble, neighbour: _ } = judgement;
+pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdict) -> NodeReport {
+    let NodeVerdict { verdict, affected, mut notes, in_trouble, answered, neighbour: _ } = judgement;
     let version = case.version();
     let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
     let risks = risks.map(|issue| {
@@ -59,6 +59,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: Judgement)
         advice,
         notes,
         in_trouble,
+        answered,
         alone: None,
         neighbour: None,
         known_issues,
@@ -102,7 +103,10 @@ pub(super) fn unfinished(
     let verdict = Verdict {
         kind: Kind::Inconclusive,
         code: Code::EvidenceMissing,
-        confidence: Confidence::High,
+        confidence: None,
+        confidence_because: Vec::new(),
+        cause: None,
+        open: Vec::new(),
         summary: format!("This node was not judged: {why}."),
         because: vec![Because::evidence("run", why.clone())],
         ruled_out: Vec::new(),
@@ -122,6 +126,7 @@ pub(super) fn unfinished(
         advice: vec!["Run again for this node.".to_owned()],
         notes: Vec::new(),
         in_trouble: false,
+        answered: false,
         alone: None,
         symptoms: Vec::new(),
         neighbour: None,

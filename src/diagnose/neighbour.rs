@@ -6,10 +6,14 @@ use crate::base::evidence::Evidence;
 use crate::gather::Source;
 use crate::knowledge::code::Code;
 use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::objects::Node;
 use crate::rules::fleet::Neighbour;
-use crate::rules::witnesses::{DnsLife, Life, dns_life_in, world_life_in};
-use crate::ways::picture::{Group, Picture};
+use crate::settings::Settings;
+use crate::ways::dns::{Dns, DnsLife};
+use crate::ways::life::Life;
+use crate::ways::picture::Picture;
+use crate::ways::way::{Way, state};
 
 /// Neighbours that are tried at most, where looking costs nobody anything.
 const MOST_SAVED: usize = 50;
@@ -45,7 +49,7 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     }
     let glance = async |name: &str, evidence| {
         let picture = looker.glance(name, evidence).await.map_err(|failure| format!("{name}: {failure}"))?;
-        verdict(name, &picture)
+        verdict(name, &picture, &NodeView::new(name, cluster))
     };
     let mut why = String::new();
     for (index, name) in candidates.iter().enumerate() {
@@ -82,22 +86,29 @@ fn candidates(cluster: &ClusterMap<'_>, node: &str, asked: Option<&str>, most: u
 }
 
 /// What a neighbour's dump says, or why it says nothing.
-fn verdict(name: &str, picture: &Picture) -> Result<Neighbour, String> {
-    let dns = picture.group(Group::NodeLocalDns);
-    match (dns_life_in(picture), world_life_in(picture)) {
+fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Result<Neighbour, String> {
+    let dns = Dns::find(picture, view, None);
+    let counts = &dns.state.counts;
+    let world = state(picture, Way::World).life;
+    match (dns.life, world) {
         (DnsLife::Dead, _) => {
-            let says =
-                format!("{name}: {} of {} live flows to node-local DNS get no answer", dns.dead(), dns.decided());
+            let says = format!(
+                "{name}: {} of {} live flows to {} get no answer",
+                counts.dead(),
+                counts.decided(),
+                dns.path.label()
+            );
             Ok(Neighbour::SameFailure { node: name.to_owned(), says })
         }
         (DnsLife::Alive, world) if world != Life::Dead => {
             let says = format!(
-                "{name}: {} of {} live flows to node-local DNS are answered, by its dump alone",
-                dns.answered,
-                dns.decided()
+                "{name}: {} of {} live flows to {} are answered, by its dump alone",
+                counts.answered,
+                counts.decided(),
+                dns.path.label()
             );
             Ok(Neighbour::Answered(says))
         }
-        _ => Err(format!("{name}: too few live flows to tell, or neither dead nor alive")),
+        _ => Err(format!("{name}: too few live flows to judge, or neither dead nor alive")),
     }
 }

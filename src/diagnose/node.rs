@@ -30,13 +30,18 @@ use crate::knowledge::code::Kind;
 use crate::kubernetes::agents::Agent;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::node_view::NodeView;
+use crate::kubernetes::objects::Node;
+use crate::kubernetes::pod_trouble::PodTrouble;
 use crate::kubernetes::roles::Role;
 use crate::report::Check;
 use crate::rules;
-use crate::rules::case::{Beyond, Case, Further};
-use crate::rules::stale;
+use crate::rules::case::{Beyond, Case, Supplement};
+use crate::rules::stale::service_map::service_map;
 use crate::settings::Settings;
-use crate::ways::picture::{Lens, Pass, Picture};
+use crate::ways::dns::Dns;
+use crate::ways::lens::Lens;
+use crate::ways::pass::Pass;
+use crate::ways::picture::Picture;
 
 /// How long an update of the service table may take to reach the agent and the kernel.
 const UPDATE: Duration = Duration::from_secs(10);
@@ -88,6 +93,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let host = host_ping::judge(
             &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
             questions.ping_target,
+            around.found.iter().flat_map(Node::ips).collect(),
         );
         self.found(CheckId::HostPing, &host);
 
@@ -106,7 +112,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         // The second large table lies behind the first in an archive, which then need not be read again for it.
         let nat = if self.source.is_saved() { Some(self.nat(agent.as_ref(), &deadline).await) } else { None };
 
-        let dns = dns_conntrack::judge(&dump, &around, answer.duration_ms);
+        let asked_dns = dump.picture().filter(|picture| picture.entries > 0).map_or_else(
+            || Dns::by_set_up(&around, egress.dns_server),
+            |picture| Dns::find(picture, &around, egress.dns_server),
+        );
+        let dns = dns_conntrack::judge(&dump, &asked_dns, &around, answer.duration_ms);
         let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
         self.found(CheckId::DnsConntrack, &dns);
         self.found(CheckId::ExternalConntrack, &external);
@@ -116,9 +126,12 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let backends = dns_backends::judge(&raw, &around);
         self.found(CheckId::DnsBackends, &backends.finding);
 
+        let taken_at = answer.started_at.clone().or_else(|| self.cluster.inventory().origin.captured_at.clone());
         let mut case = Case {
             context: self.cluster.inventory().origin.context.clone(),
-            taken_at: answer.started_at.clone().or_else(|| self.cluster.inventory().origin.captured_at.clone()),
+            dns: asked_dns,
+            trouble: PodTrouble::of_node(self.node, self.cluster, taken_at.as_deref()),
+            taken_at,
             around,
             host,
             egress,
@@ -159,7 +172,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
             case.egress = pod_egress::judge(probes, None);
         }
-        if stale::service_map(case).is_some() && deadline.left() > 2 * UPDATE {
+        if service_map(case).is_some() && deadline.left() > 2 * UPDATE {
             tokio::time::sleep_until(differed + UPDATE).await;
             if let Some((services, endpoint_slices)) = self.source.cluster_dns_now().await {
                 case.around.cluster_dns = self.cluster.find_cluster_dns(&services, &endpoint_slices).map(Arc::new);
@@ -168,7 +181,9 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             case.backends = dns_backends::judge(&raw, &case.around);
             case.beyond.lb = self.lb(agent, deadline).await;
         }
-        case.beyond.drops_again = self.drops(Evidence::DropMetricsAgain, agent, deadline).await;
+        let (drops_again, at) = self.drops(Evidence::DropMetricsAgain, agent, deadline).await;
+        case.beyond.drops_apart_s = apart_s(case.beyond.drops_at.as_deref(), at.as_deref());
+        case.beyond.drops_again = drops_again;
     }
 
     /// Asks for something small, within what is left of the node's time.
@@ -198,7 +213,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline).await;
             let dns = self.small(Evidence::PodDns, agent, probe, deadline).await;
             let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());
-            let raw = ProbeRaw { pod, by_name, by_address, dns };
+            let own = self.cluster.inventory().families(&pod);
+            let raw = ProbeRaw { pod, own, by_name, by_address, dns };
             let told = pod_egress::judge(std::slice::from_ref(&raw), None);
             probes.push(raw);
             // What was saved is read whole.
@@ -237,16 +253,25 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         (answer, dump)
     }
 
-    async fn beyond(&self, nat: Option<Further<nat::NatRows>>, agent: Option<&PodRef>, deadline: &Deadline) -> Beyond {
+    async fn beyond(
+        &self,
+        nat: Option<Supplement<nat::NatRows>>,
+        agent: Option<&PodRef>,
+        deadline: &Deadline,
+    ) -> Beyond {
+        let (drops, drops_at) = self.drops(Evidence::DropMetrics, agent, deadline).await;
+        let (drops_again, again_at) = if self.source.is_saved() {
+            self.drops(Evidence::DropMetricsAgain, agent, deadline).await
+        } else {
+            (Supplement::NotLooked("not read a second time".to_owned()), None)
+        };
         Beyond {
             lb: self.lb(agent, deadline).await,
             status: self.further(Evidence::AgentStatus, agent, deadline, |t| status::parse(t).ok()).await,
-            drops: self.drops(Evidence::DropMetrics, agent, deadline).await,
-            drops_again: if self.source.is_saved() {
-                self.drops(Evidence::DropMetricsAgain, agent, deadline).await
-            } else {
-                Further::NotLooked("not read a second time".to_owned())
-            },
+            drops,
+            drops_apart_s: apart_s(drops_at.as_deref(), again_at.as_deref()),
+            drops_at,
+            drops_again,
             nat: match nat {
                 Some(nat) => nat,
                 None => self.nat(agent, deadline).await,
@@ -262,12 +287,19 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         }
     }
 
-    async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Further<lb::LbList> {
+    async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<lb::LbList> {
         self.further(Evidence::LbList, agent, deadline, |t| Some(lb::parse(t)).filter(|l| l.header)).await
     }
 
-    async fn drops(&self, which: Evidence, agent: Option<&PodRef>, deadline: &Deadline) -> Further<drops::Drops> {
-        self.further(which, agent, deadline, |t| Some(drops::parse(t)).filter(|d| d.recognized)).await
+    /// One reading of the drop counters, and when it was taken.
+    async fn drops(
+        &self,
+        which: Evidence,
+        agent: Option<&PodRef>,
+        deadline: &Deadline,
+    ) -> (Supplement<drops::Drops>, Option<String>) {
+        let raw = self.small(which, agent, None, deadline).await;
+        (supplement(&raw, |text| Some(drops::parse(text)).filter(|drops| drops.recognized)), raw.answer.started_at)
     }
 
     /// One look at a neighbour: its dump tells whether its pods are answered. `evidence` says whether it is kept beside
@@ -294,27 +326,20 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         agent: Option<&PodRef>,
         deadline: &Deadline,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Further<T> {
-        let raw = self.small(evidence, agent, None, deadline).await;
-        match not_clean(&raw.answer) {
-            Some(why) => Further::NotLooked(why),
-            None => match parse(&String::from_utf8_lossy(&raw.stdout)) {
-                Some(value) => Further::Seen(value),
-                None => Further::NotLooked("its output is of no known form".to_owned()),
-            },
-        }
+    ) -> Supplement<T> {
+        supplement(&self.small(evidence, agent, None, deadline).await, parse)
     }
 
     /// The NAT table may be as long as the conntrack table, so it is counted as it comes.
-    async fn nat(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Further<nat::NatRows> {
+    async fn nat(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<nat::NatRows> {
         let question = Question { node: self.node, evidence: Evidence::NatList, agent, probe: None };
         let (mut lines, mut rows) = (Lines::new(), nat::NatRows::default());
         let mut feed = |chunk: &[u8]| lines.feed(chunk, |line| rows.line(line));
         let asked = tokio::time::timeout(deadline.left(), self.source.ask(&question, &mut feed)).await;
         let answer = asked.unwrap_or_else(|_| deadline.passed(Evidence::NatList));
         match not_clean(&answer) {
-            Some(why) => Further::NotLooked(why),
-            None => Further::Seen(rows),
+            Some(why) => Supplement::NotLooked(why),
+            None => Supplement::Seen(rows),
         }
     }
 }
@@ -326,7 +351,22 @@ fn agent_age_s(around: &NodeView) -> Option<f64> {
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 
-/// Why an answer is not to be read as further evidence.
+/// Seconds between two readings, where both say when they were taken.
+fn apart_s(first: Option<&str>, again: Option<&str>) -> Option<f64> {
+    let seconds = seconds_between(first?, again?)?;
+    u32::try_from(seconds).ok().map(f64::from)
+}
+
+/// Reads an answer as supplementary evidence.
+fn supplement<T>(raw: &Raw, parse: impl FnOnce(&str) -> Option<T>) -> Supplement<T> {
+    match not_clean(&raw.answer) {
+        Some(why) => Supplement::NotLooked(why),
+        None => parse(&String::from_utf8_lossy(&raw.stdout))
+            .map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen),
+    }
+}
+
+/// Why an answer is not to be read as supplementary evidence.
 fn not_clean(answer: &Answer) -> Option<String> {
     match &answer.end {
         End::Exited(0) => None,

@@ -220,7 +220,7 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
         cx.steps.line(&format!(
             "{} ({} confidence): {}",
             verdict.code.name(),
-            verdict.confidence.name(),
+            verdict.confidence.map_or("no", crate::rules::verdict::Confidence::name),
             verdict.summary
         ));
         walk.borrow_mut().fix.verdict = Some(verdict.code.name());

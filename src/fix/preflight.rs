@@ -432,5 +432,5 @@ async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
         let says = format!("the API still shows {restarts} of this node by staledp: it does not last");
         return risk(RULE, RiskLevel::Medium, says);
     }
-    pass(RULE, format!("the agent has been running for {}", crate::rules::lookalikes::span(age)))
+    pass(RULE, format!("the agent has been running for {}", crate::base::time::age(age)))
 }

@@ -9,8 +9,8 @@ use super::FixContext;
 use super::lock::Lock;
 use super::watch::Watched;
 use crate::base::probe_tools::host_and_port;
-use crate::checks::pod_egress::looked_up;
-use crate::checks::{Outcome, Status};
+use crate::checks::Status;
+use crate::checks::pod_egress::{Lookup, read_lookup};
 use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
 use crate::knowledge::check_id::CheckId;
@@ -81,10 +81,11 @@ async fn name_lookup(
     let cluster = ClusterMap::new(inventory, cx.settings.look.questions.named());
     let pods = cx.live.probe_pods(node, &cluster);
     for (index, pod) in pods.iter().enumerate() {
-        match looked_up(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
-            Outcome::Ok => return Some(true),
-            Outcome::Failed | Outcome::Timeout => return Some(false),
-            Outcome::Unsupported => {}
+        match read_lookup(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
+            // A server that does not know an outside name answers all the same: an air-gapped site has such.
+            Lookup::Found | Lookup::NoSuchName => return Some(true),
+            Lookup::ServerFailed | Lookup::Refused | Lookup::Unclear | Lookup::Silent => return Some(false),
+            Lookup::NotAsked => {}
         }
     }
     None

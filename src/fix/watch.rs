@@ -21,7 +21,8 @@ use crate::kubernetes::objects::{Inventory, Pod};
 use crate::report::text::count;
 use crate::settings::Settings;
 use crate::symptoms::probes::Tally;
-use crate::ways::picture::{Flow, Group, Picture};
+use crate::ways::group::Group;
+use crate::ways::picture::{Flow, Picture};
 
 /// About so many looks, whatever the time.
 const LOOKS: u32 = 12;
@@ -214,7 +215,7 @@ impl Baseline {
             return false;
         }
         match flow.group {
-            Group::NodeLocalDns | Group::OtherDns | Group::HostToPod => true,
+            Group::NodeLocalDns | Group::ClusterDns | Group::HostToPod => true,
             Group::GoneDns | Group::PodToGone | Group::Probe => false,
             group => {
                 let of = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(flow.local));

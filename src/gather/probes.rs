@@ -89,7 +89,9 @@ fn workload(pod: &Pod) -> &str {
 /// The commands that ask a question from a pod, best first: the next is for pods that lack the tool of the one before.
 ///
 /// `wget` comes in two forms: the long option is understood by GNU's and by BusyBox where it was built with timeouts at
-/// all; Debian's was not, and says so with a usage error. `/dev/tcp` is a feature of bash alone, no other shell's; host
+/// all; Debian's was not, and says so with a usage error. `-t 1` keeps GNU's from trying twenty times, five seconds each;
+/// BusyBox knows the letter and tries once anyway. curl writes the status code out, for a gateway's error is not the far
+/// end's answer. `/dev/tcp` is a feature of bash alone, no other shell's; host
 /// and port are arguments of the script, never part of it.
 #[must_use]
 pub fn ladder(evidence: Evidence, questions: &Questions) -> Vec<Vec<String>> {
@@ -109,9 +111,9 @@ pub fn lookup(name: &str) -> Vec<Vec<String>> {
 
 fn fetch(url: &str) -> Vec<Vec<String>> {
     let mut ladder = vec![
-        words(&["wget", "-q", "-O", "/dev/null", &format!("--timeout={OWN_LIMIT}"), url]),
-        words(&["wget", "-q", "-O", "/dev/null", url]),
-        words(&["curl", "-sS", "-o", "/dev/null", "-m", OWN_LIMIT, url]),
+        words(&["wget", "-q", "-O", "/dev/null", &format!("--timeout={OWN_LIMIT}"), "-t", "1", url]),
+        words(&["wget", "-q", "-O", "/dev/null", "-t", "1", url]),
+        words(&["curl", "-sS", "-o", "/dev/null", "-w", r"%{http_code}\n", "-m", OWN_LIMIT, url]),
     ];
     if let Some((host, port)) = host_and_port(url) {
         ladder.push(connect_by_bash(&host, port));
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn the_ladder_goes_from_wget_to_bash() {
         let ladder = ladder(Evidence::PodEgress, &questions());
-        assert_eq!(ladder[0], ["wget", "-q", "-O", "/dev/null", "--timeout=5", "https://google.com"]);
+        assert_eq!(ladder[0], ["wget", "-q", "-O", "/dev/null", "--timeout=5", "-t", "1", "https://google.com"]);
         let tools: Vec<&str> = ladder.iter().map(|argv| argv[0].as_str()).collect();
         assert_eq!(tools, ["wget", "wget", "curl", "bash"]);
         assert_eq!(ladder[3][3..], ["bash", "google.com", "443"]);
@@ -281,10 +283,10 @@ mod tests {
     #[test]
     fn the_address_is_asked_over_plain_http() {
         let mut questions = questions();
-        assert_eq!(ladder(Evidence::PodEgressAddress, &questions)[0][5], "http://1.1.1.1");
+        assert_eq!(ladder(Evidence::PodEgressAddress, &questions)[0][7], "http://1.1.1.1");
         questions.ping_target = "2606:4700:4700::1111".parse().unwrap();
         let ladder = ladder(Evidence::PodEgressAddress, &questions);
-        assert_eq!(ladder[0][5], "http://[2606:4700:4700::1111]");
+        assert_eq!(ladder[0][7], "http://[2606:4700:4700::1111]");
         assert_eq!(ladder[3][4..], ["2606:4700:4700::1111", "80"]);
     }
 

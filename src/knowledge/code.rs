@@ -67,6 +67,10 @@ codes! {
     StaleServiceMap = "stale-service-map", Stale;
     /// A device that needs a Cilium program has none.
     DatapathProgramsMissing = "datapath-programs-missing", Stale;
+    /// A table in the kernel differs from the agent's own copy of it.
+    StaleMap = "stale-map", Stale;
+    /// The agent works with an address that the node no longer has (cilium/cilium#31528).
+    StaleNodeAddress = "stale-node-address", Stale;
     /// The node itself does not reach the outside.
     HostNetworkDown = "host-network-down", OtherFault;
     /// The same failure on every judged node.
@@ -75,6 +79,18 @@ codes! {
     NodeLocalDnsDown = "node-local-dns-down", OtherFault;
     /// Cluster DNS itself is down.
     ClusterDnsDown = "cluster-dns-down", OtherFault;
+    /// Pods reach the world and their node, but not the pods of other nodes.
+    NodeIsolated = "node-isolated", OtherFault;
+    /// Packets to service addresses leave the pods untranslated.
+    ServiceTranslationMissing = "service-translation-missing", OtherFault;
+    /// The agent's DNS proxy does not answer.
+    DnsProxyBroken = "dns-proxy-broken", OtherFault;
+    /// Running pods are fine, but new pods get no network.
+    NewPodsStuck = "new-pods-stuck", OtherFault;
+    /// The datapath drops packets for a stated reason that has no code of its own.
+    DatapathDrops = "datapath-drops", OtherFault;
+    /// A rule of the host's own firewall drops the packets.
+    HostFirewallDrops = "host-firewall-drops", OtherFault;
     /// Traffic to the link-local DNS address is masqueraded (cilium/cilium#36761).
     LinkLocalMasquerade = "link-local-masquerade", OtherFault;
     /// A local redirect without backend, or without effect.

@@ -113,6 +113,36 @@ pub const fn entry(code: Code) -> Entry {
             avoid: &[NOT_BY_LABEL],
             issues: &[28433, 21345],
         },
+        Code::StaleMap => Entry {
+            meaning: "A table that the kernel's datapath uses differs from the agent's own copy of it.",
+            evidence: &[
+                "`bpf endpoint list` and `map get cilium_lxc`, or `bpf ipcache list` and `map get cilium_ipcache_v2`, \
+                 differ for an entry that matters on this node: a local pod, another node's pods, or cluster DNS.",
+                "On a live cluster, two readings show the same difference. This is a direct sign.",
+            ],
+            todo: &[
+                KEEP_EVIDENCE,
+                "Look once more after two minutes: the agent restores missing entries of pods within about 90 seconds.",
+                RESTART_ONE,
+            ],
+            avoid: &[NOT_BY_LABEL, "Don't edit the table by hand: the agent does not learn of the change."],
+            issues: &[],
+        },
+        Code::StaleNodeAddress => Entry {
+            meaning: "The agent works with a node address that this node no longer has.",
+            evidence: &[
+                "The device address in the agent's status is not one of the node's addresses in Kubernetes. This is a \
+                 direct sign.",
+            ],
+            todo: &[
+                KEEP_EVIDENCE,
+                RESTART_ONE,
+                "Then find out why the node's address changed (DHCP, a rebuilt interface): the next change brings the \
+                 fault back.",
+            ],
+            avoid: &[NOT_BY_LABEL],
+            issues: &[],
+        },
         Code::HostNetworkDown => Entry {
             meaning: "The node itself does not reach the outside, so its pods can't either.",
             evidence: &[
@@ -167,6 +197,118 @@ pub const fn entry(code: Code) -> Entry {
                 upstream resolvers."],
             avoid: &[NOT_CILIUM],
             issues: &[32489],
+        },
+        Code::NodeIsolated => Entry {
+            meaning: "Pods of this node reach the world and their own node, but not the pods of other nodes, and other \
+                nodes do not reach them.",
+            evidence: &[
+                "Flows between pods of this node and pods of other nodes are dead, in both directions, for several pods.",
+                "Flows to the world and to the node itself are answered.",
+                "More than one other node is cut off; if only one is, look at that one first.",
+            ],
+            todo: &[
+                "Compare the peers of this node with those of a healthy one: `cilium-dbg encrypt status`, \
+                 `cilium-dbg bpf ipcache list`, and cluster health in `cilium-dbg status --verbose`.",
+                "Check that the network between the nodes lets the tunnel through: VXLAN 8472/UDP, Geneve 6081/UDP, \
+                 WireGuard 51871/UDP, or ESP.",
+                "Look at the MTU of the path if small packets pass and large ones do not.",
+            ],
+            avoid: &[
+                "Don't restart the Cilium pod before the tunnel and the peers are checked: in some reports a restart \
+                 brought the peers back, in others it lost them.",
+            ],
+            issues: &[],
+        },
+        Code::ServiceTranslationMissing => Entry {
+            meaning: "Packets of pods leave with a service address as their destination: nothing translates it to a \
+                backend, although the service table has the service.",
+            evidence: &[
+                "Live conntrack entries go to service addresses themselves and are unanswered, while the service table \
+                 holds backends for them.",
+                "Direct sign: `bpftool cgroup tree` shows no `cil_sock*` programs although the status says that socket \
+                 load balancing covers all pods.",
+            ],
+            todo: &[
+                "Find the cgroup that the agent attached to (`cilium-dbg status --verbose`, `bpftool cgroup tree`) and \
+                 compare it with the one that the pods run under.",
+                "Check how the runtime mounts cgroups on this node; the agent's `cgroup.hostRoot` must name that mount.",
+            ],
+            avoid: &[
+                "Don't restart the Cilium pod for it: as long as the cgroup mount is wrong, the agent attaches to the \
+                 same place again.",
+            ],
+            issues: &[48420],
+        },
+        Code::DnsProxyBroken => Entry {
+            meaning: "DNS queries of pods are redirected to the agent's own DNS proxy, and the proxy does not answer.",
+            evidence: &[
+                "The unanswered DNS entries carry the flag ProxyRedirect.",
+                "DNS entries without that flag, and flows to other destinations, are answered.",
+            ],
+            todo: &[
+                "Read the agent's log for messages of the DNS proxy (subsys fqdn/dnsproxy).",
+                "Compare the proxy's port in `cilium-dbg status --verbose` with the port in the node's TPROXY rules \
+                 (`iptables-save -t mangle`): in #36063 the rule pointed to a port that nothing listened on.",
+                "As a stopgap, lift the L7 DNS rule for the affected pods: their queries then bypass the proxy.",
+            ],
+            avoid: &[
+                "Don't restart the Cilium pod before the port is compared: during the restart no query through the \
+                 proxy is answered at all.",
+            ],
+            issues: &[36063, 33144],
+        },
+        Code::NewPodsStuck => Entry {
+            meaning: "Pods that already run are fine, but the agent gives no network to new ones.",
+            evidence: &[
+                "Events FailedCreatePodSandBox that name cilium-cni, or pods in ContainerCreating for minutes.",
+                "Flows of the running pods are answered.",
+                "Often with it: failing controllers or degraded modules in the agent's status.",
+            ],
+            todo: &[
+                "Read the error in the event and in the agent's log: it names the step that fails.",
+                "Cordon the node until new pods start again.",
+                "If the agent started less than a few minutes ago, wait: `putEndpointIdTooManyRequests` is normal for \
+                 about a minute after a start.",
+            ],
+            avoid: &[
+                "Don't restart the Cilium pod before the error is read: where it cannot load its programs it fails in \
+                 the same way again.",
+            ],
+            issues: &[46065],
+        },
+        Code::DatapathDrops => Entry {
+            meaning: "The datapath drops packets for a reason that it states, and the count rises.",
+            evidence: &[
+                "A drop reason in `bpf metrics list` rises between two readings: for example a NAT mapping that could \
+                 not be made, a conntrack insertion without a full table, or the VLAN filter.",
+                "The failing traffic fits the direction and the place of the drops.",
+            ],
+            todo: &[
+                "Read the drop reason and its source file in the report, then watch single packets: \
+                 `hubble observe --verdict DROPPED`.",
+                "NAT mapping: look at the fill of the NAT table and at how many connections leave to one far end.",
+                "VLAN filter: list the VLANs in `vlan-bpf-bypass`, or remove the VLAN device from Cilium's devices.",
+            ],
+            avoid: &[
+                "Don't restart the Cilium pod for a drop reason alone: most of them are configuration or load, and come \
+                 back with it.",
+            ],
+            issues: &[32472],
+        },
+        Code::HostFirewallDrops => Entry {
+            meaning: "A rule of the node's own firewall, outside of Cilium's chains, drops the packets.",
+            evidence: &[
+                "`iptables-save` shows a DROP or REJECT rule outside of the CILIUM_ chains that covers pod addresses or \
+                 DNS; the report quotes it.",
+                "The way that the rule names (host to pod, pod to host, or DNS answers) is dead; other ways are alive.",
+            ],
+            todo: &[
+                "Find who wrote the rule: a firewall service (firewalld, ufw), a security agent, or a script; compare \
+                 with a healthy node.",
+                "Remove the rule there, or add an exception for the pod network.",
+            ],
+            avoid: &[NOT_CILIUM],
+            issues: &[],
         },
         Code::LinkLocalMasquerade => Entry {
             meaning: "Traffic from pods to the link-local DNS address is not answered on any node while BPF masquerading \

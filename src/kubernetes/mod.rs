@@ -10,4 +10,5 @@ pub mod inventory;
 pub mod node_local_dns;
 pub mod node_view;
 pub mod objects;
+pub mod pod_trouble;
 pub mod roles;

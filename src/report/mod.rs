@@ -162,6 +162,9 @@ pub struct NodeReport {
     /// Whether anything looks broken, whatever the verdict: what the comparison between nodes asks.
     #[serde(default, skip_serializing_if = "is_false")]
     pub in_trouble: bool,
+    /// Whether pods of this node are seen to get answers from DNS or the world.
+    #[serde(default)]
+    pub answered: bool,
     /// What was said of the node by itself, where the comparison between nodes changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<Alone>>,

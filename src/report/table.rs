@@ -311,9 +311,13 @@ impl Page {
         let name = safe(&node.node).into_owned();
         let kind = kind.name().to_uppercase();
         let says = if kind.eq_ignore_ascii_case(code.name()) {
-            format!("{mark} {kind} ({} confidence)", confidence.name())
+            format!("{mark} {kind}{}", confidence.map_or(String::new(), |c| format!(" ({} confidence)", c.name())))
         } else {
-            format!("{mark} {kind}: {} ({} confidence)", code.name(), confidence.name())
+            format!(
+                "{mark} {kind}: {}{}",
+                code.name(),
+                confidence.map_or(String::new(), |c| format!(" ({} confidence)", c.name()))
+            )
         };
         if text::width(&name) + 2 + text::width(&says) <= self.columns {
             let line = format!("{}  {}", self.ink(BOLD, &name), self.ink(ink, &says));
@@ -607,10 +611,10 @@ fn meaning(check: &Check) -> String {
 
 /// How sure, in a row: said of every verdict that is not plainly healthy.
 fn confidence(verdict: &Verdict) -> String {
-    if verdict.kind == Kind::Healthy && verdict.confidence == Confidence::High {
+    if verdict.kind == Kind::Healthy && verdict.confidence == Some(Confidence::High) {
         String::new()
     } else {
-        format!(" ({})", verdict.confidence.name())
+        verdict.confidence.map_or(String::new(), |c| format!(" ({})", c.name()))
     }
 }
 

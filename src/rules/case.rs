@@ -6,25 +6,31 @@ use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress::Egress;
 use crate::checks::{Finding, HostPingData};
 use crate::cilium::agent_log::AgentLog;
-use crate::cilium::drops::Drops;
+use crate::cilium::drops::{Drops, Rise, Rises};
 use crate::cilium::lb::LbList;
 use crate::cilium::nat::NatRows;
 use crate::cilium::programs::Programs;
 use crate::cilium::status::AgentStatus;
 use crate::kubernetes::agents::{Agent, RunningAgent};
 use crate::kubernetes::node_view::NodeView;
-use crate::ways::picture::{Group, Picture};
+use crate::kubernetes::pod_trouble::PodTrouble;
+use crate::rules::verdict::Says;
+use crate::ways::counts::Counts;
+use crate::ways::dns::Dns;
+use crate::ways::group::Group;
+use crate::ways::picture::Picture;
+use crate::ways::way::{Way, WayState, state};
 
-/// Further evidence: seen, or not looked at and why.
+/// Supplementary evidence: seen, or not looked at and why.
 #[derive(Clone, Debug)]
-pub enum Further<T> {
+pub enum Supplement<T> {
     /// It was looked at.
     Seen(T),
     /// It was not.
     NotLooked(String),
 }
 
-impl<T> Further<T> {
+impl<T> Supplement<T> {
     /// What was seen.
     pub const fn seen(&self) -> Option<&T> {
         match self {
@@ -38,19 +44,23 @@ impl<T> Further<T> {
 #[derive(Clone, Debug)]
 pub struct Beyond {
     /// `lb-list`.
-    pub lb: Further<LbList>,
+    pub lb: Supplement<LbList>,
     /// `agent-status`.
-    pub status: Further<AgentStatus>,
+    pub status: Supplement<AgentStatus>,
     /// `drop-metrics`.
-    pub drops: Further<Drops>,
+    pub drops: Supplement<Drops>,
     /// `drop-metrics.2`: the same some seconds and a probe later.
-    pub drops_again: Further<Drops>,
+    pub drops_again: Supplement<Drops>,
+    /// When the first reading was taken, RFC 3339.
+    pub drops_at: Option<String>,
+    /// How many seconds after the first the second reading was taken, where both say when.
+    pub drops_apart_s: Option<f64>,
     /// `nat-list`.
-    pub nat: Further<NatRows>,
+    pub nat: Supplement<NatRows>,
     /// `attached-programs`.
-    pub programs: Further<Programs>,
+    pub programs: Supplement<Programs>,
     /// `agent-log`.
-    pub log: Further<AgentLog>,
+    pub log: Supplement<AgentLog>,
 }
 
 impl Beyond {
@@ -58,13 +68,15 @@ impl Beyond {
     #[must_use]
     pub fn none(why: &str) -> Self {
         Self {
-            lb: Further::NotLooked(why.to_owned()),
-            status: Further::NotLooked(why.to_owned()),
-            drops: Further::NotLooked(why.to_owned()),
-            drops_again: Further::NotLooked(why.to_owned()),
-            nat: Further::NotLooked(why.to_owned()),
-            programs: Further::NotLooked(why.to_owned()),
-            log: Further::NotLooked(why.to_owned()),
+            lb: Supplement::NotLooked(why.to_owned()),
+            status: Supplement::NotLooked(why.to_owned()),
+            drops: Supplement::NotLooked(why.to_owned()),
+            drops_again: Supplement::NotLooked(why.to_owned()),
+            drops_at: None,
+            drops_apart_s: None,
+            nat: Supplement::NotLooked(why.to_owned()),
+            programs: Supplement::NotLooked(why.to_owned()),
+            log: Supplement::NotLooked(why.to_owned()),
         }
     }
 
@@ -83,6 +95,24 @@ impl Beyond {
     }
 }
 
+/// "Missed tail call EGRESS +490 (49.0/s) in bpf_host.c; …": what rose, the fastest first.
+#[must_use]
+pub fn rises_say(rises: &[Rise]) -> String {
+    let one = |rise: &Rise| {
+        let file = rise.counter.file().map_or(String::new(), |file| format!(" in {file}"));
+        let way = rise.counter.way.name().to_ascii_uppercase();
+        let rate = rise.per_s.map_or(String::new(), |per_s| format!(" ({per_s:.1}/s)"));
+        format!("{} {way} +{}{rate}{file}", rise.counter.reason, rise.packets)
+    };
+    rises.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// How many packets these are together.
+#[must_use]
+pub fn packets(rises: &[Rise]) -> u64 {
+    rises.iter().fold(0, |sum, rise| sum.saturating_add(rise.packets))
+}
+
 /// One node, all evidence together.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -98,6 +128,10 @@ pub struct Case {
     pub egress: Egress,
     /// The dump.
     pub dump: Dump,
+    /// The DNS that pods ask, and how it does.
+    pub dns: Dns,
+    /// What the cluster says of this node's pods that do not come up or are not ready.
+    pub trouble: PodTrouble,
     /// The service table's check.
     pub backends: Backends,
     /// Evidence beyond the five checks.
@@ -121,16 +155,26 @@ impl Case {
         crate::base::clock::seconds_between(started, self.taken_at.as_deref()?)
     }
 
-    /// Packets dropped for this reason: between two readings where there are two, else ever since the node's start.
-    /// None where nobody looked.
+    /// What rose between the two readings of the drop counters; none where they were not read twice.
     #[must_use]
-    pub fn rising(&self, reason: &str) -> Option<u64> {
-        let first = self.beyond.drops.seen()?.of(reason);
-        let Some(again) = self.beyond.drops_again.seen().map(|drops| drops.of(reason)) else {
-            return Some(first);
-        };
-        // Counters start again with the maps; then the second reading is all there is.
-        Some(again.checked_sub(first).unwrap_or(again))
+    pub fn rises(&self) -> Option<Rises> {
+        let (first, again) = (self.beyond.drops.seen()?, self.beyond.drops_again.seen()?);
+        Some(first.rises(again, self.beyond.drops_apart_s))
+    }
+
+    /// The drops for reasons that contain these words that rose, the fastest first; empty where none did, or where the
+    /// counters were not read twice.
+    #[must_use]
+    pub fn rising(&self, words: &str) -> Vec<Rise> {
+        let rises = self.rises();
+        let drops = rises.as_ref().and_then(Rises::drops).unwrap_or_default();
+        drops.into_iter().filter(|rise| rise.counter.is_about(words)).cloned().collect()
+    }
+
+    /// How one way of packets does.
+    #[must_use]
+    pub fn way(&self, way: Way) -> WayState {
+        self.picture().map_or(WayState::UNSEEN, |picture| state(picture, way))
     }
 
     /// The dump's picture, where it was read whole and shows anything.
@@ -146,21 +190,51 @@ impl Case {
         own.or_else(|| self.agent()?.version.as_deref())
     }
 
-    /// "37 of 40 flows of <group> get no answer".
+    /// How a group of flows does, in a sentence; none where nothing decides.
     #[must_use]
-    pub fn quote(&self, group: Group) -> Option<String> {
-        let counts = self.picture()?.group(group);
-        let (dead, decided) = (counts.dead(), counts.decided());
-        if decided == 0 {
-            return None;
-        }
-        let what = match (dead, counts.half_open) {
-            (0, _) => format!("all {decided} live flows are answered"),
-            (dead, half) if half == dead => {
-                format!("{dead} of {decided} live connections never complete: the answer leaves and does not arrive")
-            }
-            (dead, _) => format!("{dead} of {decided} live flows get no answer"),
-        };
-        Some(format!("{}: {what}", group.label()))
+    pub fn quote(&self, group: Group) -> Option<Says> {
+        flows_say(group.label(), "flows", self.picture()?.group(group))
     }
+
+    /// How a way does, in a sentence; none where nothing decides.
+    #[must_use]
+    pub fn way_says(&self, way: Way) -> Option<Says> {
+        let state = self.way(way);
+        let mut says = flows_say(way.label(), way.name(), &state.counts)?;
+        says.figures.insert("pods".to_owned(), state.pods_dead.into());
+        Some(says)
+    }
+
+    /// How the DNS that pods ask does, in a sentence; none where nothing decides.
+    #[must_use]
+    pub fn dns_says(&self) -> Option<Says> {
+        let label = format!("pods to {}", self.dns.path.label());
+        let mut says = flows_say(&label, "dns", &self.dns.state.counts)?;
+        says.figures.insert("pods".to_owned(), self.dns.state.pods_dead.into());
+        Some(says)
+    }
+}
+
+/// "pods to the world: 37 of 40 live flows get no answer, from 5 different far ends".
+fn flows_say(label: &str, way: &str, counts: &Counts) -> Option<Says> {
+    let (dead, decided) = (counts.dead(), counts.decided());
+    if decided == 0 {
+        return None;
+    }
+    let what = match (dead, counts.half_open) {
+        (0, _) if decided == 1 => "the 1 live flow that can be judged is answered".to_owned(),
+        (0, _) => format!("all {decided} live flows that can be judged are answered"),
+        (dead, half) if half == dead => {
+            format!("{dead} of {decided} live connections never complete: the answer leaves and does not arrive")
+        }
+        (dead, _) => format!("{dead} of {decided} live flows get no answer"),
+    };
+    let pairs = [
+        ("way", way.into()),
+        ("dead", dead.into()),
+        ("decided", decided.into()),
+        ("peers", counts.dead_peers.into()),
+        ("window_s", 60_i64.into()),
+    ];
+    Some(Says::new(format!("{label}: {what}"), pairs))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Judgement;
-use super::verdict::{Because, Confidence, RuledOut, Verdict};
+use super::NodeVerdict;
+use super::verdict::{Because, Confidence, Figures, RuledOut, Verdict};
 use crate::knowledge::code::{Code, Kind};
 
 /// Faults that are the same failure when several nodes show them.
@@ -51,9 +51,9 @@ pub enum Neighbour {
 }
 
 /// Compares the nodes of a run and corrects what was said of each by itself.
-pub fn compare(nodes: &mut [(String, Judgement)]) {
-    if let [(_, judgement)] = nodes {
-        with_neighbour(judgement);
+pub fn compare(nodes: &mut [(String, NodeVerdict)]) {
+    if let [(_, node)] = nodes {
+        with_neighbour(node);
         return;
     }
     cluster_wide(nodes);
@@ -63,40 +63,42 @@ pub fn compare(nodes: &mut [(String, Judgement)]) {
 }
 
 /// One node was judged: a neighbour that was looked at speaks for the others.
-fn with_neighbour(judgement: &mut Judgement) {
-    let verdict = &mut judgement.verdict;
-    let Some(neighbour) = &judgement.neighbour else { return };
+fn with_neighbour(node: &mut NodeVerdict) {
+    let verdict = &mut node.verdict;
+    let Some(neighbour) = &node.neighbour else { return };
     match neighbour {
         Neighbour::SameFailure { node, says } => {
             verdict.because.insert(0, Because::evidence("comparison", says.clone()));
             let was = std::mem::replace(&mut verdict.code, Code::ClusterWideOutage);
             verdict.kind = verdict.code.kind();
-            verdict.confidence = Confidence::Medium;
+            verdict.confidence = Some(Confidence::Medium);
             verdict.summary =
                 format!("{node} shows the same failure as this node ({}): this is no single node's.", was.name());
             verdict.ruled_out.clear();
         }
         Neighbour::Answered(says) if verdict.kind != Kind::Healthy => {
-            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says: says.clone() });
+            verdict
+                .ruled_out
+                .insert(0, RuledOut { code: Code::ClusterWideOutage, says: says.clone(), figures: Figures::new() });
         }
         Neighbour::NotLooked(why) if verdict.kind == Kind::Stale => {
             let says = format!("not looked at: {why}");
-            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says });
+            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
             // Dead flows look the same in an outage of all; a direct sign does not.
             if failure(verdict.code) == Some(Failure::PodsCutOff) {
-                verdict.confidence = verdict.confidence.min(Confidence::Medium);
+                verdict.confidence = verdict.confidence.map(|confidence| confidence.min(Confidence::Medium));
             }
         }
         Neighbour::Alone if verdict.kind == Kind::Stale => {
             let says = "this is the cluster's only node".to_owned();
-            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says });
+            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
         }
         Neighbour::Answered(_) | Neighbour::NotLooked(_) | Neighbour::Alone => {}
     }
 }
 
 /// Two nodes or more were judged, and all show the same failure.
-fn cluster_wide(nodes: &mut [(String, Judgement)]) {
+fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
     let judged: Vec<Option<Failure>> = nodes
         .iter()
         .filter(|(_, j)| j.verdict.kind != Kind::Inconclusive)
@@ -127,27 +129,27 @@ fn cluster_wide(nodes: &mut [(String, Judgement)]) {
             format!("All {count} judged nodes are cut off, in different ways ({codes}): look for what they share."),
         )
     };
-    for (_, judgement) in nodes.iter_mut() {
-        let verdict = &mut judgement.verdict;
+    for (_, node) in nodes.iter_mut() {
+        let verdict = &mut node.verdict;
         if verdict.kind == Kind::Inconclusive {
             continue;
         }
         verdict.because.insert(0, Because::evidence("comparison", says.clone()));
         verdict.code = Code::ClusterWideOutage;
         verdict.kind = verdict.code.kind();
-        verdict.confidence = confidence;
+        verdict.confidence = Some(confidence);
         verdict.summary.clone_from(&summary);
         verdict.ruled_out.clear();
     }
 }
 
 /// The link-local address is masqueraded on every node or on none.
-fn link_local_masquerade(nodes: &mut [(String, Judgement)]) {
+fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
     if !nodes.iter().any(|(_, j)| j.verdict.kind == Kind::Healthy) {
         return;
     }
-    for (_, judgement) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
-        let verdict = &mut judgement.verdict;
+    for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
+        let verdict = &mut node.verdict;
         verdict.code = Code::EvidenceContradictory;
         verdict.kind = verdict.code.kind();
         "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and at least one is \
@@ -158,7 +160,7 @@ fn link_local_masquerade(nodes: &mut [(String, Judgement)]) {
 }
 
 /// A stale node among nodes that could not be judged, and that look broken too, is not told from an outage of all.
-fn nobody_vouches(nodes: &mut [(String, Judgement)]) {
+fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
     for index in 0..nodes.len() {
         if nodes[index].1.verdict.kind != Kind::Stale {
             continue;
@@ -183,13 +185,13 @@ fn nobody_vouches(nodes: &mut [(String, Judgement)]) {
 
 /// Says that others are fine beside a stale node. It does not say which: a line that was printed before all nodes were
 /// known has to say the same.
-fn name_neighbours(nodes: &mut [(String, Judgement)]) {
+fn name_neighbours(nodes: &mut [(String, NodeVerdict)]) {
     if !nodes.iter().any(|(_, j)| j.verdict.kind == Kind::Healthy) {
         return;
     }
-    for (_, judgement) in nodes.iter_mut().filter(|(_, j)| j.verdict.kind == Kind::Stale) {
+    for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.kind == Kind::Stale) {
         let says = "not every node shows it: at least one other is healthy".to_owned();
-        judgement.verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says });
+        node.verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
     }
 }
 

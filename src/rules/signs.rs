@@ -1,12 +1,13 @@
 //! Which upstream issues fit what was seen: the version says that an issue may be there, the evidence that it is.
 
 use super::case::Case;
-use super::lookalikes::{in_trouble, span};
+use super::lookalikes::in_trouble;
 use super::verdict::Verdict;
-use super::witnesses::{Life, group_life};
+use crate::base::time::age as span;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::{ISSUES, Issue};
-use crate::ways::picture::Group;
+use crate::ways::group::Group;
+use crate::ways::life::{FEW, Life, life};
 
 /// A host that lost its network within this many seconds of its agent's start may have lost it by that.
 const SOON_AFTER_START_S: i64 = 3600;
@@ -89,7 +90,7 @@ fn sign(number: u32, case: &Case, verdict: &Verdict) -> Option<String> {
             case.around.architecture() == "arm64"
                 && kernel.starts_with("6.6")
                 && kernel.contains("linuxkit")
-                && group_life(case, Group::DnsUpstream) == Life::Dead,
+                && case.picture().is_some_and(|picture| life(picture.group(Group::DnsUpstream), FEW) == Life::Dead),
             "arm64 with a linuxkit kernel 6.6, and upstream DNS is dead",
         ),
         47718 => says(log.is_some_and(|log| log.verifier_errors > 0), "the agent's log tells of a verifier error"),
@@ -102,7 +103,7 @@ fn sign(number: u32, case: &Case, verdict: &Verdict) -> Option<String> {
             says(code == Code::HostNetworkDown && talos, "the host of a Talos node is off the network")
         }
         32472 => says(
-            in_trouble(case) && case.rising("service backend not found").is_some_and(|drops| drops > 0),
+            in_trouble(case) && !case.rising("service backend not found").is_empty(),
             "packets are dropped: Service backend not found",
         ),
         // The others are told by what this tool does not read (`lrp list`, the ipcache, cgroup links, mounts).

@@ -1,4 +1,6 @@
-//! What can be said of a node: the codes, their kinds, and how sure it is.
+//! What is said of a node: the verdict, how sure it is, what it rests on, and the remedy.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,51 +31,188 @@ impl Confidence {
     }
 }
 
-/// A reason for a verdict, and the check or evidence that it rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A number or word that a sentence rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Figure {
+    /// A count, or seconds where the name ends in `_s`.
+    Count(i64),
+    /// A rate or share.
+    Number(f64),
+    /// A name, a version, a state.
+    Text(String),
+}
+
+impl From<u32> for Figure {
+    fn from(count: u32) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+impl From<usize> for Figure {
+    fn from(count: usize) -> Self {
+        Self::Count(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<u64> for Figure {
+    fn from(count: u64) -> Self {
+        Self::Count(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<i64> for Figure {
+    fn from(count: i64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<f64> for Figure {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for Figure {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Figure {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// The figures of one sentence, by name.
+pub type Figures = BTreeMap<String, Figure>;
+
+/// Collects figures: `figures([("dead", 3.into()), ("decided", 4.into())])`.
+pub fn figures<const N: usize>(pairs: [(&str, Figure); N]) -> Figures {
+    pairs.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()
+}
+
+/// A sentence and the figures that it rests on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Says {
+    /// The sentence.
+    pub text: String,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+impl Says {
+    /// A sentence with its figures.
+    pub fn new<const N: usize>(text: impl Into<String>, pairs: [(&str, Figure); N]) -> Self {
+        Self { text: text.into(), figures: figures(pairs) }
+    }
+}
+
+/// A reason for a verdict, the check or evidence that it rests on, and the figures of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Because {
-    /// A check's id, or the name of further evidence.
+    /// A check's id, or the name of supplementary evidence.
     pub check: String,
     /// One sentence.
     pub says: String,
+    /// What it rests on.
+    #[serde(default, skip_serializing_if = "Figures::is_empty")]
+    pub figures: Figures,
 }
 
 impl Because {
     /// A reason that rests on one of the five checks.
     pub fn check(id: CheckId, says: impl Into<String>) -> Self {
-        Self { check: id.name().to_owned(), says: says.into() }
+        Self { check: id.name().to_owned(), says: says.into(), figures: Figures::new() }
     }
 
-    /// A reason that rests on further evidence.
+    /// A reason that rests on supplementary evidence.
     pub fn evidence(name: &str, says: impl Into<String>) -> Self {
-        Self { check: name.to_owned(), says: says.into() }
+        Self { check: name.to_owned(), says: says.into(), figures: Figures::new() }
+    }
+
+    /// The same with its figures.
+    #[must_use]
+    pub fn with(mut self, figures: Figures) -> Self {
+        self.figures = figures;
+        self
+    }
+
+    /// A sentence that carries its figures, said of this check or evidence.
+    pub fn said(name: &str, says: Says) -> Self {
+        Self { check: name.to_owned(), says: says.text, figures: says.figures }
     }
 }
 
-/// A look-alike that was considered, and why it is out, or that it could not be looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A look-alike that was considered and ruled out, with the figures that do it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuledOut {
     /// The look-alike's code.
     pub code: Code,
     /// One sentence.
     pub says: String,
+    /// What it rests on.
+    #[serde(default, skip_serializing_if = "Figures::is_empty")]
+    pub figures: Figures,
+}
+
+/// A look-alike that could not be ruled out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The look-alike's code.
+    pub code: Code,
+    /// Why, in one sentence.
+    pub says: String,
+    /// What would settle it: evidence, a flag or a right.
+    pub settle: String,
+}
+
+/// The broken thing itself, where the evidence names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// `program`, `map`, `mount`, `rule`, `peer`, `address`, …
+    pub what: String,
+    /// Its name: a program, a map, a table.
+    pub name: String,
+    /// Where: a device, a node.
+    pub on: Option<String>,
+    /// The key in a map.
+    pub key: Option<String>,
+    /// What should be there.
+    pub expected: Option<String>,
+    /// What is there.
+    pub found: Option<String>,
+    /// Since when, RFC 3339.
+    pub since: Option<String>,
+    /// The evidence that shows it.
+    pub evidence: String,
 }
 
 /// What is said of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// What it means for the operator.
     pub kind: Kind,
     /// The code.
     pub code: Code,
-    /// How sure.
-    pub confidence: Confidence,
+    /// How sure; none for an inconclusive verdict.
+    pub confidence: Option<Confidence>,
+    /// Why it is not higher; empty where it is high, or where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confidence_because: Vec<String>,
     /// One sentence.
     pub summary: String,
+    /// The broken thing itself.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// The reasons.
     pub because: Vec<Because>,
-    /// The look-alikes.
+    /// The look-alikes that are ruled out.
     pub ruled_out: Vec<RuledOut>,
+    /// The look-alikes that are not.
+    #[serde(default)]
+    pub open: Vec<Open>,
 }
 
 /// A pod that is hit.

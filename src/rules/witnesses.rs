@@ -1,115 +1,106 @@
-//! The witnesses: independent groups of flows, and who speaks for the host.
+//! The witnesses: who speaks for the host, which ways are dead, and what the probes say.
 
 use crate::base::clock::seconds_between;
 use crate::checks::Status;
-use crate::checks::dns_conntrack::{DEAD_PERCENT, cut_off, is_dead};
-use crate::checks::external_conntrack::{WORLD, a_way_lives, world};
 use crate::knowledge::check_id::CheckId;
 use crate::rules::case::Case;
-use crate::rules::verdict::Because;
-use crate::ways::picture::{Counts, Endpoint, Group, Picture};
+use crate::rules::verdict::{Because, Says};
+use crate::ways::compare::cut_off;
+use crate::ways::dns::{DnsLife, DnsPath};
+use crate::ways::group::Group;
+use crate::ways::life::{FEW, Life, life};
+use crate::ways::picture::Endpoint;
+use crate::ways::way::{Way, part_of_world_lives};
 
-/// A group other than DNS needs this many flows to be called dead.
-const FEW: u32 = 3;
-
-/// How a group of flows does.
+/// Who speaks for the host's own network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// Mostly answered.
-    Alive,
-    /// Hardly ever answered.
-    Dead,
-    /// Neither.
-    Mixed,
-    /// Too few flows to tell.
+pub enum HostWitness {
+    /// It answers for itself: SSH, or the agent's container.
+    Fine,
+    /// Only the dump: answered flows of the host's own. Weaker.
+    FineByDump,
+    /// Its ping is not answered, and its own connections are not either.
+    Down,
+    /// Its ping is answered, but its own connections are not.
+    Contradicted,
+    /// Its ping is not answered, and nothing else decides: the target may be one that does not answer pings.
+    OnlyPingFails,
+    /// Nothing speaks for it.
     Unseen,
 }
 
-/// How these flows do, where at least `least` of them must tell something.
-#[must_use]
-pub const fn life(counts: &Counts, least: u32) -> Life {
-    let (dead, decided) = (counts.dead(), counts.decided());
-    if decided < least {
-        Life::Unseen
-    } else if dead * 100 >= decided * DEAD_PERCENT {
-        Life::Dead
-    } else if dead * 2 <= decided {
-        Life::Alive
-    } else {
-        Life::Mixed
+impl HostWitness {
+    /// Whether the host's network is known to work.
+    #[must_use]
+    pub const fn is_fine(self) -> bool {
+        matches!(self, Self::Fine | Self::FineByDump)
     }
 }
 
-/// How a group other than DNS does. None without a dump.
+/// Who speaks for the host's own network.
 #[must_use]
-pub fn group_life(case: &Case, group: Group) -> Life {
-    case.picture().map_or(Life::Unseen, |picture| life(picture.group(group), FEW))
+pub fn host(case: &Case) -> HostWitness {
+    let (world, cluster) = (case.way(Way::HostToWorld), case.way(Way::HostToCluster));
+    let dead = [world, cluster].iter().any(|way| way.life == Life::Dead && way.counts.dead_peers >= 2);
+    match case.host.status {
+        Status::Pass | Status::Warn if dead => HostWitness::Contradicted,
+        Status::Pass | Status::Warn => HostWitness::Fine,
+        Status::Fail if world.counts.answered >= FEW && world.life == Life::Alive => HostWitness::FineByDump,
+        Status::Fail if dead => HostWitness::Down,
+        Status::Fail => HostWitness::OnlyPingFails,
+        Status::Unknown | Status::NotApplicable => {
+            let speaks = |ways: &[Way]| {
+                let lives: Vec<Life> = ways.iter().map(|way| with_idle(case, *way)).collect();
+                lives.contains(&Life::Alive) && !lives.contains(&Life::Dead)
+            };
+            // What pods send across nodes says more than what comes in: an uplink that is gone may still receive.
+            if speaks(&[Way::AcrossOut, Way::AcrossIn]) && speaks(&[Way::HostToWorld, Way::HostToCluster]) {
+                HostWitness::FineByDump
+            } else {
+                HostWitness::Unseen
+            }
+        }
+    }
 }
 
-/// The same, where long-lived connections count although no packet passed lately: a weaker word for "alive".
-#[must_use]
-pub fn life_with_idle(case: &Case, group: Group) -> Life {
-    let mut counts = case.picture().map_or_else(Counts::default, |picture| *picture.group(group));
+/// How a way does where long-lived connections count although no packet passed lately: a weaker word for "alive".
+fn with_idle(case: &Case, way: Way) -> Life {
+    let mut counts = case.way(way).counts;
     counts.answered += counts.idle;
     life(&counts, FEW)
 }
 
-/// How the world does, TCP and UDP together. One far end that is down is not the world, and neither is one way to it:
-/// where UDP is blocked, or a site has no IPv6, the other way lives.
+/// What says that the host's network works, with its figures.
 #[must_use]
-pub fn world_life(case: &Case) -> Life {
-    case.picture().map_or(Life::Unseen, world_life_in)
-}
-
-/// The same by a dump alone.
-#[must_use]
-pub fn world_life_in(picture: &Picture) -> Life {
-    let counts = world(picture);
-    match life(&counts, FEW) {
-        Life::Dead if counts.dead_peers < 2 || a_way_lives(picture) => Life::Mixed,
-        other => other,
+pub fn host_says(case: &Case) -> Option<Says> {
+    match host(case) {
+        HostWitness::Fine => Some(Says::new(
+            case.host.summary.clone(),
+            [
+                ("sent", case.host.data.sent.unwrap_or_default().into()),
+                ("received", case.host.data.received.unwrap_or_default().into()),
+                ("target", case.host.data.target.clone().into()),
+            ],
+        )),
+        HostWitness::FineByDump => case.way_says(Way::HostToWorld).or_else(|| case.way_says(Way::HostToCluster)),
+        _ => None,
     }
 }
 
-/// How node-local DNS does, by the dump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DnsLife {
-    /// Ten flows or more, hardly any of them answered, from more than one pod.
-    Dead,
-    /// The same, but all from one pod.
-    DeadForOne,
-    /// Enough flows, mostly answered.
-    Alive,
-    /// Enough flows, neither.
-    Mixed,
-    /// Fewer than ten, and none of them answered.
-    FewDead,
-    /// Fewer than ten.
-    Few,
-    /// No dump.
-    Unknown,
+/// Whether pods reach the world: by name or by address, one that works proves the path; the dump speaks where no pod
+/// could probe.
+#[must_use]
+pub fn reaches_world(case: &Case) -> bool {
+    case.egress.by_name == Some(true)
+        || case.egress.by_address == Some(true)
+        || case.egress.by_name.is_none() && case.egress.by_address.is_none() && case.way(Way::World).life == Life::Alive
 }
 
-/// How node-local DNS does, by the dump.
+/// Whether pods' probes of the world failed in every form that could be asked.
 #[must_use]
-pub fn dns_life(case: &Case) -> DnsLife {
-    case.picture().map_or(DnsLife::Unknown, dns_life_in)
-}
-
-/// The same by a dump alone.
-#[must_use]
-pub fn dns_life_in(picture: &Picture) -> DnsLife {
-    let counts = picture.group(Group::NodeLocalDns);
-    let of_many = picture.waiting(&[Group::NodeLocalDns]).nth(1).is_some();
-    if is_dead(counts) {
-        return if of_many { DnsLife::Dead } else { DnsLife::DeadForOne };
-    }
-    match life(counts, crate::checks::dns_conntrack::HANDFUL) {
-        Life::Alive if counts.dead() * 5 <= counts.decided() => DnsLife::Alive,
-        Life::Unseen if counts.dead() > 0 && counts.answered == 0 => DnsLife::FewDead,
-        Life::Unseen => DnsLife::Few,
-        _ => DnsLife::Mixed,
-    }
+pub fn probes_fail(case: &Case) -> bool {
+    let asked = [case.egress.by_name, case.egress.by_address];
+    asked.contains(&Some(false)) && !asked.contains(&Some(true))
 }
 
 /// What became of the probes' own connections to the outside address, by the dump that was read right after them.
@@ -126,117 +117,193 @@ pub enum ProbeFlow {
 /// What became of the probes' own connections.
 #[must_use]
 pub fn probe_flow(case: &Case) -> ProbeFlow {
-    let Some(counts) = case.picture().map(|picture| picture.group(Group::Probe)) else {
+    let Some(picture) = case.picture() else {
         return ProbeFlow::NotSeen;
     };
+    let counts = picture.group(Group::Probe);
     match (counts.dead() + counts.in_flight, counts.answered) {
         (0, 0) => ProbeFlow::NotSeen,
-        (0, _) if answered_since_asked(case, counts) => ProbeFlow::Answered,
+        (0, _) if answered_since_asked(case, picture.age_s(counts.last_answer)) => ProbeFlow::Answered,
         (0, _) => ProbeFlow::NotSeen,
         _ => ProbeFlow::Unanswered,
     }
 }
 
 /// Whether an answer came back after the probe was sent: older ones are of the pod's other connections.
-fn answered_since_asked(case: &Case, counts: &Counts) -> bool {
+fn answered_since_asked(case: &Case, answer_age_s: f64) -> bool {
     let asked = case.egress.by_address_at.as_deref();
     let between = asked.zip(case.taken_at.as_deref()).and_then(|(asked, taken)| seconds_between(asked, taken));
-    let age = case.picture().map(|picture| picture.age_s(counts.last_answer));
     // Moments are written to the second.
     #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
-    between.zip(age).is_some_and(|(between, age)| between >= 0 && age <= between as f64 + 1.0)
+    between.is_some_and(|between| between >= 0 && answer_age_s <= between as f64 + 1.0)
 }
 
 /// What the probes say, with the word of the dump on their own connections beside it.
 #[must_use]
 pub fn probes_say(case: &Case) -> Because {
     let summary = &case.egress.finding.summary;
-    Because::check(
-        CheckId::PodEgress,
-        match probe_flow(case) {
-            ProbeFlow::NotSeen => summary.clone(),
-            ProbeFlow::Unanswered => {
-                format!("{summary}; the dump shows its own connection: it left the pod, and no answer came back")
-            }
-            ProbeFlow::Answered => {
-                format!("{summary}; the dump shows its own connection: it left the pod and was answered")
-            }
-        },
-    )
+    let says = match probe_flow(case) {
+        ProbeFlow::NotSeen => summary.clone(),
+        ProbeFlow::Unanswered => {
+            format!("{summary}; the dump shows the probe's connection: it left the pod, and no answer came back")
+        }
+        ProbeFlow::Answered => {
+            format!("{summary}; the dump shows the probe's connection: it left the pod and was answered")
+        }
+    };
+    Because::check(CheckId::PodEgress, says)
+}
+
+/// Whether the world is dead for this node's pods, by the dump or by probes that left and got no answer.
+#[must_use]
+pub fn world_is_dead(case: &Case) -> Option<Because> {
+    if reaches_world(case) {
+        return None;
+    }
+    let state = case.way(Way::World);
+    if state.life == Life::Dead && is_of_many(case, &Group::WORLD) {
+        let mut says = case.way_says(Way::World)?;
+        says.text.push_str(&format!(", from {} different far ends", state.counts.dead_peers));
+        return Some(Because::said(CheckId::ExternalConntrack.name(), says));
+    }
+    // A target that does not answer the host either is no witness; a probe whose packets were answered failed for
+    // something else than the path.
+    let target_speaks = !matches!(host(case), HostWitness::OnlyPingFails | HostWitness::Unseen);
+    (probes_fail(case)
+        && case.egress.by_address == Some(false)
+        && target_speaks
+        && probe_flow(case) != ProbeFlow::Answered)
+        .then(|| probes_say(case))
 }
 
 /// Whether the dead flows of these groups are of more than one pod, beside those that are cut off by themselves: one
 /// client that gets no answers is that client's affair.
 #[must_use]
-pub fn of_many(picture: &Picture, groups: &[Group]) -> bool {
-    let cut_off = cut_off(picture, Group::NodeLocalDns);
-    let is_cut_off = |endpoint: &Endpoint| cut_off.iter().any(|(ip, _)| Some(*ip) == endpoint.address);
+pub fn is_of_many(case: &Case, groups: &[Group]) -> bool {
+    let Some(picture) = case.picture() else { return false };
+    let cut_off = cut_off(picture, case.dns.path.groups());
+    let is_cut_off = |endpoint: &Endpoint| cut_off.iter().any(|pod| Some(pod.address) == endpoint.address);
     picture.waiting(groups).filter(|endpoint| !is_cut_off(endpoint)).nth(1).is_some()
 }
 
-/// Groups beside DNS that are dead, each a witness for a dead datapath.
+/// What several dead ways may have in common, so that they count as one witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fate {
+    /// Packets of pods that end on this node.
+    Host,
+    /// Packets of this node to its pods.
+    HostIn,
+    /// Packets to the world.
+    World,
+    /// Packets between nodes: the tunnel, encryption, the far nodes.
+    Across,
+    /// Packets between pods of this node.
+    Here,
+}
+
+/// A way that is dead for many pods.
+#[derive(Clone, Debug)]
+pub struct DeadWay {
+    /// What it shares with others.
+    pub fate: Fate,
+    /// Whether it is DNS.
+    pub dns: bool,
+    /// What shows it.
+    pub because: Because,
+}
+
+/// The ways that are dead for this node's pods, DNS first, those with a living contrary witness left out.
 #[must_use]
-pub fn dead_groups(case: &Case) -> Vec<Because> {
+pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     let mut dead = Vec::new();
-    // A probe that failed although its packets were answered failed for something else than the path.
-    if case.egress.by_address == Some(false) && probe_flow(case) != ProbeFlow::Answered {
-        dead.push(probes_say(case));
+    let mut add = |fate, dns, name: &str, says: Option<Says>| {
+        dead.extend(says.map(|says| DeadWay { fate, dns, because: Because::said(name, says) }));
+    };
+    if dns_is_dead(case) {
+        add(dns_fate(case), true, CheckId::DnsConntrack.name(), dns_or_probe_says(case));
     }
-    if world_life(case) == Life::Dead
-        && let Some(picture) = case.picture()
-        && of_many(picture, &WORLD)
-    {
-        let counts = world(picture);
-        let says = format!(
-            "pods to the world: {} of {} live flows get no answer, from {} different far ends",
-            counts.dead(),
-            counts.decided(),
-            counts.dead_peers
-        );
-        dead.push(Because::check(CheckId::ExternalConntrack, says));
+    let for_many = |way: Way, far_ends: u32| {
+        let state = case.way(way);
+        state.life == Life::Dead && state.counts.dead_peers >= far_ends && is_of_many(case, way.groups())
+    };
+    // Where kubelet's probes complete, the path between pods and host lives both ways: then it is the port, or a policy.
+    let host_path_lives = case.way(Way::HostToPod).life == Life::Alive;
+    if for_many(Way::PodToHost, 1) && !host_path_lives {
+        add(Fate::Host, false, "ct-list", case.way_says(Way::PodToHost));
     }
-    for group in [Group::PodToHost, Group::HostToPod] {
-        if group_life(case, group) == Life::Dead
-            && case.picture().is_some_and(|picture| of_many(picture, &[group]))
-            && let Some(says) = case.quote(group)
-        {
-            dead.push(Because::evidence("ct-list", says));
+    if for_many(Way::HostToPod, 1) {
+        add(Fate::HostIn, false, "ct-list", case.way_says(Way::HostToPod));
+    } else if let Some(says) = probes_time_out(case) {
+        add(Fate::HostIn, false, "events", Some(says));
+    }
+    for way in [Way::AcrossOut, Way::AcrossIn] {
+        if for_many(way, 1) {
+            add(Fate::Across, false, "ct-list", case.way_says(way));
         }
+    }
+    if for_many(Way::Here, 2) {
+        add(Fate::Here, false, "ct-list", case.way_says(Way::Here));
+    }
+    if let Some(because) = world_is_dead(case) {
+        dead.push(DeadWay { fate: Fate::World, dns: false, because });
     }
     dead
 }
 
-/// Who speaks for the host's own network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostWitness {
-    /// It answers for itself: SSH, or the agent's container.
-    Fine,
-    /// Only the dump: answered flows across nodes and of the host's own. Weaker.
-    FineByDump,
-    /// It does not reach the outside.
-    Down,
-    /// Nobody.
-    Nobody,
+/// Kubelet's second voice: most pods of the node are not ready, and their probes get no answer in time.
+#[must_use]
+pub fn probes_time_out(case: &Case) -> Option<Says> {
+    let trouble = &case.trouble;
+    let (unready, silent) = (trouble.unready.len(), trouble.timeouts.len());
+    let answered = case.way(Way::HostToPod).counts.answered;
+    if unready < 2 || silent < 2 || unready * 2 < trouble.running || answered > 0 {
+        return None;
+    }
+    let count: i64 = trouble.timeouts.iter().map(|pod| pod.count).sum();
+    Some(Says::new(
+        format!(
+            "kubelet's probes of {silent} pods got no answer in time ({count} in recent events), {unready} of {} running \
+             pods are not ready, and no probe that was answered is in the dump",
+            trouble.running
+        ),
+        [
+            ("way", Way::HostToPod.name().into()),
+            ("pods", silent.into()),
+            ("unready", unready.into()),
+            ("running", trouble.running.into()),
+            ("failures", count.into()),
+        ],
+    ))
 }
 
-/// Who speaks for the host's own network.
+/// Whether the DNS that pods ask is dead for many: by the dump, or, where flows are few, by flows and probes together.
 #[must_use]
-pub fn host(case: &Case) -> HostWitness {
-    match case.host.status {
-        Status::Pass | Status::Warn => HostWitness::Fine,
-        Status::Fail => HostWitness::Down,
-        Status::Unknown | Status::NotApplicable => {
-            let speaks = |groups: &[Group]| {
-                let lives: Vec<Life> = groups.iter().map(|group| life_with_idle(case, *group)).collect();
-                lives.contains(&Life::Alive) && !lives.contains(&Life::Dead)
-            };
-            // What pods send across nodes says more than what comes in: an uplink that is gone may still receive.
-            let across = [Group::PodToRemotePod, Group::PodToOtherHost, Group::PodToGone, Group::RemoteToPod];
-            if speaks(&across) && speaks(&[Group::HostToWorld, Group::HostToCluster]) {
-                HostWitness::FineByDump
-            } else {
-                HostWitness::Nobody
-            }
-        }
+pub fn dns_is_dead(case: &Case) -> bool {
+    let probe_agrees = case.egress.dns == Some(false) || case.egress.by_name == Some(false);
+    match case.dns.life {
+        DnsLife::Dead => is_of_many(case, case.dns.path.groups()),
+        DnsLife::DeadForOne | DnsLife::FewDead => probe_agrees && case.egress.dns != Some(true),
+        _ => false,
+    }
+}
+
+fn dns_or_probe_says(case: &Case) -> Option<Says> {
+    case.dns_says().or_else(|| Some(Says::new(case.egress.finding.summary.clone(), [])))
+}
+
+/// Where the packets of DNS end.
+fn dns_fate(case: &Case) -> Fate {
+    if case.dns.path.ends_here() {
+        return Fate::Host;
+    }
+    let Some(picture) = case.picture() else { return Fate::Across };
+    let local = |resolver: &crate::ways::picture::Resolver| {
+        case.around.roles.of(resolver.address) == crate::kubernetes::roles::Role::LocalPod
+    };
+    let asked = picture.resolvers.iter().filter(|r| case.dns.path.groups().contains(&r.group) && r.dead > 0);
+    if case.dns.path != DnsPath::Unknown && asked.clone().count() > 0 && asked.clone().all(local) {
+        Fate::Here
+    } else {
+        Fate::Across
     }
 }

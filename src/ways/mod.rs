@@ -1,3 +1,14 @@
-//! How each way of packets of a node does.
+//! How each way of packets of a node does: who talks to whom, who gets answers, and over which time.
+//!
+//! [`pass`] reads a dump line by line, [`lens`] says which way an entry takes, [`picture`] is what comes out, [`way`] and
+//! [`dns`] say how each way does, and [`compare`] holds one pod against the others.
 
+pub mod compare;
+pub mod counts;
+pub mod dns;
+pub mod group;
+pub mod lens;
+pub mod life;
+pub mod pass;
 pub mod picture;
+pub mod way;

@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 
 use staledp::gather::reading::beside;
 use staledp::kubernetes::roles::{Range, Role, Roles};
-use staledp::ways::picture::{Group, Lens, Pass, Picture};
+use staledp::ways::group::Group;
+use staledp::ways::lens::Lens;
+use staledp::ways::pass::Pass;
+use staledp::ways::picture::Picture;
 
 use dump::{GREPS, Random, line};
 

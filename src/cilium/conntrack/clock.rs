@@ -73,6 +73,20 @@ impl Calibration {
         }
     }
 
+    /// How long an entry other than TCP lives after its last packet, in units: the smallest common life that was seen, else
+    /// the default.
+    #[must_use]
+    pub fn lifetime(&self, clock: Clock) -> u32 {
+        self.smallest_common().unwrap_or_else(|| clock.units(REGULAR_LIFETIME_S))
+    }
+
+    /// Reports lag by up to five seconds, so lives spread upwards from the true one.
+    fn smallest_common(&self) -> Option<u32> {
+        let common = (self.seen / 50).max(1);
+        let smallest = self.lives.iter().position(|count| *count >= common)?;
+        u32::try_from(smallest).ok()
+    }
+
     /// The unit, by the smallest common life. `now` is the largest time seen.
     #[must_use]
     pub fn clock(&self, now: u32) -> Clock {
@@ -80,10 +94,7 @@ impl Calibration {
         if now < FIRST_JIFFIES {
             return Clock::KTIME;
         }
-        // Reports lag by up to five seconds, so lives spread upwards from the true one.
-        let common = (self.seen / 50).max(1);
-        let smallest = self.lives.iter().position(|count| *count >= common);
-        let Some(smallest) = smallest.and_then(|life| u32::try_from(life).ok()) else {
+        let Some(smallest) = self.smallest_common() else {
             // Without entries to tell by: seconds is what newer releases use.
             return Clock::KTIME;
         };

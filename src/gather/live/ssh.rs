@@ -31,6 +31,9 @@ const IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(15).unwrap();
 /// of which 46 go to the names that openssh and `ssh` add, and 10 to our own.
 const LONGEST_DIRECTORY: usize = 45;
 
+/// Sets the language of the command behind it, in any login shell.
+const IN_ENGLISH: [&str; 2] = ["env", "LC_ALL=C"];
+
 /// The command that the host's question comes down to.
 #[must_use]
 pub fn ping_argv(target: IpAddr) -> Vec<String> {
@@ -237,12 +240,13 @@ fn not_connected(destination: &str, error: &Error) -> Failure {
     Failure::new(FailureKind::Unreachable, format!("no connection to {destination}: {words}"))
 }
 
-/// Bounded by `timeout` on the node: the end of our patience does not end a command there. Where the node has none, or
+/// Asked in English, whatever the locale of the login. Bounded by `timeout` on the node: the end of our patience does not end a command there. Where the node has none, or
 /// one that knows no `-k`, ping's own `-w` has to do.
 async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Ended, Failure> {
     let seconds = limit.as_secs().max(1).to_string();
     let plain = ping_argv(target);
     let mut bounded = vec!["timeout", "-k", "1", &seconds];
+    bounded.extend(IN_ENGLISH);
     bounded.extend(plain.iter().map(String::as_str));
     match run(session, &bounded, limit).await {
         Ok(ended) if matches!(ended.end, End::Exited(124 | 137)) => Err(slow(limit)),
@@ -252,6 +256,7 @@ async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Ende
         Ok(_) | Err(_) => {
             let mut own = plain.iter().map(String::as_str).collect::<Vec<_>>();
             own.splice(1..1, ["-w", &seconds]);
+            own.splice(0..0, IN_ENGLISH);
             run(session, &own, limit).await
         }
     }

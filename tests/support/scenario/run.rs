@@ -79,7 +79,12 @@ impl Judged {
 pub(crate) fn kind_of(code: &str) -> &'static str {
     match code {
         "healthy" => "healthy",
-        "stale-datapath" | "stale-selective" | "stale-service-map" | "datapath-programs-missing" => "stale",
+        "stale-datapath"
+        | "stale-selective"
+        | "stale-service-map"
+        | "datapath-programs-missing"
+        | "stale-map"
+        | "stale-node-address" => "stale",
         "evidence-missing"
         | "evidence-truncated"
         | "evidence-contradictory"

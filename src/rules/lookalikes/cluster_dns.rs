@@ -1,0 +1,124 @@
+//! Cluster DNS: not ready, not answering, or without its upstream.
+
+use crate::base::evidence::Evidence;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
+use crate::rules::case::Case;
+use crate::rules::opinion::{Exclusion, Opinion};
+use crate::rules::verdict::{Because, Confidence, Says};
+use crate::rules::witnesses::{Fate, dead_ways, reaches_world};
+use crate::ways::counts::Counts;
+use crate::ways::dns::DnsLife;
+use crate::ways::group::Group;
+use crate::ways::life::{FEW, Life, life};
+use crate::ways::way::Way;
+
+/// `cluster-dns-down`.
+pub(super) fn down(case: &Case) -> Exclusion {
+    let expected = case.backends.expected;
+    let lookups_fail = case.egress.dns == Some(false) || case.egress.by_name == Some(false);
+    let dns_dead = matches!(case.dns.life, DnsLife::Dead | DnsLife::DeadForOne | DnsLife::FewDead);
+    let nothing_else_dies = dead_ways(case).iter().all(|way| way.dns);
+    let apply = |confidence, because: Because| {
+        let summary =
+            "Cluster DNS itself is down: queries of pods leave this node, and the answers are missing further up.";
+        let mut opinion = Opinion::new(Code::ClusterDnsDown, confidence, summary).because(because);
+        if lookups_fail {
+            opinion.because.push(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+        }
+        Exclusion::applies(opinion.and(CheckId::DnsConntrack.name(), case.dns_says()))
+    };
+    let endpoints = |text: String, ready: usize| {
+        Because::said(CheckId::DnsBackends.name(), Says::new(text, [("ready", ready.into())]))
+    };
+    match expected {
+        Some(0) if reaches_world(case) || lookups_fail && nothing_else_dies => {
+            return apply(
+                Confidence::High,
+                endpoints("cluster DNS has no ready endpoint in the whole cluster".to_owned(), 0),
+            );
+        }
+        Some(1) if !case.backends.redirected && (dns_dead || lookups_fail && case.dns.life != DnsLife::Alive) => {
+            if reaches_world(case) && nothing_else_dies {
+                let says =
+                    "cluster DNS has only one ready endpoint in the whole cluster, and its queries get no answer";
+                return apply(Confidence::High, endpoints(says.to_owned(), 1));
+            }
+        }
+        _ => {}
+    }
+    if let Some(says) = upstream_dead(case)
+        && case.dns.life != DnsLife::Dead
+        && lookups_fail
+    {
+        return apply(Confidence::High, Because::said("ct-list", says));
+    }
+    if let Some(says) = silent_backends(case)
+        && (reaches_world(case) || case.way(Way::World).life == Life::Alive)
+        && nothing_else_dies
+    {
+        return apply(Confidence::Medium, Because::said(CheckId::DnsConntrack.name(), says));
+    }
+    if case.egress.by_name == Some(false)
+        && case.egress.by_address == Some(true)
+        && case.egress.dns == Some(true)
+        && nothing_else_dies
+    {
+        let says = "cluster names resolve and the world is reached by address, but names of the world do not resolve";
+        return apply(Confidence::Medium, Because::evidence("pod-dns", says));
+    }
+    match (expected, case.dns_says()) {
+        (_, Some(says)) if case.dns.life == DnsLife::Alive => Exclusion::RuledOut(says),
+        (Some(ready @ 2..), _) if !nothing_else_dies => Exclusion::out(
+            format!("{ready} endpoints of cluster DNS are ready, and more than DNS is dead"),
+            [("ready", ready.into()), ("dead_ways", dead_ways(case).len().into())],
+        ),
+        (Some(ready @ 2..), _) => {
+            Exclusion::out(format!("{ready} endpoints of cluster DNS are ready"), [("ready", ready.into())])
+        }
+        (Some(ready), _) => {
+            let says = format!("{ready} endpoint of cluster DNS is ready, and more than DNS fails");
+            Exclusion::out(says, [("ready", ready.into())])
+        }
+        (None, _) => Exclusion::open(
+            format!("the endpoints of cluster DNS are not known: {}", case.backends.finding.summary),
+            Evidence::ServiceList.name(),
+        ),
+    }
+}
+
+/// All backends of cluster DNS that are asked stay silent, at least two of them or the only one.
+fn silent_backends(case: &Case) -> Option<Says> {
+    if case.dns.path.ends_here() || case.dns.life != DnsLife::Dead {
+        return None;
+    }
+    // Where other packets between nodes die as well, it is the way and not the resolvers.
+    let across = [Way::AcrossOut, Way::AcrossIn].map(|way| case.way(way).life);
+    if across.contains(&Life::Dead) || dead_ways(case).iter().any(|way| way.fate == Fate::Across && !way.dns) {
+        return None;
+    }
+    let lives = across.contains(&Life::Alive) || case.way(Way::Here).life == Life::Alive;
+    lives.then(|| case.dns_says()).flatten()
+}
+
+/// Whether what node-local DNS, or cluster DNS pods of this node, ask of their upstream gets no answer.
+fn upstream_dead(case: &Case) -> Option<Says> {
+    let picture = case.picture()?;
+    if life(picture.group(Group::DnsUpstream), FEW) == Life::Dead {
+        return case.quote(Group::DnsUpstream);
+    }
+    let dns_pods =
+        picture.endpoints.iter().filter(|e| e.address.is_some_and(|address| case.around.roles.is_cluster_dns(address)));
+    let sum = dns_pods.fold(Counts::default(), |sum, e| sum.and(e.group(Group::WorldUdp)));
+    (life(&sum, FEW) == Life::Dead).then(|| {
+        let says = format!(
+            "cluster DNS pods of this node to their upstream: {} of {} live flows get no answer",
+            sum.dead(),
+            sum.decided()
+        );
+        Says::new(
+            says,
+            [("way", "dns-upstream".into()), ("dead", sum.dead().into()), ("decided", sum.decided().into())],
+        )
+    })
+}

@@ -1,0 +1,140 @@
+//! The datapath's own set-up: programs that hang twice, an agent that cannot initialize it, services not translated.
+
+use crate::base::evidence::Evidence;
+use crate::knowledge::code::Code;
+use crate::rules::case::Case;
+use crate::rules::lookalikes::{beyond, in_trouble};
+use crate::rules::opinion::{Exclusion, Opinion};
+use crate::rules::verdict::{Because, Cause, Confidence, Says};
+use crate::rules::witnesses::reaches_world;
+use crate::ways::group::Group;
+use crate::ways::life::{FEW, Life, life};
+
+/// `datapath-programs-duplicated`.
+pub(super) fn duplicated(case: &Case) -> Exclusion {
+    beyond(&case.beyond.programs, Evidence::AttachedPrograms, |programs| {
+        let twice = programs.duplicates();
+        let Some(first) = twice.first() else {
+            let hooks = programs.attached.len();
+            let says = format!("each of {hooks} hooks holds a Cilium program once");
+            return Exclusion::out(says, [("hooks", hooks.into())]);
+        };
+        let summary = format!(
+            "Cilium's programs are attached twice on {} hook{} ({first} …): a restart does not clean them up.",
+            twice.len(),
+            if twice.len() == 1 { "" } else { "s" }
+        );
+        let mut opinion = Opinion::new(Code::DatapathProgramsDuplicated, Confidence::High, summary);
+        opinion.cause = Some(Cause {
+            what: "program".to_owned(),
+            name: first.clone(),
+            on: None,
+            key: None,
+            expected: Some("one program of this name".to_owned()),
+            found: Some("two".to_owned()),
+            since: None,
+            evidence: Evidence::AttachedPrograms.name().to_owned(),
+        });
+        let says =
+            Says::new(format!("two programs of one name: {}", twice.join("; ")), [("hooks", twice.len().into())]);
+        opinion.because.push(Because::said(Evidence::AttachedPrograms.name(), says));
+        Exclusion::applies(opinion)
+    })
+}
+
+/// `datapath-not-initialized`.
+pub(super) fn not_initialized(case: &Case) -> Exclusion {
+    let mut because = Vec::new();
+    let log = case.beyond.log.seen();
+    if let Some(log) = log
+        && log.datapath_failures > 0
+    {
+        let says = Says::new(
+            format!(
+                "\"Failed to initialize datapath\" {} times in the last {} lines",
+                log.datapath_failures, log.lines
+            ),
+            [("failures", log.datapath_failures.into()), ("lines", log.lines.into())],
+        );
+        because.push(Because::said(Evidence::AgentLog.name(), says));
+    }
+    let degraded = case.beyond.status.seen().and_then(|status| Some((status.degraded?, &status.degraded_modules)));
+    if let Some((degraded @ 1.., names)) = degraded
+        && in_trouble(case)
+    {
+        let names = names.join(", ");
+        let modules = if degraded == 1 { "module is" } else { "modules are" };
+        let text =
+            format!("{degraded} {modules} degraded{}", if names.is_empty() { names } else { format!(": {names}") });
+        because.push(Because::said(Evidence::AgentStatus.name(), Says::new(text, [("degraded", degraded.into())])));
+    }
+    if !because.is_empty() {
+        let summary = "The agent cannot initialize the datapath and keeps trying: a restart repeats it.";
+        let mut opinion = Opinion::new(Code::DatapathNotInitialized, Confidence::High, summary);
+        opinion.because = because;
+        return Exclusion::applies(opinion);
+    }
+    beyond(&case.beyond.log, Evidence::AgentLog, |log| {
+        let says = format!("none of the last {} log lines says that the datapath could not be initialized", log.lines);
+        Exclusion::out(says, [("lines", log.lines.into())])
+    })
+}
+
+/// `service-translation-missing`: packets to service addresses leave the pods untranslated though the table has them.
+pub(super) fn translation_missing(case: &Case) -> Exclusion {
+    let Some(picture) = case.picture() else {
+        return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
+    };
+    let untranslated = picture.sum(&[Group::ServiceDns, Group::PodToService]);
+    let translated = picture.sum(&[Group::ClusterDns, Group::NodeLocalDns, Group::LinkLocalDns]);
+    let in_table = case.around.cluster_dns.as_ref().is_ok_and(|dns| {
+        case.backends
+            .list
+            .iter()
+            .flat_map(|list| &list.rows)
+            .any(|row| dns.addresses.contains(&row.frontend.ip) && row.active().next().is_some())
+    });
+    let figures = [
+        ("way", "service-address".into()),
+        ("dead", untranslated.dead().into()),
+        ("decided", untranslated.decided().into()),
+    ];
+    if life(&untranslated, FEW) != Life::Dead {
+        let says = match untranslated.live() {
+            0 => "no flow of a pod goes to a service address untranslated".to_owned(),
+            live => format!("{} of {live} flows to service addresses get no answer", untranslated.dead()),
+        };
+        return Exclusion::out(says, figures);
+    }
+    if translated.answered > 0 || !in_table || !reaches_world(case) {
+        let says = format!(
+            "{} flows go to service addresses untranslated, but {}",
+            untranslated.dead(),
+            if translated.answered > 0 {
+                "other DNS flows are translated and answered"
+            } else if in_table {
+                "pods do not reach the world either"
+            } else {
+                "the service table does not hold that service"
+            }
+        );
+        return Exclusion::open(says, "service-list");
+    }
+    let summary = "Packets of pods go out to service addresses untranslated, although the service table holds them.";
+    let says = Says::new(
+        format!(
+            "{} of {} live flows to service addresses left the pods untranslated and get no answer",
+            untranslated.dead(),
+            untranslated.decided()
+        ),
+        figures,
+    );
+    Exclusion::applies(
+        Opinion::new(Code::ServiceTranslationMissing, Confidence::Medium, summary)
+            .because(Because::said("ct-list", says))
+            .because(Because::check(
+                crate::knowledge::check_id::CheckId::DnsBackends,
+                case.backends.finding.summary.clone(),
+            )),
+    )
+}

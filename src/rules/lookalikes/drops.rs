@@ -1,0 +1,145 @@
+//! What the datapath drops for a stated reason: a full table, a policy, and everything else.
+
+use crate::base::evidence::Evidence;
+use crate::cilium::drops::Rises;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
+use crate::rules::case::{Case, packets, rises_say};
+use crate::rules::lookalikes::{beyond, in_trouble, not_looked};
+use crate::rules::opinion::{Exclusion, Opinion};
+use crate::rules::stale::selective::cut_off_pods;
+use crate::rules::verdict::{Affected, Because, Confidence, Says};
+use crate::rules::witnesses::{ProbeFlow, probe_flow, probes_fail};
+
+/// A packet that found no room in the connection tracking table.
+const INSERTION_FAILED: &str = "map insertion failed";
+/// A packet that a network policy denies.
+const POLICY_DENIED: &str = "policy denied";
+/// A packet that looked for a program's tail and found none.
+pub(crate) const MISSED_TAIL_CALL: &str = "missed tail call";
+
+/// `conntrack-full`.
+pub(super) fn conntrack_full(case: &Case) -> Exclusion {
+    /// As good as full, in percent: the table is an LRU map, and a dump of a busy one misses a few.
+    const FULL_PERCENT: u64 = 95;
+    let Some(drops) = case.beyond.drops.seen() else {
+        return beyond(&case.beyond.drops, Evidence::DropMetrics, |_| Exclusion::NotApplicable);
+    };
+    let failed = drops.of(INSERTION_FAILED);
+    let rises = case.rising(INSERTION_FAILED);
+    let read_twice = matches!(case.rises(), Some(Rises::Between(_)));
+    if failed == 0 {
+        return Exclusion::out(
+            "no packet was dropped for want of room in the connection tracking table",
+            [("insertion_failed", 0_i64.into())],
+        );
+    }
+    let Some(picture) = case.picture() else {
+        return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
+    };
+    let Some((tcp, any)) = case.beyond.status.seen().map(|status| status.conntrack_sizes) else {
+        let says =
+            format!("{failed} packets were dropped for a failed insertion, and the size of the tables is not known");
+        return Exclusion::open(says, Evidence::AgentStatus.name());
+    };
+    let maps = &picture.maps;
+    let sized: Vec<(u64, u64, &str)> =
+        [(maps.tcp4, tcp, "TCP"), (maps.tcp6, tcp, "TCP"), (maps.any4, any, "non-TCP"), (maps.any6, any, "non-TCP")]
+            .into_iter()
+            .filter_map(|(entries, size, name)| Some((entries, size.filter(|size| *size > 0)?, name)))
+            .collect();
+    let Some((entries, size, name)) = sized.iter().copied().max_by_key(|(entries, size, _)| entries * 1000 / size)
+    else {
+        let says = format!("{failed} packets were dropped for a failed insertion, and the status names no table sizes");
+        return Exclusion::open(says, Evidence::AgentStatus.name());
+    };
+    let figures = [("insertion_failed", failed.into()), ("entries", entries.into()), ("size", size.into())];
+    if entries * 100 < size * FULL_PERCENT {
+        let says = format!(
+            "{failed} packets were dropped for a failed insertion, but the fullest table holds {entries} of {size} entries"
+        );
+        return Exclusion::out(says, figures);
+    }
+    if read_twice && rises.is_empty() {
+        let says =
+            format!("the {name} table holds {entries} of {size} entries, but no insertion failed between two readings");
+        return Exclusion::out(says, figures);
+    }
+    let summary = format!("The {name} connection tracking table is full: {entries} of {size} entries.");
+    Exclusion::applies(
+        Opinion::new(Code::ConntrackFull, Confidence::High, summary)
+            .because(Because::said("ct-list", Says::new(format!("{entries} entries in a table of {size}"), figures)))
+            .because(Because::evidence("drop-metrics", format!("{failed} packets dropped: map insertion failed"))),
+    )
+}
+
+/// `policy-denied`: it rises now, and something fails that it fits.
+pub(super) fn policy_denied(case: &Case) -> Exclusion {
+    let Some(drops) = case.beyond.drops.seen() else {
+        return beyond(&case.beyond.drops, Evidence::DropMetrics, |_| Exclusion::NotApplicable);
+    };
+    if drops.of(POLICY_DENIED) == 0 && case.beyond.drops_again.seen().is_none_or(|again| again.of(POLICY_DENIED) == 0) {
+        return Exclusion::out("no packet was dropped by policy", [("policy_denied", 0_i64.into())]);
+    }
+    let rises = case.rising(POLICY_DENIED);
+    if !matches!(case.rises(), Some(Rises::Between(_))) {
+        let says = "packets were dropped by policy at some time; whether they still are was not read a second time";
+        return Exclusion::open(says, Evidence::DropMetricsAgain.name());
+    }
+    let rise = packets(&rises);
+    let figures = [("policy_denied", rise.into())];
+    if rise == 0 {
+        return Exclusion::out("no packet was dropped by policy between two readings", figures);
+    }
+    let fails = probes_fail(case)
+        || case.egress.mixed
+        || case.egress.by_name == Some(false)
+        || case.egress.dns == Some(false)
+        || !cut_off_pods(case).is_empty()
+        || (case.dns.state.counts.dead() > 0 && case.dns.state.counts.dead() * 2 >= case.dns.state.counts.decided());
+    if !fails {
+        let says =
+            format!("{rise} packets were dropped by policy between two readings, but nothing that was probed fails");
+        return Exclusion::out(says, figures);
+    }
+    let told = rises_say(&rises);
+    let summary = format!("Network policy denies traffic here now ({told}), and what fails fits it.");
+    // A probe that left the pod was not denied there: then only its far end or the way back can deny it.
+    let confidence = if probe_flow(case) == ProbeFlow::Unanswered { Confidence::Low } else { Confidence::Medium };
+    let says = Says::new(format!("between two readings: {told}"), figures);
+    let mut opinion = Opinion::new(Code::PolicyDenied, confidence, summary)
+        .because(Because::said(Evidence::DropMetrics.name(), says))
+        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    let failing = case.egress.failing.iter().map(|pod| Affected {
+        namespace: pod.namespace.clone(),
+        pod: pod.name.clone(),
+        says: "its probe fails".to_owned(),
+    });
+    opinion.affected = failing.chain(cut_off_pods(case).into_iter().map(Into::into)).collect();
+    Exclusion::applies(opinion)
+}
+
+/// `datapath-drops`: another reason rises while something fails.
+pub(super) fn others(case: &Case) -> Exclusion {
+    if case.beyond.drops.seen().is_none() {
+        return beyond(&case.beyond.drops, Evidence::DropMetrics, |_| Exclusion::NotApplicable);
+    }
+    if !matches!(case.rises(), Some(Rises::Between(_))) {
+        return not_looked(Evidence::DropMetricsAgain, "dropped packets were counted only once");
+    }
+    let rises: Vec<_> = case.rising("").into_iter().filter(|rise| !rise.counter.is_about(POLICY_DENIED)).collect();
+    let (told, packets) = (rises_say(&rises), packets(&rises));
+    if rises.is_empty() {
+        return Exclusion::out("no drop counter rose between two readings", [("dropped", 0_i64.into())]);
+    }
+    if !in_trouble(case) {
+        let says = format!("packets are dropped ({}), but nothing that was looked at fails", told);
+        return Exclusion::out(says, [("dropped", packets.into())]);
+    }
+    let summary = format!("The datapath drops packets for a stated reason: {}.", told);
+    let says = Says::new(format!("between two readings: {}", told), [("dropped", packets.into())]);
+    Exclusion::applies(
+        Opinion::new(Code::DatapathDrops, Confidence::Medium, summary)
+            .because(Because::said(Evidence::DropMetrics.name(), says)),
+    )
+}

@@ -1,0 +1,146 @@
+//! The host: its network, and what it does with the packets of pods to the world.
+
+use crate::base::evidence::Evidence;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
+use crate::rules::case::Case;
+use crate::rules::opinion::{Exclusion, Opinion};
+use crate::rules::verdict::{Because, Confidence, Figures, Says};
+use crate::rules::witnesses::{HostWitness, host, host_says, reaches_world};
+use crate::ways::group::Group;
+use crate::ways::life::{FEW, HANDFUL, Life, life};
+use crate::ways::way::Way;
+
+/// `host-network-down`: the node's ping is not answered, and its own connections are not either.
+pub(super) fn network_down(case: &Case) -> Exclusion {
+    match host(case) {
+        HostWitness::Fine | HostWitness::FineByDump => {
+            Exclusion::out_by(host_says(case), "the host was not asked", "host-ping")
+        }
+        HostWitness::Unseen => {
+            let why = case.host.reason.as_ref().map_or("the host was not asked", |reason| reason.message.as_str());
+            Exclusion::open(format!("the host's network could not be checked: {why}"), "host-ping (SSH, or --ssh-user)")
+        }
+        HostWitness::OnlyPingFails if reaches_world(case) => Exclusion::out(
+            format!("{}, but pods of this node reach the outside", case.host.summary),
+            [("target", case.host.data.target.clone().into())],
+        ),
+        HostWitness::OnlyPingFails => {
+            if no_route(case) && case.way(Way::HostToWorld).counts.answered == 0 {
+                return Exclusion::applies(down(case));
+            }
+            Exclusion::open(
+                format!("{}, and no connection of the host's own says more", case.host.summary),
+                "--ping-target with an address that answers pings of this site's nodes",
+            )
+        }
+        HostWitness::Contradicted if reaches_world(case) => Exclusion::out(
+            format!("{}, and pods of this node reach the outside", case.host.summary),
+            [("received", case.host.data.received.unwrap_or_default().into())],
+        ),
+        HostWitness::Down | HostWitness::Contradicted => Exclusion::applies(down(case)),
+    }
+}
+
+/// Whether the host itself says that it has no route to the outside.
+fn no_route(case: &Case) -> bool {
+    case.host.summary.contains("has no route")
+}
+
+fn down(case: &Case) -> Opinion {
+    let contradicted = host(case) == HostWitness::Contradicted;
+    let summary = if contradicted {
+        "The node's ping is answered, but its own connections are not: its network is broken for more than ICMP."
+    } else {
+        "The node itself does not reach the outside, so its pods cannot either."
+    };
+    let confidence = if contradicted { Confidence::Medium } else { Confidence::High };
+    Opinion::new(Code::HostNetworkDown, confidence, summary)
+        .because(Because::check(CheckId::HostPing, case.host.summary.clone()))
+        .and("ct-list", case.way_says(Way::HostToWorld))
+        .and("ct-list", case.way_says(Way::HostToCluster))
+        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()))
+}
+
+/// `udp-masquerade-broken`: UDP to many far ends is dead, TCP is answered.
+pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
+    /// So many far ends are not one resolver that is down.
+    const MANY: u32 = 3;
+    let Some(picture) = case.picture() else {
+        return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
+    };
+    let (udp, tcp) = (picture.group(Group::WorldUdp), picture.group(Group::WorldTcp));
+    let mut figures: Figures = crate::rules::verdict::figures([
+        ("udp_dead", udp.dead().into()),
+        ("udp_decided", udp.decided().into()),
+        ("udp_peers", udp.dead_peers.into()),
+        ("tcp_answered", tcp.answered.into()),
+    ]);
+    let out = |text: String, figures: Figures| Exclusion::RuledOut(Says { text, figures });
+    match (life(udp, FEW), life(tcp, FEW)) {
+        (Life::Unseen, _) => {
+            let says = format!("only {} live UDP flows to the world can be judged", udp.decided());
+            return Exclusion::open(says, "more UDP traffic to the world");
+        }
+        (Life::Alive | Life::Mixed, _) => {
+            return out(
+                format!("{} of {} live UDP flows to the world are answered", udp.answered, udp.decided()),
+                figures,
+            );
+        }
+        (Life::Dead, Life::Dead) => return out("TCP to the world is as dead as UDP".to_owned(), figures),
+        (Life::Dead, _) if udp.dead_peers < MANY || picture.waiting(&[Group::WorldUdp]).nth(1).is_none() => {
+            let ends = udp.dead_peers;
+            let says =
+                format!("unanswered UDP to the world goes to only {ends} far end{}", if ends == 1 { "" } else { "s" });
+            return out(says, figures);
+        }
+        (Life::Dead, _) => {}
+    }
+    let tcp_lives =
+        life(tcp, FEW) == Life::Alive || case.egress.by_address == Some(true) || case.egress.by_name == Some(true);
+    if !tcp_lives {
+        return Exclusion::open("no TCP to the world is seen answered beside the dead UDP", "a pod that can probe");
+    }
+    let rows = case.beyond.nat.seen();
+    if let Some(rows) = rows {
+        figures.insert("nat_udp".to_owned(), rows.udp.into());
+        figures.insert("nat_tcp".to_owned(), rows.tcp.into());
+        // Translations are made, so masquerading works: it is the far ends, or a firewall on the way.
+        if rows.udp > 0 {
+            return out(format!("the NAT table holds {} translations of UDP", rows.udp), figures);
+        }
+    }
+    let no_udp_rows = rows.is_some_and(|rows| rows.tcp > 0);
+    if !no_udp_rows && udp.dead() < HANDFUL {
+        return Exclusion::open(
+            format!("only {} UDP flows to the world get no answer", udp.dead()),
+            Evidence::NatList.name(),
+        );
+    }
+    let architecture = case.around.architecture();
+    let typical = architecture == "arm64";
+    let confidence = if no_udp_rows || typical { Confidence::High } else { Confidence::Medium };
+    let summary = "UDP from pods to the outside gets no answer while TCP does: masquerading of UDP is broken.";
+    let text = format!(
+        "pods to the world by UDP: {} of {} live flows get no answer, from {} different far ends; by TCP {}",
+        udp.dead(),
+        udp.decided(),
+        udp.dead_peers,
+        match tcp.decided() {
+            0 => "the probe is answered".to_owned(),
+            decided => format!("{} of {decided} are answered", tcp.answered),
+        }
+    );
+    let mut opinion = Opinion::new(Code::UdpMasqueradeBroken, confidence, summary)
+        .because(Because::said(CheckId::ExternalConntrack.name(), Says { text, figures }));
+    if let Some(rows) = rows {
+        let says = format!("the NAT table holds {} outgoing translations of UDP and {} of TCP", rows.udp, rows.tcp);
+        opinion.because.push(Because::evidence(Evidence::NatList.name(), says));
+    }
+    if typical {
+        let says = format!("the node is {architecture} with kernel {}: known for it", case.around.kernel());
+        opinion.because.push(Because::evidence("nodes", says));
+    }
+    Exclusion::applies(opinion)
+}

@@ -1,0 +1,191 @@
+//! The resolver on the node itself: down or hung, behind a redirect without effect, masqueraded, or the agent's proxy.
+
+use crate::base::evidence::Evidence;
+use crate::cilium::status::Masquerading;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
+use crate::rules::case::Case;
+use crate::rules::lookalikes::not_looked;
+use crate::rules::opinion::{Exclusion, Opinion};
+use crate::rules::verdict::{Because, Confidence, Says};
+use crate::rules::witnesses::{Fate, dead_ways, reaches_world};
+use crate::ways::dns::{DnsLife, DnsPath};
+use crate::ways::group::Group;
+use crate::ways::life::Life;
+use crate::ways::way::Way;
+
+/// Restarted so often, a resolver does not run through.
+const MANY_RESTARTS: i64 = 3;
+
+/// `local-redirect-broken`.
+pub(super) fn redirect_broken(case: &Case) -> Exclusion {
+    let dead = matches!(case.dns.life, DnsLife::Dead | DnsLife::DeadForOne | DnsLife::FewDead);
+    let by_pod = case.around.node_local_dns.pod.as_ref().is_some_and(|pod| !pod.host_network && pod.ready);
+    // While a redirect works, entries show the pod's address and not the one that was asked.
+    let raw = case.picture().map_or(0, |picture| picture.runbook.dns);
+    let bypassed = case.picture().is_some_and(|picture| {
+        let counts = picture.group(Group::NodeLocalDns);
+        raw > 0 && raw * 2 >= u64::from(counts.live() + counts.expired)
+    });
+    let (summary, because) = if case.backends.redirect_without_backend {
+        let says = Because::check(CheckId::DnsBackends, case.backends.finding.summary.clone());
+        ("A local redirect leads nowhere: it has no active backend on this node.", says)
+    } else if by_pod && dead && bypassed {
+        let text = format!(
+            "NodeLocal DNS runs as a pod of its own, but {raw} conntrack entries go to the raw address and get no answer"
+        );
+        let says = Says::new(text, [("entries", raw.into())]);
+        ("The local redirect to NodeLocal DNS has no effect.", Because::said(CheckId::DnsConntrack.name(), says))
+    } else {
+        return match (&case.backends.list, case.backends.redirected) {
+            (None, _) => not_looked(Evidence::ServiceList, &case.backends.finding.summary),
+            (Some(_), true) => {
+                Exclusion::out("the local redirect has an active backend", [("redirects", 1_i64.into())])
+            }
+            (Some(_), false) => {
+                Exclusion::out("no local redirect is in the service table", [("redirects", 0_i64.into())])
+            }
+        };
+    };
+    Exclusion::applies(Opinion::new(Code::LocalRedirectBroken, Confidence::High, summary).because(because))
+}
+
+/// `dns-proxy-broken`: the agent's own proxy took the queries and does not answer them.
+pub(super) fn proxy_broken(case: &Case) -> Exclusion {
+    let counts = &case.dns.state.counts;
+    let (dead, proxied) = (counts.dead(), counts.dead_proxied);
+    let figures = [("dead", dead.into()), ("proxied", proxied.into())];
+    if case.picture().is_none() {
+        return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
+    }
+    if dead == 0 {
+        return Exclusion::out("no DNS flow of a pod lacks an answer", figures);
+    }
+    if proxied * 10 < dead * 9 || proxied < 3 {
+        let says = format!("{proxied} of {dead} DNS flows without answer were handed to the agent's DNS proxy");
+        return Exclusion::out(says, figures);
+    }
+    let summary = "The agent's DNS proxy does not answer: it took the queries that get no answer.";
+    let says = format!("{proxied} of {dead} DNS flows without answer carry the flag ProxyRedirect");
+    Exclusion::applies(
+        Opinion::new(Code::DnsProxyBroken, Confidence::High, summary)
+            .because(Because::said("ct-list", Says::new(says, figures)))
+            .and(CheckId::DnsConntrack.name(), case.dns_says()),
+    )
+}
+
+/// Whether DNS of this node's pods fails, by the dump, or by probes where the dump does not say otherwise.
+fn fails(case: &Case) -> bool {
+    matches!(case.dns.life, DnsLife::Dead | DnsLife::DeadForOne | DnsLife::FewDead)
+        || (case.egress.dns == Some(false) || case.egress.by_name == Some(false)) && case.dns.life != DnsLife::Alive
+}
+
+/// The figures of DNS and of what lives beside it.
+fn beside(case: &Case, opinion: Opinion) -> Opinion {
+    opinion
+        .and(CheckId::DnsConntrack.name(), case.dns_says())
+        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()))
+}
+
+/// `node-local-dns-down`: the resolver on the node is down, hung or crash-looping, while other ways live.
+pub(super) fn down(case: &Case) -> Exclusion {
+    let dns = &case.around.node_local_dns;
+    if !dns.deployed && !case.dns.path.ends_here() {
+        return Exclusion::NotApplicable;
+    }
+    if case.around.pods.is_none() {
+        return Exclusion::open("the pods could not be listed", "pods");
+    }
+    let others_die = dead_ways(case).iter().any(|way| !way.dns);
+    let trouble = match &dns.pod {
+        Some(pod) if !pod.ready => Some(format!("{} is not ready ({} restarts)", pod.pod, pod.restarts)),
+        Some(pod) if pod.restarts >= MANY_RESTARTS && case.dns.state.counts.dead() > 0 && !others_die => {
+            Some(format!("{} is ready now, but was restarted {} times", pod.pod, pod.restarts))
+        }
+        None if case.dns.path == DnsPath::NodeLocal => Some("no NodeLocal DNS pod is on this node".to_owned()),
+        _ => None,
+    };
+    if let Some(says) = &trouble
+        && (fails(case) || dns.pod.as_ref().is_some_and(|pod| pod.ready))
+        && reaches_world(case)
+        && !others_die
+    {
+        let summary = "The local DNS resolver of this node is down; other ways of its pods live.";
+        let confidence = if fails(case) { Confidence::High } else { Confidence::Medium };
+        let opinion =
+            Opinion::new(Code::NodeLocalDnsDown, confidence, summary).because(Because::evidence("pods", says.clone()));
+        return Exclusion::applies(beside(case, opinion));
+    }
+    // It hangs: everything else that ends on the node, or leaves it, lives.
+    if case.dns.life == DnsLife::Dead && case.dns.path.ends_here() && !others_die && other_host_ways_live(case) {
+        let summary = format!(
+            "{} of this node does not answer, though it looks ready; other ways of its pods live.",
+            upper(case.dns.path.label())
+        );
+        let opinion = Opinion::new(Code::NodeLocalDnsDown, Confidence::Medium, summary)
+            .and("ct-list", case.way_says(Way::HostToPod))
+            .and("ct-list", case.way_says(Way::PodToHost));
+        return Exclusion::applies(beside(case, opinion));
+    }
+    match (&dns.pod, &trouble) {
+        (Some(pod), None) => Exclusion::out(
+            format!("{} is ready, {} restarts", pod.pod, pod.restarts),
+            [("restarts", pod.restarts.into())],
+        ),
+        (_, Some(says)) if others_die => {
+            Exclusion::out(format!("{says}, but more than DNS is dead"), [("dead_ways", dead_ways(case).len().into())])
+        }
+        (_, Some(says)) => Exclusion::open(says.clone(), "a pod that can probe (--probe-pod)"),
+        (None, None) => match case.dns_says() {
+            Some(says) if case.dns.life == DnsLife::Alive => Exclusion::RuledOut(says),
+            _ => Exclusion::open("nothing tells how the local resolver does", "a pod that can probe (--probe-pod)"),
+        },
+    }
+}
+
+/// Whether the path between pods and the host lives, and the way to the world.
+fn other_host_ways_live(case: &Case) -> bool {
+    let host_path = [Way::HostToPod, Way::PodToHost].iter().any(|way| case.way(*way).life == Life::Alive);
+    host_path && reaches_world(case)
+}
+
+fn upper(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// `link-local-masquerade`: queries to the link-local address are masqueraded on their way (cilium/cilium#36761).
+pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
+    if !case.dns.path.ends_here() {
+        return Exclusion::NotApplicable;
+    }
+    let counts = &case.dns.state.counts;
+    let figures = [("dead", counts.dead().into()), ("answered", counts.answered.into())];
+    if counts.answered > 0 && case.dns.life != DnsLife::Dead {
+        let says = format!("{} live flows to {} are answered", counts.answered, case.dns.path.label());
+        return Exclusion::out(says, figures);
+    }
+    if let Some(way) = dead_ways(case).iter().find(|way| !way.dns && way.fate != Fate::World) {
+        return Exclusion::RuledOut(Says { text: way.because.says.clone(), figures: way.because.figures.clone() });
+    }
+    if !reaches_world(case) {
+        return Exclusion::out("pods do not reach the world either", figures);
+    }
+    let Some(status) = case.beyond.status.seen() else {
+        return not_looked(Evidence::AgentStatus, "whether masquerading is done by BPF is not known");
+    };
+    match status.masquerading {
+        Some(Masquerading::Bpf) => {}
+        Some(_) => return Exclusion::out("masquerading is not done by BPF", [("masquerading", "other".into())]),
+        None => return Exclusion::open("the status does not say who masquerades", Evidence::AgentStatus.name()),
+    }
+    let healthy_resolver =
+        case.around.node_local_dns.pod.as_ref().is_none_or(|pod| pod.ready && pod.restarts < MANY_RESTARTS);
+    if case.dns.life != DnsLife::Dead || !healthy_resolver {
+        return Exclusion::open("too little DNS traffic to judge", "more DNS traffic, or a second look");
+    }
+    let summary = "Queries to the link-local DNS address are masqueraded on their way (cilium/cilium#36761).";
+    let opinion = Opinion::new(Code::LinkLocalMasquerade, Confidence::Medium, summary)
+        .because(Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF"));
+    Exclusion::applies(beside(case, opinion))
+}

@@ -1,0 +1,6 @@
+//! The one side: the datapath of this node is stale, and a restart of its agent repairs it.
+
+pub mod datapath;
+pub mod programs;
+pub mod selective;
+pub mod service_map;

@@ -1,0 +1,255 @@
+//! `stale-selective`: some pods, or one direction, are cut off while others of the same way are answered over the same time.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::base::time::age;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::Code;
+use crate::rules::case::Case;
+use crate::rules::opinion::Opinion;
+use crate::rules::verdict::{Affected, Because, Confidence, Figures, Says, figures};
+use crate::rules::witnesses::{Fate, HostWitness, dead_ways, host, reaches_world};
+use crate::ways::compare::{CutOff, cut_off};
+use crate::ways::counts::Counts;
+use crate::ways::dns::DnsLife;
+use crate::ways::group::Group;
+use crate::ways::life::Life;
+use crate::ways::picture::Picture;
+use crate::ways::way::Way;
+
+/// A pod that is cut off.
+pub struct CutOffPod {
+    /// `namespace/name`, or the address where no pod is known by it.
+    pub name: String,
+    namespace: String,
+    pod: String,
+    says: String,
+    figures: Figures,
+    last_answer: u32,
+}
+
+impl From<CutOffPod> for Affected {
+    fn from(pod: CutOffPod) -> Self {
+        Self { namespace: pod.namespace, pod: pod.pod, says: pod.says }
+    }
+}
+
+/// `stale-selective`.
+#[must_use]
+pub fn selective(case: &Case) -> Option<Opinion> {
+    one_direction(case).or_else(|| some_pods(case))
+}
+
+/// This node reaches none of its pods, which all others reach.
+fn one_direction(case: &Case) -> Option<Opinion> {
+    let dead = dead_ways(case);
+    let [only] = dead.as_slice() else { return None };
+    let answers = [Way::World, Way::AcrossIn, Way::Here].iter().any(|way| case.way(*way).life == Life::Alive);
+    if only.fate != Fate::HostIn || !(answers || reaches_world(case)) || !host(case).is_fine() || policy_rises(case) {
+        return None;
+    }
+    let summary = "This node does not reach its own pods (kubelet's probes die), while the same pods answer others.";
+    let mut opinion = Opinion::new(Code::StaleSelective, Confidence::Medium, summary).because(only.because.clone());
+    opinion
+        .confidence_because
+        .push("one direction is dead; a second dead way, or a direct sign, would say more".to_owned());
+    for way in [Way::World, Way::AcrossIn] {
+        opinion = opinion.and("ct-list", case.way_says(way).filter(|_| case.way(way).life == Life::Alive));
+    }
+    opinion = opinion.because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    opinion.affected = case
+        .trouble
+        .unready
+        .iter()
+        .map(|waiting| Affected {
+            namespace: waiting.pod.namespace.clone(),
+            pod: waiting.pod.name.clone(),
+            says: format!("not ready for {}", age(waiting.for_s)),
+        })
+        .collect();
+    Some(opinion)
+}
+
+fn some_pods(case: &Case) -> Option<Opinion> {
+    let cut_off = cut_off_pods(case);
+    if cut_off.is_empty() || !others_vouch(case) || policy_rises(case) {
+        return None;
+    }
+    let picture = case.picture()?;
+    let names: Vec<&str> = cut_off.iter().map(|pod| pod.name.as_str()).collect();
+    let (are, whose) = if names.len() == 1 { ("is", "its") } else { ("are", "their") };
+    let summary =
+        format!("Only {} {are} cut off: {whose} flows get no answer, while those of other pods do.", list(&names));
+    let mut opinion = Opinion::new(Code::StaleSelective, Confidence::Medium, summary);
+    opinion
+        .confidence_because
+        .push("the pods are told by their flows alone; a direct sign would make it high".to_owned());
+    for pod in &cut_off {
+        let says = Says { text: format!("{}: {}", pod.name, pod.says), figures: pod.figures.clone() };
+        opinion.because.push(Because::said(CheckId::DnsConntrack.name(), says));
+    }
+    opinion = opinion.and(CheckId::DnsConntrack.name(), others_say(case));
+    if cut_off.iter().any(|pod| since_agent_start(case, picture, pod.last_answer)) {
+        let says = "no answer since the agent's own last start: a further restart may not help (cilium/cilium#37077)";
+        opinion.because.push(Because::evidence("pods", says));
+    }
+    if cut_off.len() == 1 {
+        let says = "Only one pod is affected. Restart that pod first; if its replacement on this node fails too, restart Cilium.";
+        opinion.because.push(Because::check(CheckId::DnsConntrack, says));
+    }
+    opinion.affected = cut_off.into_iter().map(Into::into).collect();
+    Some(opinion)
+}
+
+/// Whether policy drops rise now: then a pod whose packets die may be denied.
+fn policy_rises(case: &Case) -> bool {
+    !case.rising("policy denied").is_empty()
+}
+
+/// Whether a pod's last answer is older than the agent.
+fn since_agent_start(case: &Case, picture: &Picture, last_answer: u32) -> bool {
+    let Some(age) = case.agent_age_s().filter(|age| *age > 0) else { return false };
+    #[expect(clippy::cast_precision_loss, reason = "seconds of an agent's life")]
+    let agent = age as f64;
+    last_answer != 0 && picture.age_s(last_answer) > agent
+}
+
+/// Whether everything else that could cut some pods off is known to be fine: the host, the resolver, cluster DNS.
+fn others_vouch(case: &Case) -> bool {
+    let host_fine = match host(case) {
+        HostWitness::Fine | HostWitness::FineByDump => true,
+        HostWitness::Unseen | HostWitness::OnlyPingFails => reaches_world(case),
+        HostWitness::Down | HostWitness::Contradicted => false,
+    };
+    let dns = &case.around.node_local_dns;
+    let node_local_dns_fine = dns.pod.as_ref().is_some_and(|pod| pod.ready && pod.restarts < 3) || !dns.deployed;
+    // With one endpoint or none, unanswered queries may be cluster DNS's own; then a lookup must speak for it.
+    let looked_up = case.egress.dns == Some(true) || case.egress.by_name == Some(true);
+    let cluster_dns_fine = case.backends.expected.is_some_and(|expected| expected >= 2 || looked_up);
+    host_fine && node_local_dns_fine && cluster_dns_fine && !one_resolver_is_silent(case)
+}
+
+/// Whether one of several resolvers answers nobody while others answer: then it is that resolver.
+fn one_resolver_is_silent(case: &Case) -> bool {
+    let Some(picture) = case.picture() else { return false };
+    let asked = || picture.resolvers.iter().filter(|r| case.dns.path.groups().contains(&r.group));
+    asked().any(|r| r.answered == 0 && r.dead >= 3) && asked().any(|r| r.answered > 0)
+}
+
+/// The pods that are cut off while others are answered: from DNS, or from kubelet's probes.
+#[must_use]
+pub fn cut_off_pods(case: &Case) -> Vec<CutOffPod> {
+    let Some(picture) = case.picture() else {
+        return Vec::new();
+    };
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for pod in cut_off(picture, case.dns.path.groups()) {
+        if seen.insert(pod.address) {
+            let says = dns_says(case, picture, &pod) + &elsewhere(case, picture, pod.address);
+            let mut named = name(case, pod.address, says);
+            named.figures = figures([
+                ("way", "dns".into()),
+                ("dead", pod.own.dead.into()),
+                ("decided", pod.own.decided.into()),
+                ("others_dead", pod.others.dead.into()),
+                ("others_decided", pod.others.decided.into()),
+            ]);
+            named.last_answer = pod.counts.last_answer;
+            found.push(named);
+        }
+    }
+    // A probe whose answer leaves and never arrives is the datapath's; one that is not answered at all is the pod's.
+    for endpoint in &picture.endpoints {
+        let probes = endpoint.group(Group::HostToPod);
+        let Some(ip) = endpoint.address else { continue };
+        let others = endpoint.sum(&[Group::LocalToPod, Group::RemoteToPod, Group::WorldToPod]);
+        let answers_others = others.answered > 0 || endpoint.sum(case.dns.path.groups()).answered > 0;
+        let others_probed = picture.group(Group::HostToPod).answered > 0;
+        if probes.half_open >= 3
+            && probes.answered == 0
+            && (answers_others || others_probed)
+            && case.dns.life != DnsLife::Dead
+            && seen.insert(ip)
+        {
+            let says = format!(
+                "{} of kubelet's probes come in and are answered, but the answer never arrives",
+                probes.half_open
+            );
+            let mut named = name(case, ip, says + &elsewhere(case, picture, ip));
+            named.figures = figures([("way", Way::HostToPod.name().into()), ("dead", probes.half_open.into())]);
+            named.last_answer = probes.last_answer;
+            found.push(named);
+        }
+    }
+    found
+}
+
+/// "12 of 12 live DNS flows get no answer (others over the same time: 0 of 300); last answer 7 minutes before the dump".
+fn dns_says(case: &Case, picture: &Picture, pod: &CutOff) -> String {
+    let since = match pod.counts.last_answer {
+        0 => "no answer is recorded".to_owned(),
+        moment => {
+            #[expect(clippy::cast_possible_truncation, reason = "seconds of at most 2^32 units")]
+            let seconds = picture.age_s(moment) as i64;
+            format!("last answer {} before the dump", age(seconds))
+        }
+    };
+    format!(
+        "{} of {} live flows to {} get no answer (other pods over the same time: {} of {}); {since}",
+        pod.own.dead,
+        pod.own.decided,
+        case.dns.path.label(),
+        pod.others.dead,
+        pod.others.decided
+    )
+}
+
+/// How the others do on the same way.
+fn others_say(case: &Case) -> Option<Says> {
+    let answered = case.dns.state.counts.answered;
+    (answered > 0).then(|| {
+        let flows = if answered == 1 { "1 live flow of another pod is" } else { &format!("{answered} live flows are") };
+        let says = format!("{flows} answered on the same way ({})", case.dns.path.label());
+        Says::new(says, [("way", "dns".into()), ("answered", answered.into())])
+    })
+}
+
+/// "; of its other flows 12 of 12 to the world are answered": what else a pod that is cut off can do.
+fn elsewhere(case: &Case, picture: &Picture, ip: IpAddr) -> String {
+    let Some(endpoint) = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(ip)) else {
+        return String::new();
+    };
+    let other_dns: Vec<Group> = Group::DNS.iter().filter(|g| !case.dns.path.groups().contains(g)).copied().collect();
+    let ways: [(&str, &[Group]); 4] = [
+        ("to the world", &Group::WORLD),
+        ("to other pods", &[Group::PodToLocalPod, Group::PodToRemotePod]),
+        ("to other DNS", &other_dns),
+        ("from other pods", &[Group::LocalToPod, Group::RemoteToPod]),
+    ];
+    let told = ways.iter().filter_map(|(way, groups)| {
+        let sum: Counts = endpoint.sum(groups);
+        (sum.decided() > 0).then(|| format!("{} of {} {way}", sum.answered, sum.decided()))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { String::new() } else { format!("; of its other flows {} are answered", told.join(", ")) }
+}
+
+/// A pod by its address.
+pub(super) fn name(case: &Case, ip: IpAddr, says: String) -> CutOffPod {
+    let (name, namespace, pod) = match case.around.names.get(&ip) {
+        Some(pod) => (pod.to_string(), pod.namespace.clone(), pod.name.clone()),
+        None => (ip.to_string(), String::new(), ip.to_string()),
+    };
+    CutOffPod { name, namespace, pod, says, figures: Figures::new(), last_answer: 0 }
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [one] => (*one).to_owned(),
+        [first, second] => format!("{first} and {second}"),
+        [first, rest @ ..] => format!("{first} and {} other pods", rest.len()),
+        [] => "no pod".to_owned(),
+    }
+}

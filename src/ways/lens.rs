@@ -1,0 +1,141 @@
+//! To which group of flows an entry belongs, seen from one node.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::net::{Prefix, is_private, mask};
+use crate::cilium::conntrack::entry::{Direction, Entry, Protocol};
+use crate::kubernetes::roles::{Role, Roles};
+use crate::ways::group::Group;
+
+/// What a pass looks for beside the groups.
+#[derive(Clone, Debug)]
+pub struct Lens {
+    /// Whose each address is.
+    pub roles: Arc<Roles>,
+    /// The runbook's outside addresses.
+    pub external: Vec<Prefix>,
+    /// The pods that probed just before, by address.
+    pub probe_sources: Vec<IpAddr>,
+    /// The address they probed.
+    pub probe_target: IpAddr,
+    /// Flows whose last packet is older than this, in seconds before "now", are counted as expired, and of the others
+    /// those without answer are named; none: all count, and none is named.
+    pub most_age_s: Option<f64>,
+}
+
+/// To which group an entry belongs, which of its ends is the local endpoint, and which the far end: for flows across
+/// nodes all of one node's pods are one far end, for flows to this node each port is one.
+pub(super) fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr)> {
+    if !matches!(entry.protocol, Protocol::Tcp | Protocol::Udp) {
+        return None;
+    }
+    let (initiator, responder) = (entry.initiator.ip, entry.responder.ip);
+    let from = lens.roles.of(initiator);
+    let to = lens.roles.of(responder);
+    // The node's own address on the pod network is no pod's, but carries an identity of the host (below 256).
+    let from_host = from == Role::ThisHost || (matches!(from, Role::LocalGone) && entry.identity < 256);
+    match entry.direction {
+        Direction::Service => None,
+        Direction::In => {
+            if !matches!(to, Role::LocalPod | Role::NodeLocalDnsPod) {
+                return None;
+            }
+            let group = match from {
+                _ if entry.identity == 1 || from_host => Group::HostToPod,
+                Role::LocalPod | Role::NodeLocalDnsPod | Role::LocalGone => Group::LocalToPod,
+                Role::RemotePod | Role::RemoteGone | Role::UnlistedPod | Role::OtherHost => Group::RemoteToPod,
+                Role::World if is_stray_answer(entry) => Group::StrayAnswers,
+                Role::World => Group::WorldToPod,
+                _ => return None,
+            };
+            let far = if group == Group::RemoteToPod { node_of(initiator) } else { initiator };
+            Some((group, responder, far))
+        }
+        Direction::Out if from_host => {
+            let group = match to {
+                Role::World if is_private(responder) => Group::HostToCluster,
+                Role::World => Group::HostToWorld,
+                Role::LocalPod | Role::RemotePod | Role::UnlistedPod | Role::Service if is_dns(entry, to, lens) => {
+                    Group::DnsUpstream
+                }
+                Role::OtherHost | Role::RemotePod | Role::UnlistedPod => Group::HostToCluster,
+                _ => return None,
+            };
+            Some((group, initiator, responder))
+        }
+        Direction::Out => {
+            let group = match from {
+                Role::NodeLocalDnsPod if entry.responder.port == 53 => Group::DnsUpstream,
+                Role::LocalPod | Role::NodeLocalDnsPod => from_pod(entry, to, lens)?,
+                _ => return None,
+            };
+            let far = match group {
+                Group::PodToRemotePod => node_of(responder),
+                Group::PodToHost => port_of(entry),
+                _ => responder,
+            };
+            Some((group, initiator, far))
+        }
+    }
+}
+
+/// The group of a flow that a pod began.
+fn from_pod(entry: &Entry, to: Role, lens: &Lens) -> Option<Group> {
+    let dns = is_dns(entry, to, lens);
+    let udp = entry.protocol == Protocol::Udp;
+    Some(match to {
+        Role::NodeLocalDns if dns => Group::NodeLocalDns,
+        // Behind a local redirect the port may be another than 53; metrics are asked by TCP.
+        Role::NodeLocalDnsPod if dns || udp => Group::NodeLocalDns,
+        Role::ThisHost | Role::Nowhere if dns => Group::LinkLocalDns,
+        // Statistics and traces go one way by UDP, and are never answered: they say nothing of the path.
+        Role::NodeLocalDns | Role::ThisHost if udp => return None,
+        Role::NodeLocalDns | Role::ThisHost => Group::PodToHost,
+        Role::OtherHost => Group::PodToOtherHost,
+        Role::Service if dns => Group::ServiceDns,
+        Role::LocalPod | Role::RemotePod if dns => Group::ClusterDns,
+        Role::LocalPod | Role::NodeLocalDnsPod => Group::PodToLocalPod,
+        Role::LocalGone | Role::RemoteGone | Role::UnlistedPod if dns => Group::GoneDns,
+        Role::RemotePod | Role::UnlistedPod => Group::PodToRemotePod,
+        Role::LocalGone | Role::RemoteGone => Group::PodToGone,
+        Role::Service => Group::PodToService,
+        Role::World if udp => Group::WorldUdp,
+        Role::World => Group::WorldTcp,
+        Role::Nowhere => return None,
+    })
+}
+
+/// Whether this is a query for a name. The pods of cluster DNS may serve on another port than 53 (5353, 8053); by UDP
+/// they are asked for nothing else.
+fn is_dns(entry: &Entry, to: Role, lens: &Lens) -> bool {
+    entry.responder.port == 53
+        || matches!(to, Role::LocalPod | Role::RemotePod)
+            && (entry.protocol == Protocol::Udp || matches!(entry.responder.port, 5353 | 8053))
+            && lens.roles.is_cluster_dns(entry.responder.ip)
+}
+
+/// Whether the world answers something that the pod's own entry should have: from a server's port to a client's, with
+/// nothing of the pod behind it.
+const fn is_stray_answer(entry: &Entry) -> bool {
+    /// Linux gives out client ports from here on.
+    const FIRST_CLIENT_PORT: u16 = 32_768;
+    entry.last_tx == 0 && entry.responder.port >= FIRST_CLIENT_PORT && entry.initiator.port < FIRST_CLIENT_PORT
+}
+
+/// One address for all pods of a node: the pod range that a node gets is at most this large by default.
+fn node_of(pod: IpAddr) -> IpAddr {
+    mask(pod, if pod.is_ipv4() { 24 } else { 112 })
+}
+
+/// One address for a port of this node.
+fn port_of(entry: &Entry) -> IpAddr {
+    std::net::Ipv4Addr::from_bits(u32::from(entry.responder.port)).into()
+}
+
+/// Whether this is one of the flows that the probes have just made.
+pub(super) fn is_probe(entry: &Entry, lens: &Lens) -> bool {
+    entry.direction == Direction::Out
+        && entry.responder.ip == lens.probe_target
+        && lens.probe_sources.contains(&entry.initiator.ip)
+}
