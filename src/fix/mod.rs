@@ -12,6 +12,7 @@ mod lock;
 pub mod objects;
 mod plan;
 mod preflight;
+mod recheck;
 mod report;
 mod requests;
 mod restart;
@@ -48,8 +49,10 @@ use crate::rules::verdict::RiskLevel;
 use crate::settings::FixSettings;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
+use preflight::{RuleReport, RuleResult};
 pub use report::{FixOutcome, FixReport, NodeFix, RestartOutcome};
 use requests::Writer;
+use restart::PodFate;
 use show::Steps;
 use stop::Stop;
 
@@ -140,6 +143,7 @@ async fn all(cx: &FixContext<'_>, stop: &Stop) -> Result<FixReport, Error> {
             Err(error) => Err(EarlyEnd::refused(error.with_advice())),
         };
         let mut walk = walk.into_inner();
+        look_up_interrupted_deletion(cx, &mut walk, &end).await;
         settle(&mut walk, end);
         let left = tokio::time::timeout(LAST_WORDS, leave(cx, &mut walk)).await;
         if left.is_err() {
@@ -273,29 +277,9 @@ async fn act(
 
     cx.steps.begin(2, "Preflight", "nothing is touched");
     let items = preflight::run(cx, &plan, inventory, found).await;
-    for item in &items {
-        let word = match item.result {
-            preflight::RuleResult::Pass => "pass",
-            preflight::RuleResult::Stop => "STOP",
-            preflight::RuleResult::Risk => "risk",
-            preflight::RuleResult::Unknown if item.stops => "UNKNOWN",
-            preflight::RuleResult::Unknown => "unknown",
-        };
-        let level = if word == "risk" { format!(" ({})", item.risk.name()) } else { String::new() };
-        cx.steps.entry(word, &format!("{}{level}: {}", item.rule, item.says));
-    }
-    let risk = preflight::level(&items);
-    let stops: Vec<String> =
-        items.iter().filter(|item| item.stops).map(|item| format!("{}: {}", item.rule, item.says)).collect();
-    let high = items.iter().filter(|item| item.risk == RiskLevel::High).map(|item| item.rule);
-    let high = high.collect::<Vec<_>>().join(", ");
+    let (risk, verdict) = (preflight::level(&items), weigh(cx, &items, "the preflight"));
     walk.borrow_mut().fix.preflight = items;
-    if !stops.is_empty() {
-        return Err(EarlyEnd::refused(format!("stopped by the preflight: {}", stops.join("; "))));
-    }
-    if risk == RiskLevel::High && !settings.accept_risk {
-        return Err(EarlyEnd::refused(format!("the risk is high: {high}; --accept-risk goes on all the same")));
-    }
+    verdict?;
 
     cx.steps.begin(3, "Keep the evidence", "what convicted the node, before the restart destroys it");
     match kept.and_then(Saving::finish).and_then(|_| name(&partial.0, &folder)) {
@@ -327,6 +311,7 @@ async fn act(
     cx.steps.begin(5, "Ask", "restart this one pod?");
     let consent =
         consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(EarlyEnd::refused)?;
+    recheck_before_deletion(cx, walk, &plan, inventory).await?;
     lock.renew(true).await.map_err(|why| EarlyEnd::refused(format!("the lock is not certain any more: {why}")))?;
 
     cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.target.pod, plan.target.namespace));
@@ -335,7 +320,7 @@ async fn act(
         walk.sent = true;
         walk.fix.restart = Some(RestartOutcome::NotKnown);
     }
-    match restart::restart(cx, &plan, consent).await {
+    match restart::restart(cx, &plan, &lock, consent).await {
         Ok(RestartOutcome::NotKnown) => {
             let says = format!("whether {} was deleted is not known: the API server gave no answer", plan.target.pod);
             return Err(EarlyEnd::not_verified(says, vec![plan.diagnose()]));
@@ -349,6 +334,45 @@ async fn act(
         }
     }
     follow(cx, walk, &plan, &lock).await
+}
+
+/// The cheap rules once more, right before the DELETE.
+async fn recheck_before_deletion(
+    cx: &FixContext<'_>,
+    walk: &RefCell<Walk>,
+    plan: &Plan,
+    inventory: &Inventory,
+) -> Result<(), EarlyEnd> {
+    cx.steps.line("checking again what may have changed since the preflight");
+    let items = recheck::check_again(cx, plan, inventory).await;
+    let verdict = weigh(cx, &items, "the check right before the DELETE");
+    walk.borrow_mut().fix.recheck = items;
+    verdict
+}
+
+/// Shows what rules say, and whether they allow to go on.
+fn weigh(cx: &FixContext<'_>, items: &[RuleReport], by: &str) -> Result<(), EarlyEnd> {
+    for item in items {
+        let word = match item.result {
+            RuleResult::Pass => "pass",
+            RuleResult::Stop => "STOP",
+            RuleResult::Risk => "risk",
+            RuleResult::Unknown if item.stops => "UNKNOWN",
+            RuleResult::Unknown => "unknown",
+        };
+        let level = if word == "risk" { format!(" ({})", item.risk.name()) } else { String::new() };
+        cx.steps.entry(word, &format!("{}{level}: {}", item.rule, item.says));
+    }
+    let stops: Vec<String> =
+        items.iter().filter(|item| item.stops).map(|item| format!("{}: {}", item.rule, item.says)).collect();
+    if !stops.is_empty() {
+        return Err(EarlyEnd::refused(format!("stopped by {by}: {}", stops.join("; "))));
+    }
+    let high: Vec<&str> = items.iter().filter(|item| item.risk == RiskLevel::High).map(|item| item.rule).collect();
+    if !high.is_empty() && !cx.settings.accept_risk {
+        return Err(EarlyEnd::refused(format!("the risk is high: {}; --accept-risk overrides it", high.join(", "))));
+    }
+    Ok(())
 }
 
 async fn take<'a>(cx: &FixContext<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock<'a>, EarlyEnd> {
@@ -449,6 +473,24 @@ fn convicted(walk: &RefCell<Walk>) -> Vec<CheckId> {
     }
 }
 
+/// Where an interruption left the DELETE without an answer: what became of the pod.
+async fn look_up_interrupted_deletion(cx: &FixContext<'_>, walk: &mut Walk, end: &Result<(), EarlyEnd>) {
+    let interrupted = matches!(end, Err(EarlyEnd { outcome: FixOutcome::Interrupted, .. }));
+    if !interrupted || walk.fix.restart != Some(RestartOutcome::NotKnown) {
+        return;
+    }
+    let Some(plan) = &walk.locked else { return };
+    cx.steps.line(&format!("interrupted: looking up whether {} was deleted", plan.target.pod));
+    walk.fix.restart = Some(match restart::look_up_after_interruption(cx, plan).await {
+        PodFate::EndingOrGone => RestartOutcome::Deleted,
+        PodFate::Untouched => RestartOutcome::Untouched,
+        PodFate::NotKnown(why) => {
+            cx.steps.line(&format!("unknown: {why}"));
+            RestartOutcome::NotKnown
+        }
+    });
+}
+
 /// Writes down how it ended.
 fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
     let fix = &mut walk.fix;
@@ -468,7 +510,10 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
                         format!("interrupted while watching, after {pod} was restarted and that was verified")
                     }
                     Some(RestartOutcome::NotKnown) => {
-                        format!("interrupted while {pod} was being deleted: whether it was is not known")
+                        format!("interrupted during the DELETE of {pod}: whether it was deleted is unknown")
+                    }
+                    Some(RestartOutcome::Untouched) => {
+                        format!("interrupted during the DELETE of {pod}, which was still untouched when looked up")
                     }
                     Some(_) => format!("interrupted after {pod} was restarted, and before that was verified"),
                     None => {

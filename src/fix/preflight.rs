@@ -12,6 +12,7 @@ use super::FixContext;
 use super::lock::{self, LockState};
 use super::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use super::plan::Plan;
+use super::requests::DeleteAnswer;
 use super::trace::CONTROLLER;
 use crate::base::clock::seconds_between;
 use crate::base::failure::Failure;
@@ -67,25 +68,25 @@ pub struct RuleReport {
     pub stops: bool,
 }
 
-fn pass(rule: &'static str, says: impl Into<String>) -> RuleReport {
+pub(super) fn pass(rule: &'static str, says: impl Into<String>) -> RuleReport {
     RuleReport { rule, result: RuleResult::Pass, risk: RiskLevel::Low, says: says.into(), stops: false }
 }
 
-fn stop(rule: &'static str, says: impl Into<String>) -> RuleReport {
+pub(super) fn stop(rule: &'static str, says: impl Into<String>) -> RuleReport {
     RuleReport { rule, result: RuleResult::Stop, risk: RiskLevel::High, says: says.into(), stops: true }
 }
 
-fn risk(rule: &'static str, risk: RiskLevel, says: impl Into<String>) -> RuleReport {
+pub(super) fn risk(rule: &'static str, risk: RiskLevel, says: impl Into<String>) -> RuleReport {
     RuleReport { rule, result: RuleResult::Risk, risk, says: says.into(), stops: false }
 }
 
 /// Could not look, and harm is possible.
-fn unknown_stops(rule: &'static str, says: impl Into<String>) -> RuleReport {
+pub(super) fn unknown_stops(rule: &'static str, says: impl Into<String>) -> RuleReport {
     RuleReport { rule, result: RuleResult::Unknown, risk: RiskLevel::High, says: says.into(), stops: true }
 }
 
 /// Could not look, and it only makes the risk greater.
-fn unknown(rule: &'static str, says: impl Into<String>) -> RuleReport {
+pub(super) fn unknown(rule: &'static str, says: impl Into<String>) -> RuleReport {
     RuleReport { rule, result: RuleResult::Unknown, risk: RiskLevel::Medium, says: says.into(), stops: false }
 }
 
@@ -125,6 +126,7 @@ pub(super) async fn run(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory,
         images,
         known_issues(plan),
     ];
+    items.push(dry_run(cx, plan).await);
     items.push(hosts_dns(cx, plan, inventory));
     items.push(only_replica(plan, inventory));
     items.push(cooldown(cx, plan).await);
@@ -167,7 +169,7 @@ async fn rights(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
     }
 }
 
-fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> RuleReport {
+pub(super) fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> RuleReport {
     match node {
         Ok(None) => stop("node", format!("there is no node {}", plan.node)),
         Err(failure) => unknown_stops("node", format!("whether the kubelet lives can't be read: {failure}")),
@@ -185,7 +187,7 @@ fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> Ru
     }
 }
 
-async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&DaemonSet>) -> RuleReport {
+pub(super) async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&DaemonSet>) -> RuleReport {
     const RULE: &str = "version";
     let namespace = &plan.target.namespace;
     let Some(first) = set else {
@@ -238,17 +240,43 @@ fn other_agents(plan: &Plan, inventory: &Inventory) -> RuleReport {
         pod.spec.node_name != plan.node
             && pod.metadata.owner_references.iter().any(|other| other.controller && Some(&other.uid) == owner)
     });
-    let all: Vec<&Pod> = siblings.collect();
-    let unready: Vec<&str> = all
-        .iter()
-        .filter(|pod| pod.ready() != Some(true) || pod.metadata.deletion_timestamp.is_some())
-        .map(|pod| pod.spec.node_name.as_str())
-        .collect();
+    agents_ready(siblings.map(|pod| {
+        let ready = pod.ready() == Some(true) && pod.metadata.deletion_timestamp.is_none();
+        (pod.spec.node_name.as_str(), ready)
+    }))
+}
+
+/// Whether the agents of other nodes are ready: the node of each, and whether its agent is.
+pub(super) fn agents_ready<'a>(others: impl Iterator<Item = (&'a str, bool)>) -> RuleReport {
+    let all: Vec<(&str, bool)> = others.collect();
+    let unready: Vec<&str> = all.iter().filter(|(_, ready)| !ready).map(|(node, _)| *node).collect();
     if unready.is_empty() {
         return pass("other-agents", format!("{0} of {0} other agents are ready", all.len()));
     }
     let says = format!("{} of {} other agents are not ready: on {}", unready.len(), all.len(), unready.join(", "));
     risk("other-agents", RiskLevel::High, says)
+}
+
+/// What the API server would answer to the DELETE, by a dry run: it deletes nothing.
+async fn dry_run(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
+    const RULE: &str = "dry-run";
+    let pod = &plan.target.pod;
+    match cx.writer.knows_dry_run().await {
+        Ok(true) => {}
+        Ok(false) => return unknown(RULE, "not asked: this API server is older than dry runs"),
+        Err(failure) => return unknown(RULE, format!("not asked: the API server's version is unknown: {failure}")),
+    }
+    match cx.writer.try_deletion(&plan.target).await {
+        DeleteAnswer::Accepted => pass(RULE, format!("the API server would delete {pod}")),
+        DeleteAnswer::Gone => stop(RULE, format!("{pod} is gone already")),
+        DeleteAnswer::Replaced(why) => stop(RULE, format!("{pod} was replaced: {why}")),
+        DeleteAnswer::Refused(why) if why.contains("does not support dry run") => {
+            unknown(RULE, format!("the API server cannot tell: {why}"))
+        }
+        DeleteAnswer::Refused(why) => stop(RULE, format!("the API server would refuse to delete {pod}: {why}")),
+        // An answer that is missing now may come later; the DELETE itself is looked up where its answer gets lost.
+        DeleteAnswer::Busy(why) | DeleteAnswer::Unknown(why) => unknown(RULE, format!("no answer to a dry run: {why}")),
+    }
 }
 
 async fn locked(cx: &FixContext<'_>, namespace: &str) -> RuleReport {

@@ -41,6 +41,8 @@ pub enum RestartOutcome {
     Deleted,
     /// Somebody else was faster.
     GoneAlready,
+    /// Interrupted during the request; the pod was untouched when it was looked up.
+    Untouched,
     /// Nobody can say.
     NotKnown,
 }
@@ -62,6 +64,8 @@ pub struct NodeFix {
     pub forced: bool,
     /// The rules, with their results.
     pub preflight: Vec<RuleReport>,
+    /// The rules that were checked again right before the DELETE, with their results.
+    pub recheck: Vec<RuleReport>,
     /// Where the evidence of before lies.
     pub evidence: Option<PathBuf>,
     /// The request, as it was or would be sent.
@@ -94,6 +98,7 @@ impl NodeFix {
             verdict: None,
             forced: false,
             preflight: Vec::new(),
+            recheck: Vec::new(),
             evidence: None,
             request: None,
             restart: None,
@@ -169,7 +174,8 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
     };
     let mut put = |first: &str, says: &str| out.push_str(&hang(first, &safe(says), columns));
     put(&format!("{}  {word}: ", safe(&node.node)), &node.says);
-    for item in node.preflight.iter().filter(|item| item.stops || item.result != preflight::RuleResult::Pass) {
+    let rules = node.preflight.iter().chain(&node.recheck);
+    for item in rules.filter(|item| item.stops || item.result != preflight::RuleResult::Pass) {
         let word = if item.stops { "stop" } else { item.risk.name() };
         put(&format!("  {word:6} "), &format!("{}: {}", item.rule, item.says));
     }
@@ -184,6 +190,7 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         let word = match restart {
             RestartOutcome::Deleted => "deleted",
             RestartOutcome::GoneAlready => "deleted by somebody else",
+            RestartOutcome::Untouched => "not deleted when looked up",
             RestartOutcome::NotKnown => "perhaps deleted",
         };
         put("  restart   ", &format!("{word}; the new pod is {new}"));

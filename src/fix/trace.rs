@@ -26,6 +26,9 @@ pub(super) fn event(cx: &FixContext<'_>, plan: &Plan, fix: &NodeFix) -> Value {
         (_, Some(RestartOutcome::NotKnown)) => {
             format!("asked for the deletion of {pod}, and does not know whether it was done")
         }
+        (_, Some(RestartOutcome::Untouched)) => {
+            format!("asked for the deletion of {pod}, which was untouched when looked up")
+        }
         (_, Some(RestartOutcome::Deleted) | None) => format!("restarted {pod}"),
     };
     let outcome = match fix.outcome {
