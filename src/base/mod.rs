@@ -12,7 +12,7 @@ pub mod failure;
 pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;
-pub mod probe_words;
+pub mod probe_tools;
 pub mod process;
 pub mod prometheus;
 pub mod questions;

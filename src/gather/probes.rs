@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
-use crate::base::probe_words::host_and_port;
+use crate::base::probe_tools::host_and_port;
 use crate::base::questions::Questions;
 use crate::kubernetes::agents::is_agent;
 use crate::kubernetes::cluster_map::ClusterMap;

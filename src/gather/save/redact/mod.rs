@@ -119,7 +119,7 @@ pub(super) enum Manner {
 
 impl Manner {
     /// How the output of this evidence is read.
-    pub(super) const fn of(evidence: Evidence) -> Self {
+    pub(super) const fn for_evidence(evidence: Evidence) -> Self {
         match evidence {
             Evidence::CtList
             | Evidence::NeighbourCtList
@@ -235,7 +235,7 @@ impl Redaction {
         self.learn_field("", &value);
         self.field("", &mut value);
         if let Some(Value::Array(items)) = value.get_mut("items") {
-            items.sort_by_cached_key(place);
+            items.sort_by_cached_key(sort_key);
         }
         value.to_string().into_bytes()
     }
@@ -315,7 +315,7 @@ impl Redaction {
                         Manner::Names => true,
                         Manner::Sentences => self.words.is_secret(word),
                     };
-                    (length, if replace { self.words.of(word) } else { None })
+                    (length, if replace { self.words.replacement(word) } else { None })
                 }
             };
             if let Some(other) = other {
@@ -384,7 +384,7 @@ impl Redaction {
 }
 
 /// Where a redacted object stands in a list. The API server sorts by name, which would tell how names begin.
-pub(super) fn place(object: &Value) -> String {
+pub(super) fn sort_key(object: &Value) -> String {
     object["metadata"].to_string()
 }
 
