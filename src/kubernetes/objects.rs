@@ -51,6 +51,21 @@ object! {
         deletion_timestamp: Option<String>,
         /// Who owns it.
         owner_references: Vec<Owner>,
+        /// The few annotations that count here; all others may hold secrets.
+        #[serde(skip_serializing_if = "is_default")]
+        annotations: Annotations,
+    }
+}
+
+object! {
+    /// The annotations that count here.
+    Annotations {
+        /// On a service: `Auto` where near endpoints are preferred.
+        #[serde(rename = "service.kubernetes.io/topology-mode", skip_serializing_if = "String::is_empty")]
+        topology_mode: String,
+        /// The same under its older name.
+        #[serde(rename = "service.kubernetes.io/topology-aware-hints", skip_serializing_if = "String::is_empty")]
+        topology_aware_hints: String,
     }
 }
 
@@ -301,6 +316,12 @@ object! {
         cluster_ips: Vec<String>,
         /// Its ports.
         ports: Vec<ServicePort>,
+        /// `Local` where traffic from inside stays on its node; else `Cluster` or empty.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        internal_traffic_policy: String,
+        /// `PreferClose`, `PreferSameZone`, `PreferSameNode`; empty where near endpoints are not preferred.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        traffic_distribution: String,
     }
 }
 
@@ -341,6 +362,32 @@ object! {
         target_ref: ObjectRef,
         /// The node it is on.
         node_name: String,
+        /// The zone it is in.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        zone: String,
+        /// Who should use it.
+        #[serde(skip_serializing_if = "is_default")]
+        hints: EndpointHints,
+    }
+}
+
+object! {
+    /// Who should use an endpoint, where topology counts; both empty: everybody.
+    EndpointHints {
+        /// The zones.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        for_zones: Vec<Hint>,
+        /// The nodes.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        for_nodes: Vec<Hint>,
+    }
+}
+
+object! {
+    /// The name of a zone or node.
+    Hint {
+        /// The name.
+        name: String,
     }
 }
 
@@ -415,6 +462,10 @@ object! {
         /// The node, where a kubelet said it.
         host: String,
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn is_nobody(source: &EventSource) -> bool {
@@ -527,6 +578,14 @@ impl Node {
         first.into_iter().chain(&self.spec.pod_cidrs).filter_map(|range| range.parse().ok())
     }
 
+    /// The zone of the node, where its labels name one.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        let labels = &self.metadata.labels;
+        let named = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];
+        named.iter().find_map(|key| labels.get(*key)).map(String::as_str)
+    }
+
     /// The first address of this type.
     #[must_use]
     pub fn address(&self, kind: &str) -> Option<&str> {
@@ -571,6 +630,23 @@ impl Pod {
     #[must_use]
     pub fn container(&self, name: &str) -> Option<&ContainerStatus> {
         self.status.container_statuses.iter().find(|c| c.name == name)
+    }
+}
+
+impl Service {
+    /// Its addresses; none where it is headless.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let first = Some(&self.spec.cluster_ip).filter(|_| self.spec.cluster_ips.is_empty());
+        first.into_iter().chain(&self.spec.cluster_ips).filter_map(|ip| ip.parse().ok())
+    }
+
+    /// How it prefers near endpoints, in its own word; empty where it does not.
+    #[must_use]
+    pub fn distribution(&self) -> &str {
+        let Annotations { topology_mode, topology_aware_hints } = &self.metadata.annotations;
+        let told = [&self.spec.traffic_distribution, topology_mode, topology_aware_hints];
+        let prefers = |word: &&&String| !word.is_empty() && !word.eq_ignore_ascii_case("disabled");
+        told.iter().find(prefers).map_or("", |word| word.as_str())
     }
 }
 
