@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
 use crate::diagnose::{compare, make_final, sort};
-use crate::report::{NodeReport, Report, SCHEMA, SourceInfo, Summary};
+use crate::report::{NodeReport, Report, SCHEMA, Skipped, SourceInfo, Summary};
 
 /// Joins reports; each comes with the name that errors call it.
 ///
@@ -59,6 +59,7 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
 
     let mut reasons: Vec<String> = Vec::new();
     let mut remarks: Vec<String> = Vec::new();
+    let mut skipped: BTreeMap<String, Skipped> = BTreeMap::new();
     let mut nodes: BTreeMap<String, NodeReport> = BTreeMap::new();
     let mut twice = BTreeSet::new();
     for (name, report) in named {
@@ -67,6 +68,7 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
             reasons.push(format!("{name} is partial: {reason}"));
         }
         remarks.extend(report.notes);
+        skipped.extend(report.skipped.into_iter().map(|skipped| (skipped.node.clone(), skipped)));
         for node in report.nodes {
             let replaced = nodes.insert(node.node.clone(), node);
             twice.extend(replaced.map(|node| node.node));
@@ -99,6 +101,7 @@ pub fn merge(mut named: Vec<(String, Report)>) -> Result<Report, String> {
         // Only an empty slice needs to say that it is one.
         shard: shards.first().copied().filter(|_| shards.len() == 1 && !missing.is_empty()),
         notes: remarks,
+        skipped: skipped.into_values().filter(|skipped| !nodes.iter().any(|n| n.node == skipped.node)).collect(),
         nodes,
     })
 }

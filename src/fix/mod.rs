@@ -177,6 +177,7 @@ fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
         partial_reason: None,
         shard: None,
         notes: Vec::new(),
+        skipped: Vec::new(),
         nodes,
     }
 }

@@ -31,7 +31,7 @@ const POD_LABELS: [(&str, &[&str]); 4] = [
     ("app.kubernetes.io/name", &["coredns", "rke2-coredns"]),
 ];
 /// The port on which every resolver asks.
-const DNS_PORT: u16 = 53;
+pub(crate) const DNS_PORT: u16 = 53;
 
 /// Cluster DNS.
 #[derive(Clone, Debug, Default)]

@@ -8,11 +8,12 @@ use rustc_hash::FxHashMap;
 use crate::base::failure::Failure;
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
-use crate::kubernetes::address_map::{AddressMap, Holds, NodeId, Owner};
+use crate::kubernetes::address_map::{AddressMap, DnsEnd, Holds, NodeId, Owner};
 use crate::kubernetes::agents::{Agent, agent_namespace, agent_of_node, is_agent};
 use crate::kubernetes::cluster_dns::{
-    ClusterDns, choose_service, cluster_dns_of, is_cluster_dns_pod, may_be_cluster_dns,
+    ClusterDns, DNS_PORT, choose_service, cluster_dns_of, is_cluster_dns_pod, may_be_cluster_dns,
 };
+use crate::kubernetes::meant_for::why_not_meant;
 use crate::kubernetes::node_local_dns::{
     NodeLocalDns, addresses_in_arguments, is_node_local_dns, node_local_dns_pod, usual_addresses,
 };
@@ -40,6 +41,8 @@ pub struct ClusterMap<'a> {
     /// By [`NodeId`]; a node may be known by its pods only.
     nodes: Vec<Around<'a>>,
     agent_namespace: Option<String>,
+    /// An agent of any node: what its DaemonSet asks of nodes, all agents ask.
+    some_agent: Option<&'a Pod>,
     /// NodeLocal DNS, without the pod of any node.
     node_local_dns: NodeLocalDns,
     cluster_dns: Result<Arc<ClusterDns>, Failure>,
@@ -64,6 +67,7 @@ impl<'a> ClusterMap<'a> {
             nodes: Vec::new(),
             agent_namespace: named.cilium_namespace.clone().or_else(|| agent_namespace(pods)),
             named,
+            some_agent: pods.iter().find(|pod| is_agent(pod) && pod.is_alive()),
             node_local_dns: NodeLocalDns::default(),
             cluster_dns: Err(Failure::new(crate::base::failure::FailureKind::Other, "not looked for yet")),
             addresses: Arc::default(),
@@ -126,6 +130,17 @@ impl<'a> ClusterMap<'a> {
             }
             Listed::Whole(_) | Listed::Partial { .. } => agent_of_node(&agents),
         }
+    }
+
+    /// Why Cilium is not meant to run on a node, where it has no agent by design: Fargate, virtual kubelets, Windows, and
+    /// nodes that the agents' selector or tolerations leave out. None where an agent should be there, or is.
+    #[must_use]
+    pub fn why_not_meant(&self, name: &str) -> Option<String> {
+        let node = self.node(name)?;
+        if self.pods_on(name).iter().any(|pod| is_agent(pod)) {
+            return None;
+        }
+        why_not_meant(node, self.some_agent)
     }
 
     /// Cluster DNS.
@@ -216,14 +231,19 @@ impl<'a> ClusterMap<'a> {
         let mut map = AddressMap::default();
         for address in &self.node_local_dns.addresses {
             map.own(*address, Owner::NodeLocalDns);
+            map.answers_dns(*address, DNS_PORT, DnsEnd::NodeLocal);
         }
         if let Ok(dns) = &self.cluster_dns {
             for address in &dns.addresses {
                 map.own(*address, Owner::Service);
                 map.hold(service_range(*address), Holds::Services);
+                for port in &dns.ports {
+                    map.answers_dns(*address, port.port, DnsEnd::Service);
+                }
             }
             for backend in &dns.backends {
                 map.answers_for_cluster_dns(backend.ip);
+                map.answers_dns(backend.ip, backend.port, DnsEnd::Backend);
             }
         }
         // Others that may be asked, too.
@@ -250,6 +270,9 @@ impl<'a> ClusterMap<'a> {
                 };
                 for ip in pod.ips() {
                     map.own(ip, owner);
+                    if matches!(owner, Owner::NodeLocalDnsPod(_)) {
+                        map.answers_dns(ip, DNS_PORT, DnsEnd::NodeLocal);
+                    }
                     // Cilium may give out other ranges than the node object says: a pod's neighbours are pods or were.
                     if !pod.spec.host_network {
                         map.hold(neighbours(ip), Holds::PodsOf(id));

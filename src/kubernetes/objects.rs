@@ -120,6 +120,21 @@ object! {
         pod_cidrs: Vec<String>,
         /// Whether it is cordoned.
         unschedulable: bool,
+        /// What keeps pods away that do not tolerate it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        taints: Vec<Taint>,
+    }
+}
+
+object! {
+    /// A taint of a node.
+    Taint {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+        effect: String,
     }
 }
 
@@ -158,6 +173,9 @@ object! {
         container_runtime_version: String,
         /// The operating system's image.
         os_image: String,
+        /// `linux` or `windows`.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        operating_system: String,
     }
 }
 
@@ -185,6 +203,26 @@ object! {
         dns_policy: String,
         /// Its containers.
         containers: Vec<Container>,
+        /// The labels that its node has to have; kept for Cilium's agents only.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        node_selector: BTreeMap<String, String>,
+        /// The taints that it tolerates; kept for Cilium's agents only.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tolerations: Vec<Toleration>,
+    }
+}
+
+object! {
+    /// What a pod tolerates.
+    Toleration {
+        /// The taint's key; empty with `Exists`: every taint.
+        key: String,
+        /// `Exists` or `Equal`; empty means `Equal`.
+        operator: String,
+        /// The taint's value.
+        value: String,
+        /// The taint's effect; empty: every effect.
+        effect: String,
     }
 }
 

@@ -54,8 +54,20 @@ pub struct Report {
     /// What is to be known of the run as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Nodes that Cilium is not meant for: they were not judged, and change no exit code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
     /// One entry per requested node: by kind (stale, other-fault, inconclusive, healthy), then by name.
     pub nodes: Vec<NodeReport>,
+}
+
+/// A node that was not judged, because Cilium is not meant to run there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its name.
+    pub node: String,
+    /// Why Cilium is not meant to run there.
+    pub says: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]

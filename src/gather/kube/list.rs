@@ -15,6 +15,7 @@ use super::busy::{self, TRIES};
 use super::{Cluster, Right, failure, late, refusal};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::kubernetes::agents::is_agent;
 use crate::kubernetes::node_local_dns::is_node_local_dns;
 use crate::kubernetes::objects::{EndpointSlice, Event, Node, Page, Pod, Service};
 
@@ -216,8 +217,12 @@ impl Reply {
 }
 
 /// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
-/// that is looked for.
+/// that is looked for; and what pods ask of their nodes, but for Cilium's agents.
 pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
+    for pod in pods.iter_mut().filter(|pod| !is_agent(pod)) {
+        pod.spec.node_selector.clear();
+        pod.spec.tolerations.clear();
+    }
     for pod in pods.iter_mut().filter(|pod| !is_node_local_dns(pod)) {
         for container in &mut pod.spec.containers {
             container.args.clear();

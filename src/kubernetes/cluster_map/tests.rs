@@ -92,6 +92,45 @@ fn a_part_of_the_pods_without_any_agent_says_nothing_of_agents() {
 }
 
 #[test]
+fn who_answers_dns_is_known_by_address_and_port() {
+    let mut inventory = inventory();
+    inventory.services = Listed::Whole(items(&[json!({
+        "metadata": {"namespace": "openshift-dns", "name": "dns-default",
+                     "labels": {"dns.operator.openshift.io/owning-dns": "default"}},
+        "spec": {"clusterIP": "172.30.0.10", "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}]}})]));
+    inventory.endpoint_slices = Listed::Whole(items(&[json!({
+        "metadata": {"namespace": "openshift-dns", "labels": {"kubernetes.io/service-name": "dns-default"}},
+        "endpoints": [{"addresses": ["10.1.0.5"], "nodeName": "a"}],
+        "ports": [{"name": "dns", "port": 5353, "protocol": "UDP"}]})]));
+    let map = ClusterMap::new(&inventory, Named::default());
+    let mut roles = map.roles("b");
+    let end = |roles: &Roles, ip: &str, port| roles.dns_end(ip.parse().unwrap(), port);
+    assert_eq!(end(&roles, "172.30.0.10", 53), Some(DnsEnd::Service));
+    assert_eq!((end(&roles, "10.1.0.5", 5353), end(&roles, "10.1.0.5", 53)), (Some(DnsEnd::Backend), None));
+    assert_eq!(end(&roles, "169.254.25.10", 53), Some(DnsEnd::NodeLocal));
+    roles.learn_node_local_dns("169.254.20.11".parse().unwrap());
+    assert_eq!(end(&roles, "169.254.20.11", 53), Some(DnsEnd::NodeLocal));
+    assert!(roles.is_cluster_dns("10.1.0.5".parse().unwrap()));
+}
+
+#[test]
+fn a_node_without_agent_is_meant_for_cilium_unless_something_excludes_it() {
+    let mut inventory = inventory();
+    if let (Listed::Whole(pods), Listed::Whole(nodes)) = (&mut inventory.pods, &mut inventory.nodes) {
+        pods[0].spec.node_selector.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
+        pods.retain(|pod| pod.metadata.name != "cilium-b");
+        nodes[0].metadata.labels.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
+        nodes[1].metadata.labels.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
+    }
+    let why = |inventory: &Inventory, node: &str| ClusterMap::new(inventory, Named::default()).why_not_meant(node);
+    assert_eq!((why(&inventory, "a"), why(&inventory, "b")), (None, None), "a lost agent is a fault");
+    if let Listed::Whole(nodes) = &mut inventory.nodes {
+        nodes[1].metadata.labels.insert("kubernetes.io/os".to_owned(), "windows".to_owned());
+    }
+    assert!(why(&inventory, "b").is_some());
+}
+
+#[test]
 fn pods_of_dns_and_those_that_ask_their_nodes_resolver_say_nothing_of_cluster_dns() {
     let mut inventory = inventory();
     if let Listed::Whole(pods) = &mut inventory.pods {
