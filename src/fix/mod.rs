@@ -187,6 +187,7 @@ fn final_report(cx: &FixContext<'_>, fixes: &[NodeFix]) -> Report {
         partial_reason: None,
         shard: None,
         notes: Vec::new(),
+        skipped: Vec::new(),
         nodes,
     }
 }
