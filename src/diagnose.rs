@@ -5,6 +5,7 @@ mod entry;
 mod neighbour;
 mod node;
 mod pace;
+mod settings;
 pub mod supplement;
 
 use std::cell::RefCell;
@@ -25,7 +26,6 @@ use crate::kubernetes::objects::Inventory;
 use crate::report;
 use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules;
-use crate::settings::Settings;
 use crate::symptoms;
 use crate::symptoms::listed::symptoms_of_lists;
 use crate::symptoms::{Symptoms, explain};
@@ -35,6 +35,7 @@ pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, unfinished};
 use node::{Looker, SoFar};
 use pace::Pace;
+pub use settings::DiagnoseSettings;
 use supplement::read_symptoms;
 
 /// Starts are spread over this time: nodes that begin together ask together ever after.
@@ -79,7 +80,7 @@ pub(crate) async fn glance<S: Source>(
     source: &S,
     inventory: &Inventory,
     node: &str,
-    settings: &Settings,
+    settings: &DiagnoseSettings,
 ) -> Result<Box<Picture>, String> {
     let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let looker = Looker { source, cluster, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
@@ -91,7 +92,7 @@ pub async fn diagnose<S: Source>(
     source: &S,
     inventory: &Inventory,
     nodes: &[String],
-    settings: &Settings,
+    settings: &DiagnoseSettings,
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {

@@ -4,8 +4,6 @@ pub mod check_id;
 pub mod checks;
 pub mod code;
 pub mod codes;
-pub mod explain;
 pub mod upstream;
 
 pub use codes::advice;
-pub use explain::explain;

@@ -3,6 +3,7 @@
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
 pub mod diff;
+pub mod explain;
 pub mod figures;
 pub mod json;
 pub mod read;

@@ -1,21 +1,26 @@
 //! `staledp explain`: the knowledge as text, without a cluster.
 
-use super::upstream::{self, ISSUES, Issue};
-use super::{checks, codes};
+use super::text::{count, hang, safe};
+use crate::base::error::Error;
+use crate::base::screen::DEFAULT_WIDTH;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
-use crate::report::text::{DEFAULT_WIDTH, count, hang, safe};
+use crate::knowledge::upstream::{self, ISSUES, Issue};
+use crate::knowledge::{checks, codes};
 
 /// Columns of the text.
 const COLUMNS: usize = DEFAULT_WIDTH as usize;
+
+/// What to do about an unknown topic.
+const LIST: &str = "`staledp explain` lists them all";
 
 /// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`).
 /// Without a topic it lists them all. The text ends with a newline.
 ///
 /// # Errors
 ///
-/// Where the topic is none of these: a message that names the nearest ones.
-pub fn explain(topic: Option<&str>) -> Result<String, String> {
+/// [`ErrorKind::Usage`](crate::base::error::ErrorKind) for any other topic; its hint names the nearest ones.
+pub fn explain(topic: Option<&str>) -> Result<String, Error> {
     let Some(topic) = topic else { return Ok(list()) };
     let asked = topic.trim().to_ascii_lowercase();
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == asked) {
@@ -25,16 +30,12 @@ pub fn explain(topic: Option<&str>) -> Result<String, String> {
         return Ok(about_check(*id));
     }
     if let Some(number) = number(&asked) {
-        return upstream::find(number).map(about_issue).ok_or_else(|| {
-            format!("cannot explain cilium/cilium#{number}: it is not known here; `staledp explain` lists what is")
-        });
+        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
+        return upstream::find(number).map(about_issue).ok_or_else(unknown);
     }
     let near = near(&asked);
-    let hint = if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(", ")) };
-    Err(format!(
-        "cannot explain '{}': it is no verdict code, check or issue; {hint}`staledp explain` lists them all",
-        safe(topic)
-    ))
+    let hint = if near.is_empty() { LIST.to_owned() } else { format!("did you mean {}? {LIST}", near.join(", ")) };
+    Err(Error::usage(format!("unknown code, check or issue '{}'", safe(topic))).with_hint(hint))
 }
 
 /// The number of an issue, as people name it.
@@ -188,6 +189,10 @@ mod tests {
     use super::*;
     use crate::report::text::width;
 
+    fn refused(topic: &str) -> String {
+        explain(Some(topic)).unwrap_err().with_advice()
+    }
+
     #[test]
     fn the_list_names_everything() {
         let list = explain(None).unwrap();
@@ -219,19 +224,19 @@ mod tests {
         for topic in ["cilium/cilium#46065", "cilium#46065", "#46065", "46065", " Cilium/Cilium#46065 "] {
             assert!(explain(Some(topic)).unwrap().starts_with("cilium/cilium#46065: "), "{topic}");
         }
-        assert!(explain(Some("#1")).unwrap_err().contains("cilium/cilium#1"));
+        assert!(refused("#1").contains("cilium/cilium#1"));
     }
 
     #[test]
     fn a_slip_of_the_finger_is_helped() {
-        assert!(explain(Some("stale-datpath")).unwrap_err().contains("did you mean stale-datapath"));
-        assert!(explain(Some("masquerade")).unwrap_err().contains("link-local-masquerade"));
+        assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
+        assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
-        assert!(!explain(Some("xyzzy")).unwrap_err().contains("did you mean"));
+        assert!(!refused("xyzzy").contains("did you mean"));
         for odd in ["", "#", "+46065", "#99999999999999999999", "\u{1b}[2J\n"] {
-            let error = explain(Some(odd)).unwrap_err();
+            let error = refused(odd);
             assert!(!error.contains('\n') && !error.contains('\u{1b}'), "{error:?}");
         }
-        assert!(explain(Some(&"x".repeat(1 << 20))).unwrap_err().len() < 2_000);
+        assert!(refused(&"x".repeat(1 << 20)).len() < 2_000);
     }
 }
