@@ -153,6 +153,38 @@ fn rooms_import_only_from_rooms_below_them() {
     assert!(paid.is_empty(), "these are no debts any more, take them out of DEBTS: {paid:?}");
 }
 
+/// What only the rooms behind the pure ones may name: network, clock, environment, files, processes, terminal.
+const WORLD: &[&str] = &[
+    "tokio::",
+    "kube::client",
+    "std::env",
+    "std::fs",
+    "std::io::std",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::process::Command",
+    "SystemTime",
+    "Instant",
+    "Timestamp::now",
+    "clock::now",
+    "println!",
+];
+
+/// The one file of a pure room that may: it is what the others ask.
+const ASKS_THE_CLOCK: &str = "base/clock.rs";
+
+#[test]
+fn pure_rooms_know_nothing_of_the_world() {
+    let pure = ["base", "kubernetes", "cilium", "knowledge", "rights", "ways", "checks", "rules", "symptoms"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| pure.contains(&source.room.as_str())) {
+        let code = code(source);
+        let named = WORLD.iter().filter(|word| code.contains(**word) && source.path != ASKS_THE_CLOCK);
+        found.extend(named.map(|word| format!("{}: {word}", source.path)));
+    }
+    assert!(found.is_empty(), "a pure room names the world: {found:#?}");
+}
+
 #[test]
 fn long_files_give_a_reason() {
     let long = |source: &Source| {

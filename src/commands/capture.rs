@@ -104,7 +104,7 @@ async fn capture<S: Source>(
         observer.done(node);
         done
     });
-    // What is told meanwhile passes through the source, too.
+    // Symptoms are read meanwhile, and saved like everything that passes through the source.
     let telling =
         supplement::read_symptoms(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
     let told = futures::stream::once(telling).map(|told| Capture {

@@ -56,7 +56,7 @@ pub(super) fn narrow(mut chosen: Vec<String>, settings: &Settings) -> Result<Vec
     if chosen.is_empty() {
         return Err(Error::usage("--exclude-node leaves no node to judge"));
     }
-    // A shard of few nodes may hold none, and says so with an empty report.
+    // A shard of few nodes may hold none: its report is empty.
     chosen.retain(|name| settings.diagnose.shard.is_none_or(|shard| shard.holds(name)));
     Ok(chosen)
 }

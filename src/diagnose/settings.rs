@@ -1,4 +1,4 @@
-//! What a diagnosis is told: what to ask, how long it may take, and how many nodes at once.
+//! The settings of a diagnosis: what to ask, how long it may take, and how many nodes at once.
 
 use std::time::Duration;
 

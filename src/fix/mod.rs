@@ -12,6 +12,7 @@ mod lock;
 pub mod objects;
 mod plan;
 mod preflight;
+pub mod process;
 mod report;
 mod requests;
 mod restart;

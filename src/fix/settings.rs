@@ -1,4 +1,4 @@
-//! What a repair is told.
+//! The settings of a repair.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +41,6 @@ pub struct FixSettings {
     pub save: Option<PathBuf>,
     /// Who repairs, as the lock shows it: `alice@laptop/4711`.
     pub who: String,
-    /// This process, if it can be identified; see [`crate::base::process`].
+    /// This process, if it can be identified; see [`super::process`].
     pub process: Option<String>,
 }

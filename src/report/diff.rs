@@ -68,8 +68,8 @@ pub struct Change {
     pub after: Value,
 }
 
-/// Compares two reports of the same nodes. Wording, times and durations are no changes; a figure that could not be had
-/// is null, which is different from 0.
+/// Compares two reports of the same nodes. Wording, times and durations do not count; a missing figure is null,
+/// which differs from 0.
 #[must_use]
 pub fn compare(before: &Report, after: &Report) -> Diff {
     let by_name = |report: &Report| -> BTreeMap<String, NodeReport> {

@@ -53,7 +53,7 @@ fn number(asked: &str) -> Option<u32> {
 
 /// At most three names that are like the one that was typed, nearest first.
 fn near(asked: &str) -> Vec<&'static str> {
-    // What is longer is no typing error, and comparing costs its length.
+    // A longer one is not a typing error, and comparing costs its length.
     if asked.is_empty() || asked.len() > 64 {
         return vec![];
     }

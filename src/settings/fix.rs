@@ -3,11 +3,10 @@
 use std::io::IsTerminal as _;
 
 use super::{Look, cluster_settings};
-use crate::base::process;
 use crate::base::symptom_options::SymptomOptions;
 use crate::cli::FixArgs;
 use crate::diagnose::DiagnoseSettings;
-use crate::fix::FixSettings;
+use crate::fix::{FixSettings, process};
 
 /// Resolves what was typed.
 #[must_use]
