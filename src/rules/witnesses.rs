@@ -236,8 +236,9 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     } else if let Some(says) = probes_time_out(case) {
         add(Fate::HostIn, false, "events", Some(says));
     }
+    // Where one far node alone is silent, it may be that one.
     for way in [Way::AcrossOut, Way::AcrossIn] {
-        if for_many(way, 1) {
+        if for_many(way, 2) {
             add(Fate::Across, false, "ct-list", case.way_says(way));
         }
     }

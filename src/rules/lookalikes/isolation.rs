@@ -36,14 +36,8 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
             "a pod that can probe (--probe-pod)",
         );
     }
-    let far = match out.counts.dead_peers {
-        1 if out.counts.answered_peers == 0 => "no pod of the one other node that they talk to",
-        1 => "no pod of one other node",
-        _ => "no pod of other nodes",
-    };
-    let summary = format!(
-        "Pods of this node reach the world and their node, but {far}: the tunnel, the encryption or the far node is broken."
-    );
+    let summary = "Pods of this node reach the world and their node, but no pod of other nodes: the tunnel, the encryption or \
+                   the peers are broken.";
     let mut opinion = Opinion::new(Code::NodeIsolated, Confidence::Medium, summary);
     opinion.because = across.iter().map(|way| way.because.clone()).collect();
     opinion
