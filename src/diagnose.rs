@@ -5,6 +5,7 @@ mod entry;
 mod neighbour;
 mod node;
 mod pace;
+mod settings;
 pub mod supplement;
 
 use std::cell::RefCell;
@@ -25,7 +26,6 @@ use crate::kubernetes::objects::Inventory;
 use crate::report;
 use crate::report::{NodeReport, Report, Skipped, SourceInfo, Summary};
 use crate::rules;
-use crate::settings::{Nodes, Settings};
 use crate::symptoms;
 use crate::symptoms::listed::symptoms_of_lists;
 use crate::symptoms::{Symptoms, explain};
@@ -35,6 +35,7 @@ pub(crate) use comparison::{compare, make_final};
 use entry::{node_report, not_meant, unfinished};
 use node::{Looker, SoFar};
 use pace::Pace;
+pub use settings::DiagnoseSettings;
 use supplement::read_symptoms;
 
 /// Starts are spread over this time: nodes that begin together ask together ever after.
@@ -79,7 +80,7 @@ pub(crate) async fn glance<S: Source>(
     source: &S,
     inventory: &Inventory,
     node: &str,
-    settings: &Settings,
+    settings: &DiagnoseSettings,
 ) -> Result<Box<Picture>, String> {
     let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let looker = Looker { source, cluster, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
@@ -91,7 +92,7 @@ pub async fn diagnose<S: Source>(
     source: &S,
     inventory: &Inventory,
     nodes: &[String],
-    settings: &Settings,
+    settings: &DiagnoseSettings,
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {
@@ -207,11 +208,11 @@ pub async fn diagnose<S: Source>(
 fn leave_out_those_without_cilium(
     nodes: &[String],
     cluster: &ClusterMap<'_>,
-    settings: &Settings,
+    settings: &DiagnoseSettings,
 ) -> (Vec<String>, Vec<Skipped>) {
     let (mut judged, mut skipped) = (Vec::with_capacity(nodes.len()), Vec::new());
     for node in nodes {
-        match cluster.why_not_meant(node).filter(|_| !matches!(settings.nodes, Nodes::Named(_))) {
+        match cluster.why_not_meant(node).filter(|_| !settings.named) {
             Some(says) => skipped.push(Skipped { node: node.clone(), says }),
             None => judged.push(node.clone()),
         }

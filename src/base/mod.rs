@@ -13,7 +13,6 @@ pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;
 pub mod probe_tools;
-pub mod process;
 pub mod prometheus;
 pub mod questions;
 pub mod screen;

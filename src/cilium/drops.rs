@@ -324,7 +324,7 @@ mod tests {
     fn what_rises_is_told_with_way_place_and_rate() {
         let later = TEXT.replace("120 ", "150 ")
             + "Invalid packet            INGRESS     12        70        2560   bpf_lxc.c\n";
-        let rises = parse(TEXT).rises(&parse(&later), 6.0);
+        let rises = parse(TEXT).rises(&parse(&later), Some(6.0));
         let told: Vec<(String, u64)> = rises
             .drops()
             .unwrap()
@@ -332,7 +332,7 @@ mod tests {
             .map(|rise| (format!("{} {}", rise.counter.reason, rise.counter.way), rise.packets))
             .collect();
         assert_eq!(told, [("Policy denied egress".to_owned(), 30), ("Invalid packet ingress".to_owned(), 12)]);
-        assert!(rises.drops().is_some_and(|drops| (drops[0].per_s - 5.0).abs() < 1e-9));
+        assert!(rises.drops().is_some_and(|drops| drops[0].per_s.is_some_and(|per_s| (per_s - 5.0).abs() < 1e-9)));
         assert_eq!(rises.packets_of("POLICY", Some(Way::Egress)), Some(30));
         assert_eq!(rises.packets_of("policy denied", Some(Way::Ingress)), Some(0));
     }
@@ -340,11 +340,11 @@ mod tests {
     #[test]
     fn counters_that_began_again_say_nothing() {
         let (full, empty) = (parse(TEXT), parse("No entries found.\n"));
-        assert!(matches!(full.rises(&empty, 6.0), Rises::Unknown(_)));
-        assert!(matches!(full.rises(&parse(&TEXT.replace("1000 ", "9 ")), 6.0), Rises::Unknown(_)));
-        assert!(matches!(full.rises(&full, 0.0), Rises::Unknown(_)));
-        assert!(matches!(full.rises(&parse("hello\n"), 6.0), Rises::Unknown(_)));
-        assert_eq!(full.rises(&full, 6.0), Rises::Between(Vec::new()));
-        assert_eq!(empty.rises(&full, 6.0).drops().map(|drops| drops.len()), Some(3));
+        assert!(matches!(full.rises(&empty, Some(6.0)), Rises::Unknown(_)));
+        assert!(matches!(full.rises(&parse(&TEXT.replace("1000 ", "9 ")), Some(6.0)), Rises::Unknown(_)));
+        assert!(matches!(full.rises(&full, None), Rises::Between(_)));
+        assert!(matches!(full.rises(&parse("hello\n"), Some(6.0)), Rises::Unknown(_)));
+        assert_eq!(full.rises(&full, Some(6.0)), Rises::Between(Vec::new()));
+        assert_eq!(empty.rises(&full, Some(6.0)).drops().map(|drops| drops.len()), Some(3));
     }
 }

@@ -7,6 +7,6 @@ use crate::report::explain::explain;
 
 /// Explains one topic, or lists them all.
 pub(super) async fn run(topic: Option<&str>, terminal: &Terminal) -> Result<Exit, Error> {
-    terminal.print(explain(topic).map_err(Error::usage)?).await?;
+    terminal.print(explain(topic)?).await?;
     Ok(Exit::Healthy)
 }

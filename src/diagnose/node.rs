@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::DiagnoseSettings;
 use super::Observer;
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::clock::seconds_between;
@@ -38,7 +39,6 @@ use crate::report::Check;
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Supplement};
 use crate::rules::stale::service_map::service_map;
-use crate::settings::Settings;
 use crate::ways::dns::Dns;
 use crate::ways::lens::Lens;
 use crate::ways::pass::Pass;
@@ -51,7 +51,7 @@ const UPDATE: Duration = Duration::from_secs(10);
 pub(super) struct Looker<'a, S, O> {
     pub(super) source: &'a S,
     pub(super) cluster: &'a ClusterMap<'a>,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a DiagnoseSettings,
     pub(super) observer: &'a O,
     pub(super) node: &'a str,
     /// When the whole run has to be over.

@@ -8,3 +8,5 @@ pub mod codes;
 pub mod lookalikes;
 pub mod risk;
 pub mod upstream;
+
+pub use codes::advice;

@@ -7,7 +7,6 @@ use rustc_hash::FxHashMap;
 
 use crate::base::failure::Failure;
 use crate::base::net::Prefix;
-use crate::base::pod_ref::PodRef;
 pub use crate::base::questions::Named;
 use crate::kubernetes::address_map::{AddressMap, DnsEnd, Holds, NodeId, Owner};
 use crate::kubernetes::agents::{Agent, agent_namespace, agent_of_node, is_agent};

@@ -1,21 +1,27 @@
 //! `staledp explain`: what is known of codes, checks and upstream issues as text, without a cluster.
 
+use super::text::{count, hang, safe};
+use crate::base::error::Error;
+use crate::base::screen::DEFAULT_WIDTH;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
 use crate::knowledge::{checks, codes, lookalikes};
-use crate::report::text::{DEFAULT_WIDTH, count, hang, safe};
 
 /// Columns of the text.
 const COLUMNS: usize = DEFAULT_WIDTH as usize;
 
+/// What to do about an unknown topic.
+const LIST: &str = "`staledp explain` lists them all";
+
 /// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
-/// address). Without a topic it lists them all. The text ends with a newline.
+/// address).
+/// Without a topic it lists them all. The text ends with a newline.
 ///
 /// # Errors
 ///
-/// If the topic is none of these: a message that names the nearest ones.
-pub fn explain(topic: Option<&str>) -> Result<String, String> {
+/// [`ErrorKind::Usage`](crate::base::error::ErrorKind) for any other topic; its hint names the nearest ones.
+pub fn explain(topic: Option<&str>) -> Result<String, Error> {
     let Some(topic) = topic else { return Ok(list()) };
     let asked = topic.trim().to_ascii_lowercase();
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == asked) {
@@ -28,16 +34,12 @@ pub fn explain(topic: Option<&str>) -> Result<String, String> {
         return Ok(about_issue(issue));
     }
     if let Some(number) = number(&asked) {
-        return upstream::find(number).map(about_issue).ok_or_else(|| {
-            format!("cannot explain cilium/cilium#{number}: unknown issue; `staledp explain` lists the known ones")
-        });
+        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
+        return upstream::find(number).map(about_issue).ok_or_else(unknown);
     }
     let near = near(&asked);
-    let hint = if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(", ")) };
-    Err(format!(
-        "cannot explain '{}': unknown code, check or issue; {hint}`staledp explain` lists them all",
-        safe(topic)
-    ))
+    let hint = if near.is_empty() { LIST.to_owned() } else { format!("did you mean {}? {LIST}", near.join(", ")) };
+    Err(Error::usage(format!("unknown code, check or issue '{}'", safe(topic))).with_hint(hint))
 }
 
 /// The number of an issue of cilium/cilium, as people write it.
@@ -233,6 +235,10 @@ mod tests {
         out
     }
 
+    fn refused(topic: &str) -> String {
+        explain(Some(topic)).unwrap_err().with_advice()
+    }
+
     #[test]
     fn readme_lists_every_code_with_its_meaning() {
         let table = table();
@@ -275,7 +281,7 @@ mod tests {
             explain(Some("https://github.com/cilium/cilium/pull/45522")).unwrap().starts_with("cilium/cilium#45522: ")
         );
         assert!(explain(Some("microsoft/retina#252")).unwrap().starts_with("microsoft/retina#252: "));
-        assert!(explain(Some("#1")).unwrap_err().contains("cilium/cilium#1"));
+        assert!(refused("#1").contains("cilium/cilium#1"));
     }
 
     #[test]
@@ -290,17 +296,17 @@ mod tests {
 
     #[test]
     fn typing_error_gets_a_suggestion() {
-        assert!(explain(Some("stale-datpath")).unwrap_err().contains("did you mean stale-datapath"));
+        assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
         assert!(
-            explain(Some("stale-mpa")).unwrap_err().contains("unknown code, check or issue; did you mean stale-map")
+            refused("stale-mpa").contains("did you mean stale-map")
         );
-        assert!(explain(Some("masquerade")).unwrap_err().contains("link-local-masquerade"));
+        assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
-        assert!(!explain(Some("xyzzy")).unwrap_err().contains("did you mean"));
+        assert!(!refused("xyzzy").contains("did you mean"));
         for odd in ["", "#", "+46065", "#99999999999999999999", "\u{1b}[2J\n"] {
-            let error = explain(Some(odd)).unwrap_err();
+            let error = refused(odd);
             assert!(!error.contains('\n') && !error.contains('\u{1b}'), "{error:?}");
         }
-        assert!(explain(Some(&"x".repeat(1 << 20))).unwrap_err().len() < 2_000);
+        assert!(refused(&"x".repeat(1 << 20)).len() < 2_000);
     }
 }
