@@ -115,6 +115,10 @@ fn program(raw: &Raw) -> &str {
     raw.answer.argv.first().map_or("", |program| program.rsplit('/').next().unwrap_or(program))
 }
 
+/// Words of a tool that ran out of something.
+const OUT_OF: [&str; 6] =
+    ["thread failed to start", "cannot allocate memory", "out of memory", "can't fork", "cannot fork", "fork: "];
+
 /// Whether the tool asked nobody on the path: it is not there, does not know the options, crashed, ran out of something,
 /// or went to a proxy.
 fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
@@ -128,8 +132,6 @@ fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
     if broken || is_usage_error(&raw.answer.stderr) {
         return true;
     }
-    const OUT_OF: [&str; 6] =
-        ["thread failed to start", "cannot allocate memory", "out of memory", "can't fork", "cannot fork", "fork: "];
     match program {
         // 1 to 4: the protocol, the start, the URL, a feature that is not built in; 5 and 97: the proxy; 27: memory.
         "curl" => {

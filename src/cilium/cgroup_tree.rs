@@ -73,9 +73,8 @@ pub fn parse(text: &str) -> CgroupTree {
 
 fn program(line: &str, path: &str) -> Option<CgroupProgram> {
     let words: Vec<&str> = line.split_whitespace().take(5).collect();
-    let (id, attach_type, name) = match words[..] {
-        [id, attach_type, name] | [id, attach_type, _, name] => (id, attach_type, name),
-        _ => return None,
+    let ([id, attach_type, name] | [id, attach_type, _, name]) = words[..] else {
+        return None;
     };
     Some(CgroupProgram {
         path: path.to_owned(),
