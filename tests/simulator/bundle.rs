@@ -31,6 +31,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) pings: Vec<u32>,
     /// Live lines of each node: TCP and others.
     pub(crate) alive: Vec<(usize, usize)>,
+    /// Nodes that their API server misses, since when.
+    pub(crate) missed: BTreeMap<usize, Moment>,
     /// Nodes that each agent's health probe reaches, itself counted.
     pub(crate) reached: Vec<usize>,
     dumps: Vec<String>,
@@ -88,6 +90,8 @@ pub(crate) fn build(plan: &Plan) -> Built {
     let (failing, unready) = (traffic.failing.clone(), traffic.backends.unready.clone());
     let reached = traffic.reached.clone();
     let collected = plan.setup.collected;
+    let cut = (0..cluster.nodes.len()).filter_map(|at| net.cut(at).map(|since| (at, since + 50 * SECOND)));
+    let missed = cut.filter(|(_, since)| *since < 0).collect();
     let mut seen = Seen {
         plan,
         cluster: &cluster,
@@ -95,6 +99,7 @@ pub(crate) fn build(plan: &Plan) -> Built {
         unready,
         known,
         pings,
+        missed,
         reached,
         drops: std::mem::take(&mut net.drops),
         nat: std::mem::take(&mut net.nat),
@@ -127,13 +132,13 @@ fn active(traffic: &mut Traffic, plan: &Plan, node: usize) -> Vec<Probe> {
     let chosen: Vec<usize> = chosen.take(plan.setup.probe_pods).collect();
     let probe = |pod: usize| {
         let mut rng = Rng::stream(&[plan.setup.seed, 25, u64::try_from(node * 100 + pod).expect("few")]);
-        let mut ask = |traffic: &mut Traffic, rng: &mut Rng, name, at| match traffic.to_resolver(rng, node, pod, at) {
+        let ask = |traffic: &mut Traffic, rng: &mut Rng, name, at| match traffic.to_resolver(rng, node, pod, at) {
             Some(flow) => traffic.ask(&flow, name, rng, at),
             None => Outcome::Refused,
         };
         let lookup = ask(traffic, &mut rng, Name::World, -29 * SECOND);
         let own = cluster.pod((node, pod)).ip;
-        let mut call = |traffic: &mut Traffic, rng: &mut Rng, to, at| {
+        let call = |traffic: &mut Traffic, rng: &mut Rng, to, at| {
             let flow = flow(rng, Proto::Tcp, Actor::Pod(node, pod), own, Actor::World, to);
             traffic.call(&flow, at, 5 * SECOND)
         };

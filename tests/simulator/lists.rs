@@ -48,6 +48,7 @@ impl Seen<'_> {
         let setup = &self.plan.setup;
         let node = |(at, node): (usize, &crate::cluster::Node)| {
             let foreign = self.plan.has(|q| matches!(q, Quirk::Foreign(n) if *n == at));
+            let missed = self.missed.get(&at).copied();
             let mut labels = json!({"kubernetes.io/hostname": node.name, "kubernetes.io/arch": node.machine.0,
                 "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": node.zone});
             if foreign {
@@ -60,8 +61,9 @@ impl Seen<'_> {
                 "status": {
                     "addresses": [{"type": "InternalIP", "address": setup.node_address(at).to_string()},
                         {"type": "Hostname", "address": node.name}],
-                    "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady",
-                        "lastTransitionTime": self.when(60 * SECOND - node.uptime)}],
+                    "conditions": [{"type": "Ready", "status": if missed.is_some() { "Unknown" } else { "True" },
+                        "reason": if missed.is_some() { "NodeStatusUnknown" } else { "KubeletReady" },
+                        "lastTransitionTime": self.when(missed.unwrap_or(60 * SECOND - node.uptime))}],
                     "nodeInfo": {"architecture": node.machine.0, "kernelVersion": node.machine.1,
                         "kubeletVersion": "v1.33.4", "containerRuntimeVersion": "containerd://2.0.5",
                         "osImage": "Debian GNU/Linux 12 (bookworm)"}}})
@@ -84,6 +86,7 @@ impl Seen<'_> {
                     Role::LocalDns => self.local_dns_unready(at).or(failing),
                     _ => failing,
                 };
+                let unready = unready.or_else(|| self.missed.get(&at).copied());
                 let ips: Vec<String> = std::iter::once(pod.ip).chain(pod.second).map(|ip| ip.to_string()).collect();
                 let (kind, owner, labels) = match pod.role {
                     Role::ClusterDns => ("ReplicaSet", "coredns-7d4f6", json!({setup.dns_label.0: setup.dns_label.1})),
@@ -120,7 +123,8 @@ impl Seen<'_> {
                 |q| matches!(q, Quirk::AgentAbsent(n) | Quirk::Foreign(n) if *n == at),
             );
             if !absent {
-                let mut value = self.host_pod(&node.agent, &host, &node.name, -self.agent_age(at), None);
+                let missed = self.missed.get(&at).copied();
+                let mut value = self.host_pod(&node.agent, &host, &node.name, -self.agent_age(at), missed);
                 value["metadata"]["labels"] = json!({"k8s-app": "cilium"});
                 value["metadata"]["ownerReferences"][0]["name"] = json!("cilium");
                 let image = format!("quay.io/cilium/cilium:v{}", setup.release.version());
@@ -273,10 +277,15 @@ impl Seen<'_> {
             Quirk::ClusterDnsUnready(since) => Some(*since),
             _ => None,
         });
-        all.or_else(|| self.unready.get(&at).copied())
+        all.or_else(|| self.unready.get(&at).copied()).or_else(|| self.missed.get(&at.0).copied())
     }
 
     fn local_dns_unready(&self, at: usize) -> Option<Moment> {
+        let missed = self.missed.get(&at).copied();
+        missed.or_else(|| self.local_dns_down(at))
+    }
+
+    fn local_dns_down(&self, at: usize) -> Option<Moment> {
         self.plan.has(|q| matches!(q, Quirk::LocalDnsUnready(n) if *n == at)).then_some(-420 * SECOND)
     }
 }

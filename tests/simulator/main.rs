@@ -6,8 +6,10 @@
 mod bundle;
 mod cluster;
 mod fault;
+mod kinds;
 mod lists;
 mod plan;
+mod properties;
 #[path = "../support/scenario/release.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which also write older releases")]
 mod release;
@@ -54,6 +56,29 @@ fn no_node_is_wrongly_stale_and_no_shown_fault_is_healthy() {
     assert_eq!(count(Wrong::Stale), 0, "nodes are wrongly stale:\n{}", run::wrongs(&said));
     assert_eq!(count(Wrong::Healthy), 0, "shown faults are said to be healthy:\n{}", run::wrongs(&said));
     assert_eq!(count(Wrong::Nothing), 0, "nodes have no entry:\n{}", run::wrongs(&said));
+}
+
+#[test]
+fn every_kind_of_wrong_verdict_is_told_from_what_looks_like_it() {
+    let kinds = kinds::all();
+    let plans: Vec<_> = kinds.iter().flat_map(|kind| kind.plans.iter().map(move |plan| (kind, plan))).collect();
+    let complaints = run::side_by_side(plans.len(), |at| run::complaints(plans[at].1));
+    let mut lines = Vec::new();
+    for ((kind, plan), wrong) in plans.iter().zip(complaints) {
+        lines.extend(wrong.iter().map(|one| format!("  {} ({}) {}: {one}", kind.number, kind.about, plan.name)));
+    }
+    println!("{} kinds, {} plans, {} complaints\n{}", kinds.len(), plans.len(), lines.len(), lines.join("\n"));
+    assert!(lines.is_empty(), "{} complaints:\n{}", lines.len(), lines.join("\n"));
+}
+
+#[test]
+fn every_kind_has_three_plans_and_all_numbers_are_there() {
+    let kinds = kinds::all();
+    let numbers: Vec<u8> = kinds.iter().map(|kind| kind.number).collect();
+    assert_eq!(numbers, (1..=29).collect::<Vec<_>>());
+    for kind in kinds {
+        assert!(kind.plans.len() >= 3, "kind {} has {} plans", kind.number, kind.plans.len());
+    }
 }
 
 /// Prints what a plan is and what was said of it, and keeps its bundle.

@@ -52,6 +52,8 @@ pub(crate) enum Quirk {
     Encrypted,
     /// ping prints words of another language.
     ForeignPing(usize),
+    /// Programs were attached by iproute2, which names them otherwise.
+    Iproute,
     /// UDP of pods is in no line of the NAT table.
     NoUdpNat(usize),
 }
@@ -192,6 +194,23 @@ pub(crate) struct Plan {
     pub(crate) truths: BTreeMap<usize, Truth>,
     /// What is right of all other nodes.
     pub(crate) rest: Truth,
+    /// What the report must hold beside the verdicts.
+    pub(crate) words: Vec<(usize, Word)>,
+}
+
+/// What a node's entry must hold, or must not.
+#[derive(Clone, Debug)]
+pub(crate) enum Word {
+    /// It says this.
+    Says(&'static str),
+    /// It does not say this.
+    Silent(&'static str),
+    /// A check does not pass.
+    NoPass(&'static str),
+    /// The version of Cilium.
+    Version(&'static str),
+    /// A figure of a check: its name, the field, the value as JSON prints it.
+    Figure(&'static str, &'static str, &'static str),
 }
 
 impl Plan {
@@ -207,6 +226,7 @@ impl Plan {
             gathered: None,
             truths: BTreeMap::new(),
             rest: Truth::healthy(),
+            words: Vec::new(),
         }
     }
 
@@ -243,6 +263,12 @@ impl Plan {
     /// Of all other nodes, this is right.
     pub(crate) fn rest(mut self, truth: Truth) -> Self {
         self.rest = truth;
+        self
+    }
+
+    /// With this in the entry of a node.
+    pub(crate) fn word(mut self, node: usize, word: Word) -> Self {
+        self.words.push((node, word));
         self
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::bundle::{self, Files};
-use crate::plan::{Plan, kind_of};
+use crate::plan::{Plan, Word, kind_of};
 
 /// What was said of one node, and what is right.
 #[derive(Clone, Debug)]
@@ -115,6 +115,50 @@ pub(crate) fn judge_files(plan: &Plan, names: &[String], files: &Files) -> Vec<S
     plan.looked_at().into_iter().map(one).collect()
 }
 
+/// Whether a word holds of a node's entry; what is wrong where it does not.
+pub(crate) fn word_wrong(entry: &Value, word: &Word) -> Option<String> {
+    let whole = entry.to_string();
+    let check = |id: &str| {
+        let checks = entry["checks"].as_array().map_or(&[][..], Vec::as_slice);
+        checks.iter().find(|check| check["id"] == id).unwrap_or(&Value::Null).clone()
+    };
+    match word {
+        Word::Says(text) => (!whole.contains(text)).then(|| format!("nothing says '{text}'")),
+        Word::Silent(text) => whole.contains(text).then(|| format!("says '{text}'")),
+        Word::NoPass(id) => (check(id)["status"] == "pass").then(|| format!("{id} passes")),
+        Word::Version(version) => {
+            let got = &entry["cilium"]["version"];
+            (got != version).then(|| format!("version {got}, not {version}"))
+        }
+        Word::Figure(id, field, value) => {
+            let got = check(id)["data"][field].to_string();
+            (got != *value).then(|| format!("{id}.{field} is {got}, not {value}"))
+        }
+    }
+}
+
+/// All that a report says against a plan: verdicts and words.
+pub(crate) fn complaints(plan: &Plan) -> Vec<String> {
+    let built = bundle::build(plan);
+    let plan = weighed(plan, &built.lost);
+    let said = judge_files(&plan, &built.names, &built.files);
+    let wrong = said.iter().filter(|s| s.wrong.is_some());
+    let mut out: Vec<String> = wrong
+        .map(|s| format!("{} ({}): {}, not {}; {}", s.node, s.at, s.code, s.codes.join("|"), s.summary))
+        .collect();
+    if plan.words.is_empty() {
+        return out;
+    }
+    let Ok(report) = report(&built.files, &plan.args) else { return out };
+    let entries = report["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+    for (node, word) in &plan.words {
+        let name = built.names[*node].as_str();
+        let entry = entries.iter().find(|entry| entry["node"] == name).unwrap_or(&Value::Null);
+        out.extend(word_wrong(entry, word).map(|wrong| format!("{name} ({node}): {wrong}")));
+    }
+    out
+}
+
 /// Simulates and judges a plan.
 pub(crate) fn judge_plan(plan: &Plan) -> Vec<Said> {
     let built = bundle::build(plan);
@@ -129,6 +173,18 @@ pub(crate) fn weighed(plan: &Plan, lost: &BTreeMap<usize, (usize, usize)>) -> Pl
     let mut plan = plan.clone();
     if plan.faults.is_empty() {
         return plan;
+    }
+    // A sick node's own cluster DNS pod is missed by all others, whose datapath is none the worse for it.
+    let cluster = crate::cluster::Cluster::new(plan.setup.clone());
+    let dns: Vec<usize> = cluster.with_role(crate::cluster::Role::ClusterDns).into_iter().map(|(at, _)| at).collect();
+    for at in 0..plan.setup.nodes {
+        let far = plan.faults.iter().any(|fault| fault.node.is_some_and(|node| node != at && dns.contains(&node)));
+        if far && plan.right(at).codes.contains(&"healthy") {
+            let mut truth = plan.right(at).clone();
+            truth.codes.extend(["cluster-dns-down", "egress-broken"]);
+            truth.unknown = true;
+            plan = plan.truth(at, truth);
+        }
     }
     for (node, truth) in &mut plan.truths {
         let direct = plan.quirks.iter().any(|quirk| quirk.direct(*node));

@@ -13,11 +13,11 @@ struct Situation {
     make: fn(Plan, Sick) -> Plan,
 }
 
-/// Which node is sick, since when, and a source of further choices.
+/// Which node is sick, and since when.
+#[derive(Clone, Copy)]
 pub(crate) struct Sick {
     pub(crate) node: usize,
     pub(crate) since: Moment,
-    pub(crate) rng: Rng,
 }
 
 impl Sick {
@@ -167,7 +167,8 @@ const SITUATIONS: &[Situation] = &[
         let pod = sick.busy_pod(&plan);
         plan.fault(Fault::at(Place::NoProgram, sick.node, sick.since).of(vec![pod]))
             .quirk(Quirk::Bare(sick.node, Device::Pod(pod)))
-            .truth(sick.node, Truth::faulty(&["datapath-programs-missing", "stale-selective", "egress-broken"]))
+            // The list of attached programs does not tell which devices there are.
+            .truth(sick.node, Truth::perhaps(&["datapath-programs-missing", "stale-selective", "egress-broken"]))
     } },
     Situation { weight: 2, name: "stale-tunnel-device-bare", make: |plan, sick| {
         plan.fault(Fault::at(Place::TunnelOut, sick.node, sick.since))
@@ -181,10 +182,13 @@ const SITUATIONS: &[Situation] = &[
         plan.fault(lost).truth(sick.node, Truth::is(codes))
     } },
     // Something else is wrong.
-    Situation { weight: 4, name: "host-line-cut", make: |plan, sick| {
+    Situation { weight: 4, name: "host-line-cut", make: |plan, mut sick| {
+        // The API server is on the first node.
+        sick.node = sick.node.max(1);
         plan.fault(Fault::at(Place::Line, sick.node, sick.since)).truth(sick.node, Truth::is(&["host-network-down"]))
     } },
-    Situation { weight: 3, name: "host-line-only-icmp", make: |plan, sick| {
+    Situation { weight: 3, name: "host-line-only-icmp", make: |plan, mut sick| {
+        sick.node = sick.node.max(1);
         let codes = &["host-network-down", "egress-broken"];
         plan.fault(Fault::at(Place::Line, sick.node, sick.since).proto(Proto::Tcp))
             .fault(Fault::at(Place::Line, sick.node, sick.since).proto(Proto::Udp))
@@ -208,6 +212,12 @@ const SITUATIONS: &[Situation] = &[
             .fault(Fault::at(Place::HostIn, sick.node, -90 * 24 * 60 * MINUTE).port(9_100))
             .fault(Fault::at(Place::HostIn, sick.node, -90 * 24 * 60 * MINUTE).port(10_250))
             .truth(sick.node, Truth::faulty(LOCAL_DNS))
+    } },
+    Situation { weight: 3, name: "host-firewall", make: |plan, sick| {
+        // What pods begin is dropped at the host; what the host begins is answered.
+        plan.with(|s| s.resolver = Resolver::LinkLocal)
+            .fault(Fault::at(Place::HostIn, sick.node, sick.since))
+            .truth(sick.node, Truth::faulty(&["host-firewall-drops", "node-local-dns-down", "egress-broken"]))
     } },
     Situation { weight: 3, name: "local-dns-gone", make: |plan, sick| {
         plan.with(|s| s.resolver = Resolver::LinkLocal)
@@ -346,8 +356,14 @@ pub(crate) fn names() -> Vec<&'static str> {
     SITUATIONS.iter().map(|s| s.name).collect()
 }
 
+/// This situation in a cluster.
+pub(crate) fn named(name: &str, setup: Setup, sick: Sick) -> Plan {
+    let situation = SITUATIONS.iter().find(|s| s.name == name).expect("a situation of this name");
+    (situation.make)(Plan::calm(name, setup), sick)
+}
+
 /// This situation in the cluster of a seed.
-pub(crate) fn named(name: &str, seed: u64) -> Plan {
+pub(crate) fn of_seed(name: &str, seed: u64) -> Plan {
     let situation = SITUATIONS.iter().find(|s| s.name == name).expect("a situation of this name");
     made(situation, seed)
 }
@@ -357,7 +373,7 @@ fn made(situation: &Situation, seed: u64) -> Plan {
     let mut rng = Rng::stream(&[seed, 5]);
     let node = usize::try_from(rng.between(0, i64::try_from(setup.nodes).expect("few") - 1)).expect("a node");
     let since = -rng.pick(&[150 * SECOND, 4 * MINUTE, 25 * MINUTE, 120 * MINUTE]);
-    (situation.make)(Plan::calm(situation.name, setup), Sick { node, since, rng })
+    (situation.make)(Plan::calm(situation.name, setup), Sick { node, since })
 }
 
 /// The plan of a seed.

@@ -134,7 +134,9 @@ impl<'a, 'n> Traffic<'a, 'n> {
             return stale.clone();
         }
         let all = self.cluster().with_role(Role::ClusterDns);
+        let missed = |on: usize| on != node && self.net.cut(on).is_some_and(|since| at > since + 50 * SECOND);
         let ready = all.iter().filter(|pod| self.backends.unready.get(pod).is_none_or(|since| at < *since));
+        let ready = ready.filter(|(on, _)| !missed(*on));
         let ready: Vec<_> = ready.copied().collect();
         let near: Vec<_> = ready.iter().copied().filter(|(on, _)| self.near(*on, node)).collect();
         let chosen = if setup.spread == Spread::Zones && near.is_empty() { ready } else { near };
@@ -349,8 +351,14 @@ impl<'a, 'n> Traffic<'a, 'n> {
     }
 
     fn pod(&mut self, node: usize, pod: usize) {
-        let role = self.cluster().nodes[node].pods[pod].role;
-        match role {
+        let one = &self.cluster().nodes[node].pods[pod];
+        if one.exempt {
+            // Such pods talk among themselves: what is dead for others would be dead for them.
+            self.calls(node, pod, Role::Web, 8_080, 6 * SECOND);
+            self.calls(node, pod, Role::Database, 5_432, 8 * SECOND);
+            return;
+        }
+        match one.role {
             Role::Web => {
                 self.lookups(node, pod, 9 * SECOND, false);
                 self.calls(node, pod, Role::Database, 5_432, 14 * SECOND);
@@ -418,11 +426,13 @@ impl<'a, 'n> Traffic<'a, 'n> {
         }
     }
 
-    /// Pods of this role: those that no fault reaches talk among themselves.
+    /// Pods of this role: those that no fault reaches talk among themselves, on their node.
     fn peers(&self, role: Role, node: usize, pod: usize) -> Vec<(usize, usize)> {
         let exempt = self.cluster().pod((node, pod)).exempt;
-        let all = self.cluster().with_role(role).into_iter();
-        all.filter(|at| *at != (node, pod) && self.cluster().pod(*at).exempt == exempt).collect()
+        let meant = |at: &(usize, usize)| {
+            *at != (node, pod) && self.cluster().pod(*at).exempt == exempt && (!exempt || at.0 == node)
+        };
+        self.cluster().with_role(role).into_iter().filter(meant).collect()
     }
 
     fn to_pod(&self, rng: &mut Rng, node: usize, pod: usize, peer: (usize, usize), port: u16) -> Flow {

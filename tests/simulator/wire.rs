@@ -102,6 +102,14 @@ impl<'a> Net<'a> {
         false
     }
 
+    /// Since when a node has been cut off from its API server, where it is.
+    pub(crate) fn cut(&self, node: usize) -> Option<Moment> {
+        let is = |f: &&Fault| {
+            f.place == Place::Line && f.node == Some(node) && f.proto.is_none_or(|p| p == Proto::Tcp) && f.share > 50
+        };
+        self.faults.iter().find(is).filter(|f| f.until > 0).map(|f| f.since)
+    }
+
     /// Sends a packet of a flow; true where it arrives.
     pub(crate) fn send(&mut self, flow: &Flow, answer: bool, flags: u8, at: Moment) -> bool {
         let (from, to) = if answer { (flow.to, flow.from) } else { (flow.from, flow.to) };

@@ -1,7 +1,7 @@
 //! What the commands on a node print.
 
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::bundle::Seen;
 use crate::cluster::{Family, Resolver, Role, SECOND};
@@ -302,11 +302,14 @@ impl Seen<'_> {
                 hooks.push((device, "ingress", "cil_from_container"));
             }
         }
+        let iproute = self.plan.has(|q| matches!(q, Quirk::Iproute));
         let mut out = String::from("xdp:\n\ntc:\n");
         for (nth, (device, way, program)) in hooks.iter().enumerate() {
             for again in 0..=usize::from(doubled) {
                 let id = 4_200 + 3 * nth + 900 * again;
-                let line = if tcx {
+                let line = if iproute {
+                    format!("{device} clsact/{way} {} id {id} \n", section(program))
+                } else if tcx {
                     format!("{device} tcx/{way} {program} prog_id {id} link_id {} \n", 170 + nth + 60 * again)
                 } else {
                     let name = device.split('(').next().unwrap_or(device);
@@ -342,20 +345,26 @@ impl Seen<'_> {
         let target = self.plan.setup.target();
         let received = self.pings[node];
         let strange = self.plan.has(|q| matches!(q, Quirk::ForeignPing(n) if *n == node));
-        let mut out = format!("PING {target} ({target}) 56(84) bytes of data.\n");
-        for nth in 1..=received {
-            writeln!(out, "64 bytes from {target}: icmp_seq={nth} ttl=57 time=11.{nth} ms").expect("a String takes all");
-        }
         let loss = 100 - 50 * received;
-        if strange {
-            writeln!(out, "\n--- {target} Ping-Statistiken ---").expect("a String takes all");
-            writeln!(out, "2 Pakete übertragen, {received} empfangen, {loss}% packet loss, Zeit 1001 ms")
-                .expect("a String takes all");
+        let mut out = if strange {
+            format!("PING {target} ({target}) 56(84) Bytes an Daten.\n")
         } else {
-            writeln!(out, "\n--- {target} ping statistics ---").expect("a String takes all");
-            writeln!(out, "2 packets transmitted, {received} received, {loss}% packet loss, time 1001ms")
-                .expect("a String takes all");
+            format!("PING {target} ({target}) 56(84) bytes of data.\n")
+        };
+        for nth in 1..=received {
+            let line = if strange {
+                format!("64 Bytes von {target}: icmp_seq={nth} ttl=57 Zeit=11.{nth} ms\n")
+            } else {
+                format!("64 bytes from {target}: icmp_seq={nth} ttl=57 time=11.{nth} ms\n")
+            };
+            out.push_str(&line);
         }
+        let sum = if strange {
+            format!("Ping-Statistiken ---\n2 Pakete übertragen, {received} empfangen")
+        } else {
+            format!("ping statistics ---\n2 packets transmitted, {received} received")
+        };
+        writeln!(out, "\n--- {target} {sum}, {loss}% packet loss, time 1001ms").expect("a String takes all");
         if received > 0 {
             out.push_str("rtt min/avg/max/mdev = 11.100/11.150/11.200/0.050 ms\n");
         } else {
@@ -370,9 +379,20 @@ impl Seen<'_> {
     }
 }
 
+/// A program as iproute2 names it: the object's file and the section.
+fn section(program: &str) -> String {
+    let short = program.trim_start_matches("cil_").replace('_', "-");
+    let file = if short.ends_with("container") {
+        "bpf_lxc.o"
+    } else if short.ends_with("overlay") {
+        "bpf_overlay.o"
+    } else {
+        "bpf_host.o"
+    };
+    format!("{file}:[{short}]")
+}
+
 /// As the tables of the datapath print it: without brackets.
 fn plain((ip, port): Socket) -> String {
-    match ip {
-        IpAddr::V4(_) | IpAddr::V6(_) => format!("{ip}:{port}"),
-    }
+    format!("{ip}:{port}")
 }
