@@ -76,6 +76,9 @@ pub(crate) fn build(plan: &Plan) -> Built {
         if let Quirk::OldTable(node) | Quirk::OldKernelTable(node) = quirk {
             traffic.backends.stale.insert(*node, gone.clone());
         }
+        if let Quirk::OldSockets(node) = quirk {
+            traffic.old_sockets.insert(*node, gone.clone());
+        }
     }
     traffic.run();
     let probes = (0..cluster.nodes.len()).map(|node| active(&mut traffic, plan, node)).collect();

@@ -51,6 +51,8 @@ pub(crate) enum Place {
     ClusterResolver,
     /// The local resolver is not there: its port refuses.
     LocalResolverGone,
+    /// A pod's program accepts connections and says nothing.
+    Program,
 }
 
 /// Protocols that are told apart.
@@ -79,6 +81,8 @@ pub(crate) struct Fault {
     pub(crate) port: Option<u16>,
     /// Which far end; none: all.
     pub(crate) to: Option<IpAddr>,
+    /// Of whose packets, by the namespace of the pod that began; none: everybody's.
+    pub(crate) begun_in: Option<&'static str>,
     /// How many of a hundred packets.
     pub(crate) share: i64,
     /// Whether the share is one of flows, not of packets.
@@ -101,6 +105,7 @@ impl Fault {
             proto: None,
             port: None,
             to: None,
+            begun_in: None,
             share: 100,
             by_flow: false,
             since,
@@ -132,6 +137,11 @@ impl Fault {
     /// To this far end only.
     pub(crate) fn to(self, to: IpAddr) -> Self {
         Self { to: Some(to), ..self }
+    }
+
+    /// Only of flows that pods of this namespace began.
+    pub(crate) fn begun_in(self, namespace: &'static str) -> Self {
+        Self { begun_in: Some(namespace), ..self }
     }
 
     /// Only so many of a hundred packets.

@@ -91,6 +91,8 @@ fn wrongly_stale() -> Vec<Kind> {
         kind(2, "packets denied at the receiver, or by a later policy, leave lines", vec![
             usual("policy-new-egress-dns", 105),
             usual("policy-new-egress-all", 106),
+            usual("policy-ingress-dns", 209),
+            direct("policy-ingress-cluster-dns", 210),
             direct("stale-one-pod", 107),
             less(usual("policy-new-egress-dns", 108), Edit::Lost(0, "drop-metrics.2")),
         ]),
@@ -225,6 +227,8 @@ fn wrong_otherwise() -> Vec<Kind> {
         ]),
         kind(18, "a pass needs an answer", vec![
             usual("stale-world-answers", 167).word(0, Word::NoPass("external-conntrack")),
+            direct("calm-old-sockets", 211),
+            usual("calm-program-hung", 212),
             called("idle connections", calm(168, |s| s.way_out = WayOut::AirGap))
                 .rest(Truth::perhaps(&["healthy", "cluster-wide-outage", "host-network-down", "cluster-dns-down"]))
                 .word(0, Word::NoPass("external-conntrack")),

@@ -292,5 +292,5 @@ impl Seen<'_> {
 
 /// Whether cluster DNS was rolled a while ago.
 pub(crate) fn is_rolled(quirk: &Quirk) -> bool {
-    matches!(quirk, Quirk::OldTable(_) | Quirk::OldKernelTable(_))
+    matches!(quirk, Quirk::OldTable(_) | Quirk::OldKernelTable(_) | Quirk::OldSockets(_))
 }

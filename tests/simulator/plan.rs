@@ -52,6 +52,8 @@ pub(crate) enum Quirk {
     Encrypted,
     /// ping prints words of another language.
     ForeignPing(usize),
+    /// Some pods of the node keep sockets to cluster DNS pods that are gone.
+    OldSockets(usize),
     /// Programs were attached by iproute2, which names them otherwise.
     Iproute,
     /// UDP of pods is in no line of the NAT table.

@@ -181,7 +181,7 @@ pub(crate) fn weighed(plan: &Plan, lost: &BTreeMap<usize, (usize, usize)>) -> Pl
         let far = plan.faults.iter().any(|fault| fault.node.is_some_and(|node| node != at && dns.contains(&node)));
         if far && plan.right(at).codes.contains(&"healthy") {
             let mut truth = plan.right(at).clone();
-            truth.codes.extend(["cluster-dns-down", "egress-broken"]);
+            truth.codes.extend(["cluster-dns-down", "egress-broken", "cluster-wide-outage"]);
             truth.unknown = true;
             plan = plan.truth(at, truth);
         }

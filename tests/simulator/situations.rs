@@ -1,6 +1,6 @@
 //! Clusters by seed: what is broken in them, and what that makes right to say.
 
-use crate::cluster::{MINUTE, Moment, Resolver, Role, SECOND, Setup, Spread, WayOut};
+use crate::cluster::{Family, MINUTE, Moment, Resolver, Role, SECOND, Setup, Spread, WayOut};
 use crate::fault::{Fault, Place, Proto};
 use crate::plan::{Device, Edit, Plan, Quirk, Truth};
 use crate::release::Release;
@@ -100,6 +100,20 @@ const SITUATIONS: &[Situation] = &[
         plan.fault(Fault::at(Place::HostIn, sick.node, -90 * 24 * 60 * MINUTE).port(9_100))
             .truth(sick.node, Truth::perhaps(codes))
     } },
+    Situation { weight: 4, name: "calm-old-sockets", make: |plan, sick| {
+        // Cluster DNS was rolled; some clients go on asking the pods that are gone, on sockets that they keep.
+        plan.with(direct_dns).quirk(Quirk::OldSockets(sick.node)).truth(sick.node, Truth::perhaps(&["healthy"]))
+    } },
+    Situation { weight: 3, name: "calm-program-hung", make: |plan, sick| {
+        let pods = sick.half(&plan);
+        let hung = Fault::at(Place::Program, sick.node, sick.since).of(pods[..2].to_vec());
+        plan.fault(hung).truth(sick.node, Truth::perhaps(&["healthy"]))
+    } },
+    Situation { weight: 2, name: "calm-no-way-for-the-second-family", make: |plan, sick| {
+        let plan = plan.with(|s| s.family = Family::Dual).rest(Truth::perhaps(&["healthy", "cluster-wide-outage"]));
+        let far = (0..14).map(|nth| plan.setup.world(true, nth)).collect::<Vec<_>>();
+        far.into_iter().fold(plan, |plan, to| plan.fault(Fault::everywhere(Place::FarEnd, sick.since).to(to)))
+    } },
     // The datapath is stale.
     Situation { weight: 6, name: "stale-everything-sent", make: |plan, sick| {
         plan.fault(Fault::at(Place::PodOutLate, sick.node, sick.since)).truth(sick.node, Truth::is(STALE))
@@ -174,6 +188,7 @@ const SITUATIONS: &[Situation] = &[
         plan.fault(Fault::at(Place::TunnelOut, sick.node, sick.since))
             .fault(Fault::at(Place::TunnelIn, sick.node, sick.since))
             .quirk(Quirk::Bare(sick.node, Device::Tunnel))
+            .with(|s| s.release = s.release.max(Release::V1_16))
             .truth(sick.node, Truth::is(&["datapath-programs-missing"]))
     } },
     Situation { weight: 3, name: "stale-tail-calls", make: |plan, sick| {
@@ -247,12 +262,23 @@ const SITUATIONS: &[Situation] = &[
         let denied = Fault::at(Place::EgressPolicy, sick.node, sick.since).of(pods);
         plan.fault(denied.counts("Policy denied", "EGRESS")).truth(sick.node, Truth::perhaps(&["policy-denied"]))
     } },
-    Situation { weight: 3, name: "policy-ingress-dns", make: |plan, sick| {
+    Situation { weight: 4, name: "policy-ingress-dns", make: |plan, sick| {
+        // One namespace may not ask the local resolver, which is a pod: the asker's line is made, nothing answers it.
+        let plan = plan.with(|s| s.resolver = Resolver::Redirected);
         let cluster = crate::cluster::Cluster::new(plan.setup.clone());
         let own = cluster.nodes[sick.node].pods.iter().position(|pod| pod.role == Role::LocalDns).unwrap_or(0);
-        let denied = Fault::at(Place::IngressPolicy, sick.node, sick.since).of(vec![own]);
-        plan.fault(denied.counts("Policy denied", "INGRESS"))
-            .rest(Truth::perhaps(&["healthy", "policy-denied", "cluster-dns-down", "node-local-dns-down"]))
+        let denied = Fault::at(Place::IngressPolicy, sick.node, sick.since).of(vec![own]).begun_in("media");
+        plan.fault(denied.counts("Policy denied", "INGRESS")).truth(sick.node, Truth::perhaps(&["policy-denied"]))
+    } },
+    Situation { weight: 3, name: "policy-ingress-cluster-dns", make: |plan, sick| {
+        let plan = plan.with(direct_dns);
+        let cluster = crate::cluster::Cluster::new(plan.setup.clone());
+        let mut plan = plan.rest(Truth::perhaps(&["healthy", "policy-denied", "cluster-dns-down"]));
+        for (node, pod) in cluster.with_role(Role::ClusterDns) {
+            let denied = Fault::at(Place::IngressPolicy, node, sick.since).of(vec![pod]).begun_in("media");
+            plan = plan.fault(denied.counts("Policy denied", "INGRESS"));
+        }
+        plan
     } },
     Situation { weight: 3, name: "udp-masquerade", make: |plan, sick| {
         plan.fault(Fault::at(Place::PodWorldIn, sick.node, sick.since).proto(Proto::Udp))
@@ -306,8 +332,10 @@ const SITUATIONS: &[Situation] = &[
         plan.quirk(Quirk::Doubled(sick.node)).truth(sick.node, Truth::is(&["datapath-programs-duplicated"]))
     } },
     Situation { weight: 3, name: "dns-proxy-dead", make: |plan, sick| {
-        plan.fault(Fault::at(Place::PodOutLate, sick.node, sick.since).port(53))
-            .with(|s| s.dns_port = 53)
+        let plan = plan.with(|s| s.dns_port = 53);
+        let cluster = crate::cluster::Cluster::new(plan.setup.clone());
+        let asking = cluster.nodes[sick.node].applications().collect();
+        plan.fault(Fault::at(Place::PodOutLate, sick.node, sick.since).port(53).of(asking))
             .quirk(Quirk::Proxied(sick.node))
             .truth(sick.node, Truth::faulty(&["dns-proxy-broken"]))
     } },

@@ -45,6 +45,8 @@ pub(crate) struct Traffic<'a, 'n> {
     pub(crate) failing: BTreeMap<(usize, usize), Moment>,
     /// Nodes that each host's health probe reached last, itself counted.
     pub(crate) reached: Vec<usize>,
+    /// Nodes of which some pods keep sockets to cluster DNS pods that are gone: addresses.
+    pub(crate) old_sockets: BTreeMap<usize, Vec<Socket>>,
     /// The moments around which packets matter.
     windows: Vec<(Moment, Moment)>,
 }
@@ -60,7 +62,14 @@ impl<'a, 'n> Traffic<'a, 'n> {
         windows.push((RECENT, 0));
         windows.sort_unstable();
         let reached = vec![1; net.cluster.nodes.len()];
-        Self { net, backends: Backends::default(), failing: BTreeMap::new(), reached, windows }
+        Self {
+            net,
+            backends: Backends::default(),
+            failing: BTreeMap::new(),
+            reached,
+            old_sockets: BTreeMap::new(),
+            windows,
+        }
     }
 
     fn cluster(&self) -> &'a Cluster {
@@ -266,7 +275,16 @@ impl<'a, 'n> Traffic<'a, 'n> {
             return Outcome::Fine(now - at);
         }
         let asked = self.net.send(flow, false, ACK | PSH, now);
-        let told = asked && self.net.send(flow, true, ACK | PSH, now + 4);
+        let hung = !self.net.serves(flow, now);
+        let told = asked && !hung && self.net.send(flow, true, ACK | PSH, now + 4);
+        if hung {
+            // The far end's system acknowledges, and its program says nothing.
+            if asked {
+                self.net.send(flow, true, ACK, now + 4);
+            }
+            self.net.send(flow, false, FIN | ACK, (now + patience).min(0));
+            return Outcome::Silence;
+        }
         if !told {
             for back in [200, 600, 1_400, 3_000] {
                 if back < patience && now + back <= 0 {
@@ -365,7 +383,7 @@ impl<'a, 'n> Traffic<'a, 'n> {
                 self.calls(node, pod, Role::Web, 8_080, 22 * SECOND);
             }
             Role::Kept => {
-                self.lookups(node, pod, 3 * SECOND, true);
+                self.lookups(node, pod, 2_400, true);
                 self.held(node, pod, Role::Database, 5_432);
                 self.abroad(node, pod, 40 * SECOND);
             }
@@ -378,7 +396,10 @@ impl<'a, 'n> Traffic<'a, 'n> {
                 self.lookups(node, pod, 30 * SECOND, false);
                 self.scrapes(node, pod);
             }
-            Role::Idle => self.idle(node, pod),
+            Role::Idle => {
+                self.idle(node, pod);
+                self.reports(node, pod);
+            }
             Role::Database => self.lookups(node, pod, 45 * SECOND, false),
             Role::ClusterDns | Role::LocalDns | Role::Health => {}
         }
@@ -390,7 +411,8 @@ impl<'a, 'n> Traffic<'a, 'n> {
 
     fn lookups(&mut self, node: usize, pod: usize, usual: Moment, kept: bool) {
         let mut rng = self.rng(node, pod, 2);
-        let sockets = if kept { 4 } else { 1 };
+        let sockets = if kept { 9 } else { 1 };
+        let gone = self.old_sockets.get(&node).filter(|_| kept).cloned();
         for socket in 0..sockets {
             let pace = self.pace(&mut rng, usual * sockets);
             let mut at = if kept { -5_000 * SECOND } else { RECENT } + rng.between(0, pace);
@@ -400,11 +422,14 @@ impl<'a, 'n> Traffic<'a, 'n> {
                 // A connected socket stays with the backend that it found first.
                 if held.is_none() || !kept {
                     held = self.to_resolver(&mut rng, node, pod, at);
+                    if let (Some(gone), Some(flow), true) = (&gone, &mut held, socket % 3 != 1) {
+                        (flow.target, flow.to) = (rng.pick(gone), Actor::Gone(node));
+                    }
                 }
                 if let Some(flow) = held {
                     let outcome = self.ask(&flow, name, &mut rng, at);
-                    if outcome == Outcome::Silence && socket % 2 == 1 {
-                        // Half of the clients open another socket after a failure.
+                    if outcome == Outcome::Silence && socket % 3 == 1 {
+                        // A third of the clients open another socket after a failure.
                         held = None;
                     }
                 }
@@ -526,6 +551,22 @@ impl<'a, 'n> Traffic<'a, 'n> {
         let (source, target) = (self.cluster().pod((node, pod)).ip, self.cluster().setup.node_address(node));
         let mut make = || flow(&mut inner, Proto::Tcp, Actor::Pod(node, pod), source, Actor::Host(node), (target, 10_250));
         self.hold(&mut make, -3_000 * SECOND, 20 * SECOND);
+    }
+
+    /// Reports to a collector outside and to one on the node, which nobody ever answers.
+    fn reports(&mut self, node: usize, pod: usize) {
+        let mut rng = self.rng(node, pod, 13);
+        let setup = &self.cluster().setup;
+        let own = self.cluster().pod((node, pod)).ip;
+        let (far, near) = (setup.world(setup.v6(), 9), setup.node_address(node));
+        for (to, target, pace) in [(Actor::World, (far, 514), 7_000), (Actor::Host(node), (near, 8_125), 10_000)] {
+            let one = flow(&mut rng, Proto::Udp, Actor::Pod(node, pod), own, to, target);
+            let mut at = -4_000 * SECOND;
+            while at < 0 {
+                self.net.send(&one, false, 0, at);
+                at = self.after(at, pace);
+            }
+        }
     }
 
     /// Connections on which nothing has been said for long.

@@ -76,7 +76,8 @@ impl<'a> Net<'a> {
                 && fault.pods.as_ref().is_none_or(named)
                 && fault.proto.is_none_or(|p| p == flow.proto)
                 && fault.port.is_none_or(|p| p == flow.target.1)
-                && fault.to.is_none_or(|ip| ip == flow.target.0);
+                && fault.to.is_none_or(|ip| ip == flow.target.0)
+                && fault.begun_in.is_none_or(|namespace| self.namespace(flow.from) == namespace);
             if !meant {
                 continue;
             }
@@ -100,6 +101,10 @@ impl<'a> Net<'a> {
             return true;
         }
         false
+    }
+
+    fn namespace(&self, end: Actor) -> &'static str {
+        if let Actor::Pod(node, pod) = end { self.cluster.pod((node, pod)).namespace } else { "" }
     }
 
     /// Since when a node has been cut off from its API server, where it is.
@@ -312,7 +317,7 @@ impl<'a> Net<'a> {
             Actor::Pod(node, pod) => match self.cluster.pod((node, pod)).role {
                 Role::LocalDns => !self.hit(Place::LocalResolver, node, Some(pod), flow, at),
                 Role::ClusterDns => !self.hit(Place::ClusterResolver, node, Some(pod), flow, at),
-                _ => true,
+                _ => !self.hit(Place::Program, node, Some(pod), flow, at),
             },
             _ => true,
         }
