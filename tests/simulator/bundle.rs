@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cluster::{Actor, Cluster, Moment, Resolver, Role, SECOND};
+use crate::cluster::{Actor, Cluster, Moment, Resolver, Role, SECOND, Setup};
 use crate::fault::Proto;
 use crate::plan::{Edit, Plan, Quirk};
 use crate::rng::Rng;
@@ -125,7 +125,9 @@ pub(crate) fn build(plan: &Plan) -> Built {
 /// The cluster DNS pods that were there before it was rolled.
 fn gone(plan: &Plan) -> Vec<Socket> {
     let setup = &plan.setup;
-    (0..setup.dns_pods).map(|nth| (setup.pod_address(setup.v6(), nth % setup.nodes, 211 + nth), setup.dns_port)).collect()
+    (0..setup.dns_pods)
+        .map(|nth| (setup.pod_address(setup.v6(), nth % setup.nodes, 211 + nth), setup.dns_port))
+        .collect()
 }
 
 /// Probes in pods of a node.
@@ -145,7 +147,7 @@ fn active(traffic: &mut Traffic, plan: &Plan, node: usize) -> Vec<Probe> {
             let flow = flow(rng, Proto::Tcp, Actor::Pod(node, pod), own, Actor::World, to);
             traffic.call(&flow, at, 5 * SECOND)
         };
-        let site = plan.setup.world(plan.setup.v6(), 5);
+        let site = Setup::world(plan.setup.v6(), 5);
         let by_name = matches!(lookup, Outcome::Fine(_)).then(|| call(traffic, &mut rng, (site, 443), -18 * SECOND));
         let by_address = call(traffic, &mut rng, (plan.setup.target(), 80), -12 * SECOND);
         let dns = ask(traffic, &mut rng, Name::Cluster, -11 * SECOND);
@@ -234,7 +236,8 @@ impl Seen<'_> {
         }
         let binary = setup.release.binary();
         let frozen = self.plan.has(|q| matches!(q, Quirk::AgentFrozen(n) if *n == node));
-        let dump = Ended { at: 0, took: 640, ..Ended::new(&format!("{binary} bpf ct list global"), self.dumps[node].clone()) };
+        let dump =
+            Ended { at: 0, took: 640, ..Ended::new(&format!("{binary} bpf ct list global"), self.dumps[node].clone()) };
         self.put(files, node, "ct-list", dump);
         let run = |command: &str, out: String| Ended::new(&format!("{binary} {command}"), out);
         self.put(files, node, "lb-list", run("bpf lb list", self.lb_list(node)));
@@ -259,22 +262,24 @@ impl Seen<'_> {
         let pod = self.cluster.pod((node, probe.pod));
         let named = Some(format!("{}/{}", pod.namespace, pod.name));
         let suffix = if slot == 0 { String::new() } else { format!(".{}", slot + 1) };
-        let tool = self.rng(node, 26).pick(&[Tool::Busybox, Tool::Curl, Tool::Gnu]);
+        let fetcher = self.rng(node, 26).pick(&[Tool::Busybox, Tool::Curl, Tool::Gnu]);
         let (stderr, exit, took) = match (probe.lookup, probe.by_name) {
-            (Outcome::Fine(_), Some(outcome)) => tool.connected(outcome),
-            (Outcome::Refused, _) => tool.unresolved(60),
-            _ => tool.unresolved(10_020),
+            (Outcome::Fine(_), Some(outcome)) => fetcher.connected(outcome),
+            (Outcome::Refused, _) => fetcher.unresolved(60),
+            _ => fetcher.unresolved(10_020),
         };
-        let argv = tool.argv("https://google.com");
-        let ended = Ended { stderr, exit, took, at: -29 * SECOND, pod: named.clone(), ..Ended::new(&argv, String::new()) };
+        let argv = fetcher.argv("https://google.com");
+        let ended =
+            Ended { stderr, exit, took, at: -29 * SECOND, pod: named.clone(), ..Ended::new(&argv, String::new()) };
         self.put(files, node, &format!("pod-egress{suffix}"), ended);
-        let (stderr, exit, took) = tool.connected(probe.by_address);
+        let (stderr, exit, took) = fetcher.connected(probe.by_address);
         let target = match setup.target() {
             ip if ip.is_ipv6() => format!("http://[{ip}]"),
             ip => format!("http://{ip}"),
         };
-        let argv = tool.argv(&target);
-        let ended = Ended { stderr, exit, took, at: -12 * SECOND, pod: named.clone(), ..Ended::new(&argv, String::new()) };
+        let argv = fetcher.argv(&target);
+        let ended =
+            Ended { stderr, exit, took, at: -12 * SECOND, pod: named.clone(), ..Ended::new(&argv, String::new()) };
         self.put(files, node, &format!("pod-egress-address{suffix}"), ended);
         let name = "kubernetes.default.svc.cluster.local";
         let server = match setup.resolver {

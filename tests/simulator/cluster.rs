@@ -319,9 +319,10 @@ impl Setup {
     /// A node's address.
     pub(crate) fn node_address(&self, node: usize) -> IpAddr {
         let host = 10 + u8::try_from(node).expect("few");
-        match self.v6() {
-            true => Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, u16::from(host)).into(),
-            false => Ipv4Addr::new(192, 168, 77, host).into(),
+        if self.v6() {
+            Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, u16::from(host)).into()
+        } else {
+            Ipv4Addr::new(192, 168, 77, host).into()
         }
     }
 
@@ -332,9 +333,10 @@ impl Setup {
 
     /// A service's address.
     pub(crate) fn service(&self, number: u8) -> IpAddr {
-        match self.v6() {
-            true => Ipv6Addr::new(0xfd00, 0x43, 0, 0, 0, 0, 0, u16::from(number)).into(),
-            false => Ipv4Addr::new(10, 43, 0, number).into(),
+        if self.v6() {
+            Ipv6Addr::new(0xfd00, 0x43, 0, 0, 0, 0, 0, u16::from(number)).into()
+        } else {
+            Ipv4Addr::new(10, 43, 0, number).into()
         }
     }
 
@@ -349,14 +351,15 @@ impl Setup {
 
     /// The site's resolver, which knows the world's names.
     pub(crate) fn upstream(&self) -> IpAddr {
-        match self.v6() {
-            true => Ipv6Addr::new(0x2001, 0xdb8, 0x53, 0, 0, 0, 0, 1).into(),
-            false => Ipv4Addr::new(192, 168, 77, 1).into(),
+        if self.v6() {
+            Ipv6Addr::new(0x2001, 0xdb8, 0x53, 0, 0, 0, 0, 1).into()
+        } else {
+            Ipv4Addr::new(192, 168, 77, 1).into()
         }
     }
 
     /// An address of the world.
-    pub(crate) fn world(&self, v6: bool, nth: i64) -> IpAddr {
+    pub(crate) fn world(v6: bool, nth: i64) -> IpAddr {
         let host = u8::try_from(nth.rem_euclid(14)).expect("small");
         if v6 {
             return Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, u16::from(host) + 1).into();
@@ -372,9 +375,10 @@ impl Setup {
 
     /// What the host's ping and the probe by address are aimed at.
     pub(crate) fn target(&self) -> IpAddr {
-        match self.v6() {
-            true => Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111).into(),
-            false => Ipv4Addr::new(1, 1, 1, 1).into(),
+        if self.v6() {
+            Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111).into()
+        } else {
+            Ipv4Addr::new(1, 1, 1, 1).into()
         }
     }
 

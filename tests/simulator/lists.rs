@@ -111,7 +111,8 @@ impl Seen<'_> {
             }
             if setup.resolver == Resolver::LinkLocal {
                 let unready = self.local_dns_unready(at);
-                let mut value = self.host_pod(&node.local_dns, &host, &node.name, 2_000 * SECOND - node.uptime, unready);
+                let mut value =
+                    self.host_pod(&node.local_dns, &host, &node.name, 2_000 * SECOND - node.uptime, unready);
                 value["metadata"]["labels"] = json!({"k8s-app": "node-local-dns"});
                 value["metadata"]["ownerReferences"][0]["name"] = json!("nodelocaldns");
                 value["spec"]["containers"][0] = json!({"name": "node-cache", "image": "dns-node-cache:1.25",
@@ -119,9 +120,7 @@ impl Seen<'_> {
                 self.restarts(at, &mut value);
                 out.push(value);
             }
-            let absent = self.plan.has(
-                |q| matches!(q, Quirk::AgentAbsent(n) | Quirk::Foreign(n) if *n == at),
-            );
+            let absent = self.plan.has(|q| matches!(q, Quirk::AgentAbsent(n) | Quirk::Foreign(n) if *n == at));
             if !absent {
                 let missed = self.missed.get(&at).copied();
                 let mut value = self.host_pod(&node.agent, &host, &node.name, -self.agent_age(at), missed);

@@ -4,10 +4,13 @@
 //! `STALEDP_SIM_NODES=10000` simulates more nodes, `STALEDP_SIM_SEED=N` shows the plan of one seed and keeps its bundle.
 
 mod bundle;
+mod calm;
 mod cluster;
 mod fault;
+mod habits;
 mod kinds;
 mod lists;
+mod other;
 mod plan;
 mod properties;
 #[path = "../support/scenario/release.rs"]
@@ -16,6 +19,7 @@ mod release;
 mod rng;
 mod run;
 mod situations;
+mod stale;
 mod table;
 mod traffic;
 mod wire;
@@ -86,7 +90,11 @@ fn show(plan: &plan::Plan) {
     let built = bundle::build(plan);
     let folder = tempfile::tempdir().expect("a folder").keep();
     bundle::write(&built.files, &folder);
-    println!("{plan:#?}\nlost in the last minute, by node: (pods, flows) {:?}\nbundle: {}", built.lost, folder.display());
+    println!(
+        "{plan:#?}\nlost in the last minute, by node: (pods, flows) {:?}\nbundle: {}",
+        built.lost,
+        folder.display()
+    );
     for said in run::judge_plan(plan) {
         println!("{}: {} ({}) {}; right: {:?}", said.node, said.code, said.confidence, said.summary, said.codes);
     }

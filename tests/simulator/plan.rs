@@ -148,9 +148,7 @@ impl Truth {
 
     /// Whether this verdict is acceptable.
     pub(crate) fn accepts(&self, code: &str) -> bool {
-        self.codes.contains(&code)
-            || (self.unknown && UNKNOWN.contains(&code))
-            || (!self.shown && code == "healthy")
+        self.codes.contains(&code) || (self.unknown && UNKNOWN.contains(&code)) || (!self.shown && code == "healthy")
     }
 
     /// Whether a verdict of kind `stale` is acceptable.

@@ -71,13 +71,20 @@ fn less_evidence_never_accuses_and_never_acquits() {
             let files = taken(&built, node, evidence, how);
             let part = run::judge_files(&plan, &built.names, &files);
             for (before, after) in whole.iter().zip(&part) {
-                let accused = after.kind() == "stale" && before.kind() != "stale" && plan.right(after.at).class() != "stale";
-                let acquitted = after.kind() == "healthy" && before.kind() != "healthy" && plan.right(after.at).shown
+                let accused =
+                    after.kind() == "stale" && before.kind() != "stale" && plan.right(after.at).class() != "stale";
+                let acquitted = after.kind() == "healthy"
+                    && before.kind() != "healthy"
+                    && plan.right(after.at).shown
                     && plan.right(after.at).class() != "healthy";
                 if accused || acquitted {
                     wrong.push(format!(
                         "{} seed {seed}, {}: without {evidence} of {} (way {how}): {}, before: {}",
-                        plan.name, after.node, built.names[node], told(after), told(before)
+                        plan.name,
+                        after.node,
+                        built.names[node],
+                        told(after),
+                        told(before)
                     ));
                 }
             }
@@ -96,7 +103,9 @@ fn healthy_traffic_of_other_pods_makes_no_node_stale() {
         let both = said.iter().zip(&crowded);
         both.filter(|(before, after)| after.stale_rank() > 0 && before.stale_rank() == 0)
             .filter(|(_, after)| !plan.right(after.at).may_be_stale())
-            .map(|(before, after)| format!("{} seed {seed}, {}: {}, before: {}", plan.name, after.node, told(after), told(before)))
+            .map(|(before, after)| {
+                format!("{} seed {seed}, {}: {}, before: {}", plan.name, after.node, told(after), told(before))
+            })
             .collect()
     });
 }
@@ -119,7 +128,8 @@ fn other_names_and_addresses_change_no_kind() {
         let plan = any(seed);
         let renamed = plan.clone().with(|s| (s.names, s.net) = ((s.names + 1) % 3, if s.net == 42 { 199 } else { 42 }));
         let built = bundle::build(&renamed);
-        let swap = [("shop", "kiosk"), ("media", "films"), ("\"apps\"", "\"work\""), ("apps/", "work/"), ("gull", "tern")];
+        let swap =
+            [("shop", "kiosk"), ("media", "films"), ("\"apps\"", "\"work\""), ("apps/", "work/"), ("gull", "tern")];
         let rename = |text: &String| swap.iter().fold(text.clone(), |text, (from, to)| text.replace(from, to));
         let files: Files = built.files.iter().map(|(path, text)| (path.clone(), rename(text))).collect();
         let one = run::judge_plan(&plan);
@@ -182,7 +192,9 @@ fn a_contrary_witness_never_raises_the_confidence() {
         let (heard, alone) = (run::judge_plan(&heard), run::judge_plan(&alone));
         let both = heard.iter().zip(&alone);
         both.filter(|(heard, alone)| heard.stale_rank() > alone.stale_rank())
-            .map(|(heard, alone)| format!("{name} seed {seed}, {}: {}, unheard: {}", heard.node, told(heard), told(alone)))
+            .map(|(heard, alone)| {
+                format!("{name} seed {seed}, {}: {}, unheard: {}", heard.node, told(heard), told(alone))
+            })
             .collect()
     });
 }

@@ -143,9 +143,8 @@ pub(crate) fn complaints(plan: &Plan) -> Vec<String> {
     let plan = weighed(plan, &built.lost);
     let said = judge_files(&plan, &built.names, &built.files);
     let wrong = said.iter().filter(|s| s.wrong.is_some());
-    let mut out: Vec<String> = wrong
-        .map(|s| format!("{} ({}): {}, not {}; {}", s.node, s.at, s.code, s.codes.join("|"), s.summary))
-        .collect();
+    let mut out: Vec<String> =
+        wrong.map(|s| format!("{} ({}): {}, not {}; {}", s.node, s.at, s.code, s.codes.join("|"), s.summary)).collect();
     if plan.words.is_empty() {
         return out;
     }
@@ -221,7 +220,9 @@ pub(crate) fn side_by_side<T: Send>(count: usize, what: impl Fn(usize) -> T + Sy
 pub(crate) fn matrix(said: &[Said]) -> String {
     let kinds = ["stale", "other-fault", "inconclusive", "healthy"];
     let mut out = format!("{:16}", "truth \\ said");
-    kinds.iter().for_each(|kind| write!(out, "{kind:>14}").expect("a String takes all"));
+    for kind in kinds {
+        write!(out, "{kind:>14}").expect("a String takes all");
+    }
     for class in ["stale", "other-fault", "inconclusive", "healthy"] {
         write!(out, "\n{class:16}").expect("a String takes all");
         for kind in kinds {
@@ -237,7 +238,10 @@ pub(crate) fn wrongs(said: &[Said]) -> String {
     let mut groups: BTreeMap<(Wrong, &str, String), Vec<&Said>> = BTreeMap::new();
     for one in said {
         if let Some(wrong) = one.wrong {
-            groups.entry((wrong, &one.plan, format!("{}, not {}", one.code, one.codes.join("|")))).or_default().push(one);
+            groups
+                .entry((wrong, &one.plan, format!("{}, not {}", one.code, one.codes.join("|"))))
+                .or_default()
+                .push(one);
         }
     }
     let mut out = String::new();

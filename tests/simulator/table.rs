@@ -1,8 +1,9 @@
 //! The conntrack table of a node: Cilium's rules for its lines, and their text in each release.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
 
 use crate::cluster::{Moment, Setup};
 use crate::fault::Proto;
@@ -19,7 +20,7 @@ pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
 
 /// Which line of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Way {
     /// Of the initiating endpoint.
     Out,
@@ -30,7 +31,7 @@ pub(crate) enum Way {
 }
 
 /// What names a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) proto: Proto,
     pub(crate) way: Way,
@@ -74,7 +75,7 @@ pub(crate) struct Table {
     flag_mask: u8,
     accounting: bool,
     v6: bool,
-    lines: BTreeMap<Key, Line>,
+    lines: FxHashMap<Key, Line>,
 }
 
 /// The interval below which a direction is not reported again, in seconds.
@@ -90,7 +91,7 @@ impl Table {
             flag_mask: setup.flag_mask,
             accounting: setup.accounting,
             v6: setup.family != crate::cluster::Family::V4,
-            lines: BTreeMap::new(),
+            lines: FxHashMap::default(),
         }
     }
 
@@ -117,7 +118,11 @@ impl Table {
             // The same ports again.
             *line = Line { facts, ..Line::default() };
         }
-        if tx { line.tx_packets += 1 } else { line.rx_packets += 1 }
+        if tx {
+            line.tx_packets += 1;
+        } else {
+            line.rx_packets += 1;
+        }
         let (seen, last) =
             if tx { (&mut line.tx_flags, &mut line.tx_report) } else { (&mut line.rx_flags, &mut line.rx_report) };
         let all = *seen | (flags & self.flag_mask);
@@ -150,7 +155,9 @@ impl Table {
     pub(crate) fn dump(&self, collected: Moment, rng: &mut Rng) -> String {
         let bar = self.stamp(-collected);
         let mut maps: [Vec<String>; 4] = Default::default();
-        for (key, line) in self.lines.iter().filter(|(_, line)| line.expires >= bar) {
+        let mut kept: Vec<_> = self.lines.iter().filter(|(_, line)| line.expires >= bar).collect();
+        kept.sort_unstable_by_key(|(key, _)| **key);
+        for (key, line) in kept {
             let other = usize::from(key.proto != Proto::Tcp || key.related);
             let map = other + if key.from.0.is_ipv6() { 2 } else { 0 };
             maps[map].push(self.text(key, line));
@@ -201,11 +208,8 @@ impl Table {
         };
         let (left, right) = if old_service { (key.to, key.from) } else { (key.from, key.to) };
         let Line { facts, expires, rx_flags, rx_report, tx_flags, tx_report, .. } = line;
-        let (rx, tx) = if self.release.split_counters() || self.accounting {
-            (line.rx_packets, line.tx_packets)
-        } else {
-            (0, 0)
-        };
+        let (rx, tx) =
+            if self.release.split_counters() || self.accounting { (line.rx_packets, line.tx_packets) } else { (0, 0) };
         let mut out = String::with_capacity(280);
         let ends = format!("{proto} {way} {}:{} -> {}:{} {word}expires={expires} ", left.0, left.1, right.0, right.1);
         out.push_str(&ends);
@@ -226,7 +230,7 @@ impl Table {
             )
         };
         out.push_str(&seen);
-        self.push_flags(&mut out, line);
+        Self::push_flags(&mut out, line);
         write!(out, "RevNAT={} SourceSecurityID={} ", facts.reverse_nat, facts.identity).expect("a String takes all");
         if self.release.split_counters() {
             out.push_str("IfIndex=0 ");
@@ -239,7 +243,7 @@ impl Table {
         out
     }
 
-    fn push_flags(&self, out: &mut String, line: &Line) {
+    fn push_flags(out: &mut String, line: &Line) {
         let flags = line.facts.flags
             | u16::from(line.rx_closing)
             | (u16::from(line.tx_closing) << 1)

@@ -176,8 +176,13 @@ impl<'a> Net<'a> {
                     self.record(node, flow, Way::In, true, flags, at);
                 } else {
                     if let Some((service, reverse_nat, backend)) = flow.service {
-                        let key =
-                            Key { proto: flow.proto, way: Way::Service, from: flow.source, to: service, related: false };
+                        let key = Key {
+                            proto: flow.proto,
+                            way: Way::Service,
+                            from: flow.source,
+                            to: service,
+                            related: false,
+                        };
                         let facts = Facts { reverse_nat, backend, ..Facts::default() };
                         self.tables[node].see(key, facts, true, flags, at);
                     }
@@ -223,8 +228,7 @@ impl<'a> Net<'a> {
                     || self.masquerade(flow, a, answer, at))
             }
             (Actor::World, Actor::Pod(a, pod)) => {
-                !(self.hit(Place::Line, a, None, flow, at)
-                    || self.hit(Place::PodWorldIn, a, Some(pod), flow, at))
+                !(self.hit(Place::Line, a, None, flow, at) || self.hit(Place::PodWorldIn, a, Some(pod), flow, at))
             }
             (Actor::Host(a), Actor::World) | (Actor::World, Actor::Host(a)) => {
                 !(self.hit(Place::HostWorld, a, None, flow, at) || self.hit(Place::Line, a, None, flow, at))
@@ -311,9 +315,7 @@ impl<'a> Net<'a> {
     /// Whether the one at the far end does what it is asked, and is not merely reached.
     pub(crate) fn serves(&mut self, flow: &Flow, at: Moment) -> bool {
         match flow.to {
-            Actor::Host(node) if flow.target.1 == 53 => {
-                !self.hit(Place::LocalResolver, node, None, flow, at)
-            }
+            Actor::Host(node) if flow.target.1 == 53 => !self.hit(Place::LocalResolver, node, None, flow, at),
             Actor::Pod(node, pod) => match self.cluster.pod((node, pod)).role {
                 Role::LocalDns => !self.hit(Place::LocalResolver, node, Some(pod), flow, at),
                 Role::ClusterDns => !self.hit(Place::ClusterResolver, node, Some(pod), flow, at),
@@ -326,9 +328,7 @@ impl<'a> Net<'a> {
     /// Whether nobody listens on the local resolver's port, so that its host refuses.
     pub(crate) fn refused(&mut self, flow: &Flow, at: Moment) -> bool {
         match flow.to {
-            Actor::Host(node) if flow.target.1 == 53 => {
-                self.hit(Place::LocalResolverGone, node, None, flow, at)
-            }
+            Actor::Host(node) if flow.target.1 == 53 => self.hit(Place::LocalResolverGone, node, None, flow, at),
             _ => false,
         }
     }

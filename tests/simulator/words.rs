@@ -68,7 +68,12 @@ impl Seen<'_> {
             let kind = if redirect { "LocalRedirect" } else { "ClusterIP" };
             rows.push(Row { front: (setup.service(10), 53), protocol, kind, backends });
         }
-        rows.push(Row { front: (setup.service(10), 9_153), protocol: "TCP", kind: "ClusterIP", backends: at_port(9_153) });
+        rows.push(Row {
+            front: (setup.service(10), 9_153),
+            protocol: "TCP",
+            kind: "ClusterIP",
+            backends: at_port(9_153),
+        });
         for (number, role, port) in [(77, Role::Web, 8_080), (88, Role::Database, 5_432)] {
             let all = self.cluster.with_role(role).into_iter().filter(|at| !self.failing.contains_key(at));
             let backends = all.map(|at| ((self.cluster.pod(at).ip, port), "active")).collect();
@@ -101,21 +106,21 @@ impl Seen<'_> {
         let mut rows = Vec::new();
         for (id, row) in (1..).zip(self.rows(node, true)) {
             let flags = if row.kind == "ClusterIP" { "ClusterIP, non-routable" } else { row.kind };
-            let none = format!("{zero} ({id}) (0) [{flags}]");
+            let empty = format!("{zero} ({id}) (0) [{flags}]");
             if setup.release.service_protocols() {
                 let front = format!("{}/{}", socket(row.front), row.protocol);
                 for (slot, (to, _)) in (1..).zip(&row.backends) {
                     let to = format!("{}/{} ({id}) ({slot})", socket(*to), row.protocol);
                     rows.push(vec![format!("{front} ({slot})"), to]);
                 }
-                rows.push(vec![format!("{front} (0)"), none]);
+                rows.push(vec![format!("{front} (0)"), empty]);
             } else {
                 let mut front = Some(socket(row.front));
                 for (slot, (to, _)) in (1..).zip(&row.backends) {
                     let to = format!("{} ({id}) ({slot})", socket(*to));
                     rows.push(vec![front.take().unwrap_or_default(), to]);
                 }
-                rows.push(vec![front.take().unwrap_or_default(), none]);
+                rows.push(vec![front.take().unwrap_or_default(), empty]);
             }
         }
         if setup.release.service_protocols() {
@@ -173,7 +178,8 @@ impl Seen<'_> {
             crate::cluster::Balancing::Socket => "Full",
             crate::cluster::Balancing::Packet => "Hostns-only",
         };
-        writeln!(out, "  Socket LB:              Enabled\n  Socket LB Protocols:    TCP, UDP").expect("a String takes all");
+        writeln!(out, "  Socket LB:              Enabled\n  Socket LB Protocols:    TCP, UDP")
+            .expect("a String takes all");
         writeln!(out, "  Socket LB Coverage:     {coverage}").expect("a String takes all");
         let (tcp, any) = if self.plan.has(|q| matches!(q, Quirk::TableFull(n) if *n == node)) {
             self.alive[node]
@@ -189,7 +195,9 @@ impl Seen<'_> {
         };
         let encrypted = self.plan.has(|q| matches!(q, Quirk::Encrypted));
         let peers = self.cluster.nodes.len() - 1;
-        let wire = format!("Wireguard   [NodeEncryption: Disabled, cilium_wg0 (Pubkey: c2ltdWxhdGVk, Port: 51871, Peers: {peers})]");
+        let wire = format!(
+            "Wireguard   [NodeEncryption: Disabled, cilium_wg0 (Pubkey: c2ltdWxhdGVk, Port: 51871, Peers: {peers})]"
+        );
         put("Encryption", if encrypted { wire } else { "Disabled".to_owned() });
         let (all, reached) = (self.cluster.nodes.len(), self.reached[node]);
         put("Cluster health", format!("{reached}/{all} reachable   ({})", self.when(-20 * SECOND)));
@@ -216,12 +224,13 @@ impl Seen<'_> {
         rows.push(("Success".to_owned(), "INGRESS", base / 3 + moved));
         rows.push(("Unsupported L3 protocol".to_owned(), "EGRESS", 52));
         rows.push(("Stale or unroutable IP".to_owned(), "EGRESS", 9));
-        let mut add = |reason: &str, direction: &'static str, packets: u64| {
-            match rows.iter_mut().find(|row| row.0 == reason && row.1 == direction) {
-                Some(row) => row.2 += packets,
-                None if packets > 0 => rows.push((reason.to_owned(), direction, packets)),
-                None => {}
-            }
+        let mut add = |reason: &str, direction: &'static str, packets: u64| match rows
+            .iter_mut()
+            .find(|row| row.0 == reason && row.1 == direction)
+        {
+            Some(row) => row.2 += packets,
+            None if packets > 0 => rows.push((reason.to_owned(), direction, packets)),
+            None => {}
         };
         for ((_, reason, direction), (before, between)) in self.drops.iter().filter(|((at, ..), _)| *at == node) {
             add(reason, direction, before + if second { *between } else { 0 });
