@@ -323,7 +323,7 @@ mod tests {
         let remark = "time=2026-11-27T15:16:13Z level=warn msg=\"Removing map to allow for property upgrade\"\n";
         let text = parse(&format!("{remark}{TEXT}"));
         assert_eq!((text.remarks, text.of("policy denied")), (1, 123));
-        assert!(text.was_replaced && matches!(text.rises(&text, 6.0), Rises::Unknown(_)));
+        assert!(text.was_replaced && matches!(text.rises(&text, Some(6.0)), Rises::Unknown(_)));
         let json = parse(&format!("{remark}[{{\"reason\": \"Success\", \"direction\": \"egress\", \"packets\": 4}}]"));
         assert_eq!((json.remarks, json.forwarded(Way::Egress)), (1, 4));
     }

@@ -297,9 +297,7 @@ mod tests {
     #[test]
     fn typing_error_gets_a_suggestion() {
         assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
-        assert!(
-            refused("stale-mpa").contains("did you mean stale-map")
-        );
+        assert!(refused("stale-mpa").contains("did you mean stale-map"));
         assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
         assert!(!refused("xyzzy").contains("did you mean"));

@@ -7,7 +7,9 @@ use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
-use crate::rules::verdict::{Affected, Because, Confidence, Figures, Open, Remediation, Risk, RiskLevel, RuledOut, Verdict};
+use crate::rules::verdict::{
+    Affected, Because, Confidence, Figures, Open, Remediation, Risk, RiskLevel, RuledOut, Verdict,
+};
 
 /// A report of these nodes.
 pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
@@ -175,7 +177,11 @@ pub(super) fn stale() -> NodeReport {
             says: "its pod is ready and has not restarted for 34 days".to_owned(),
             figures: Figures::new(),
         },
-        RuledOut { code: Code::ClusterWideOutage, says: "brno and vienna are fine".to_owned(), figures: Figures::new() },
+        RuledOut {
+            code: Code::ClusterWideOutage,
+            says: "brno and vienna are fine".to_owned(),
+            figures: Figures::new(),
+        },
     ];
     node.verdict.open = vec![Open {
         code: Code::DatapathProgramsDuplicated,

@@ -82,10 +82,10 @@ fn rising_drops(case: &Case) -> Option<Vec<RisingDrop>> {
         Way::Egress => Some(DropDirection::Egress),
         Way::Service | Way::Unknown => None,
     };
-    let rising = case.rising("").into_iter().map(|rise| RisingDrop {
-        direction: direction(rise.counter.way),
-        reason: rise.counter.reason,
-    });
+    let rising = case
+        .rising("")
+        .into_iter()
+        .map(|rise| RisingDrop { direction: direction(rise.counter.way), reason: rise.counter.reason });
     Some(rising.collect())
 }
 

@@ -45,7 +45,9 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
         case.beyond.status.seen().and_then(|status| status.encryption.as_ref())
     {
         let peers = peers.map_or_else(|| "an unknown number of peers".to_owned(), |peers| format!("{peers} peers"));
-        opinion.because.push(Because::evidence(Evidence::AgentStatus.name(), format!("WireGuard encrypts here, with {peers}")));
+        opinion
+            .because
+            .push(Because::evidence(Evidence::AgentStatus.name(), format!("WireGuard encrypts here, with {peers}")));
     }
     opinion
         .because
