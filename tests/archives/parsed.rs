@@ -62,7 +62,7 @@ pub(crate) fn read_all(text: &str) {
         });
     }
     let drops = drops::parse(text);
-    let _ = drops.rises(&drops, 6.0);
+    let _ = drops.rises(&drops, Some(6.0));
     let programs = programs::parse(text);
     let _ = (programs.duplicated(), programs.can_miss(None), programs.chained_pod_devices().len());
     let _ = status::parse(text).map(|status| status.unreachable_peers().count());
