@@ -97,8 +97,7 @@ pub async fn diagnose<S: Source>(
     observer: &impl Observer,
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
-    let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
-    let cluster = &*cluster;
+    let cluster = &*Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let (nodes, skipped) = &leave_out_those_without_cilium(nodes, cluster, settings);
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.

@@ -732,7 +732,9 @@ fn an_inventory_makes_do_with_what_may_be_read() {
             "/api/v1/nodes" => page("n1", None),
             "/api/v1/namespaces/kube-system/pods" => page("cilium-x", None),
             "/api/v1/services" => json(&serde_json::json!({
-                "metadata": {}, "items": [{"metadata": {"name": "coredns", "namespace": "kube-system"}}],
+                "metadata": {},
+                "items": [{"metadata": {"name": "coredns", "namespace": "kube-system", "labels": {"k8s-app": "coredns"}},
+                           "spec": {"clusterIP": "10.43.0.10", "ports": [{"port": 53, "protocol": "UDP"}]}}],
             })),
             "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices" => json(&serde_json::json!({
                 "metadata": {}, "items": [{"metadata": {"name": "coredns-abc"}, "endpoints": null, "ports": null}],
@@ -742,14 +744,15 @@ fn an_inventory_makes_do_with_what_may_be_read() {
         .await;
         let inventory = api.live().await.inventory().await;
         assert_eq!(inventory.nodes.whole().unwrap()[0].metadata.name, "n1");
-        assert_eq!(inventory.pods.whole().unwrap()[0].metadata.name, "cilium-x");
+        assert_eq!(inventory.pods.known()[0].metadata.name, "cilium-x");
+        assert!(inventory.pods.whole().is_none(), "the pods of one namespace are not all pods");
         assert_eq!(inventory.services.whole().unwrap().len(), 1);
         assert!(inventory.endpoint_slices.whole().unwrap()[0].endpoints.is_empty());
         assert!(inventory.events.gap().unwrap().message.ends_with("grant `list` on `events`"));
         assert_eq!(inventory.origin.context.as_deref(), Some("lab"));
         let asked = api.asked.lock().unwrap();
         let selectors: Vec<&str> = asked.iter().filter_map(|asked| asked.parameter("labelSelector")).collect();
-        assert_eq!(selectors, ["k8s-app=kube-dns", "kubernetes.io/service-name=coredns"]);
+        assert_eq!(selectors, ["k8s-app in (kube-dns,coredns)", "kubernetes.io/service-name=coredns"]);
     });
 }
 

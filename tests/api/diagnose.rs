@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{ApiServer, Kubeconfig};
 use crate::support::http::Answer;
-use crate::support::run::{Outcome, Run, staledp};
+use crate::support::run::{Outcome, Report, Run, staledp};
 use crate::support::scenes::{Health, Scene, agent, answered_lookup};
 use crate::support::world::{
     AgentTool, Containerd, End, ExecReply, Fault, FaultKind, Kubelet, Output, Pods, Protocols, World,
@@ -602,6 +602,22 @@ fn events_that_cannot_be_had_change_no_verdict() {
         let (_api, outcome) = prusik(world, &[]);
         assert_eq!(outcome.exits(0).report().code("prusik"), "healthy");
     }
+}
+
+#[test]
+fn a_pod_list_of_one_namespace_is_noted_and_calls_no_pod_gone() {
+    let mut world = Scene::stale().world();
+    world.fault(Fault::new("/api/v1/pods", FaultKind::Forbidden("viewer".to_owned())));
+    let (_api, outcome) = prusik(world, &["--node", "brno", "--node", "vienna"]);
+    let report = outcome.report();
+    let notes = report.0["notes"].as_array().expect("notes").iter().filter_map(Value::as_str);
+    let partial: Vec<&str> = notes.filter(|note| note.contains("pods of namespace kube-system")).collect();
+    assert_eq!(partial.len(), 1, "{:#}", report.0["notes"]);
+    assert!(partial[0].contains("staledp rbac diagnose"), "{partial:?}");
+    let whole = prusik(Scene::stale().world(), &[]).1.report();
+    let live = |report: &Report| report.check("prusik", "dns-conntrack")["data"]["live"].clone();
+    assert_eq!(live(&report), live(&whole), "pods that are not listed are counted all the same");
+    assert_ne!(report.node("prusik")["verdict"]["kind"], "healthy");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::kubernetes::objects::Page;
 
 /// Node a in zone z1, node b in zone z2, a pod of cluster DNS on each, and what `service` and `endpoint` add.
 fn view(node: &str, service: &Value, endpoint: fn(&str, &str) -> Value) -> NodeView {
-    fn listed<T: serde::de::DeserializeOwned>(items: Value) -> Listed<T> {
+    fn listed<T: serde::de::DeserializeOwned>(items: &Value) -> Listed<T> {
         Listed::Whole(serde_json::from_value::<Page<T>>(json!({"items": items})).unwrap().items)
     }
     let node_item =
@@ -25,11 +25,11 @@ fn view(node: &str, service: &Value, endpoint: fn(&str, &str) -> Value) -> NodeV
     spec.as_object_mut().unwrap().extend(service.as_object().unwrap().clone());
     let inventory = Inventory {
         origin: Origin::default(),
-        nodes: listed(json!([node_item("a", "z1"), node_item("b", "z2")])),
-        pods: listed(json!([pod("a", "10.1.0.5"), pod("b", "10.1.1.5")])),
-        services: listed(json!([{"metadata": {"name": "kube-dns", "namespace": "kube-system",
+        nodes: listed(&json!([node_item("a", "z1"), node_item("b", "z2")])),
+        pods: listed(&json!([pod("a", "10.1.0.5"), pod("b", "10.1.1.5")])),
+        services: listed(&json!([{"metadata": {"name": "kube-dns", "namespace": "kube-system",
                                               "labels": {"k8s-app": "kube-dns"}}, "spec": spec}])),
-        endpoint_slices: listed(json!([{"metadata": {"namespace": "kube-system",
+        endpoint_slices: listed(&json!([{"metadata": {"namespace": "kube-system",
                                                      "labels": {"kubernetes.io/service-name": "kube-dns"}},
                                         "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}],
                                         "endpoints": [endpoint("10.1.0.5", "a"), endpoint("10.1.1.5", "b")]}])),

@@ -197,9 +197,12 @@ impl Live {
 
     /// The services that may be cluster DNS, by the first label that finds one: most clusters are asked once.
     async fn dns_services(&self, namespace: Option<&str>) -> Result<Vec<Service>, Failure> {
-        let mut all = Vec::new();
+        let mut all: Vec<Service> = Vec::new();
         for labels in DNS_SELECTORS {
-            all.extend(self.cluster.services(namespace, labels).await?);
+            let found = self.cluster.services(namespace, labels).await?;
+            // A service may carry several of the labels.
+            all.retain(|known| found.iter().all(|new| known.metadata != new.metadata));
+            all.extend(found);
             if all.iter().any(may_be_cluster_dns) {
                 break;
             }

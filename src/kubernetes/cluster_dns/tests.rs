@@ -8,7 +8,7 @@ fn service(value: Value) -> Service {
     serde_json::from_value(value).unwrap()
 }
 
-fn named(namespace: &str, name: &str, labels: Value) -> Service {
+fn named(namespace: &str, name: &str, labels: &Value) -> Service {
     let ports = json!([{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}]);
     service(json!({"metadata": {"namespace": namespace, "name": name, "labels": labels},
                    "spec": {"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00:96::a"], "ports": ports}}))
@@ -28,18 +28,18 @@ fn every_installers_service_is_found_by_its_labels() {
         ("kube-system", "rke2-coredns-rke2-coredns", json!({"kubernetes.io/name": "CoreDNS"})),
     ];
     for (namespace, name, labels) in of {
-        assert_eq!(chosen(vec![named(namespace, name, labels)]).unwrap(), format!("{namespace}/{name}"));
+        assert_eq!(chosen(vec![named(namespace, name, &labels)]).unwrap(), format!("{namespace}/{name}"));
     }
-    assert!(chosen(vec![named("kube-system", "metrics", json!({"k8s-app": "metrics-server"}))]).is_err());
+    assert!(chosen(vec![named("kube-system", "metrics", &json!({"k8s-app": "metrics-server"}))]).is_err());
 }
 
 #[test]
 fn the_systems_own_dns_wins_over_others_and_over_the_upstream_of_nodelocal_dns() {
     let label = || json!({"k8s-app": "kube-dns"});
     let services = vec![
-        named("edge", "coredns", json!({"app.kubernetes.io/name": "coredns"})),
-        named("kube-system", "kube-dns-upstream", label()),
-        named("kube-system", "kube-dns", label()),
+        named("edge", "coredns", &json!({"app.kubernetes.io/name": "coredns"})),
+        named("kube-system", "kube-dns-upstream", &label()),
+        named("kube-system", "kube-dns", &label()),
     ];
     assert_eq!(chosen(services).unwrap(), "kube-system/kube-dns");
 }
@@ -66,7 +66,7 @@ fn dns(mut service: Service, endpoints: &Value, port: u16, more: impl FnOnce(&mu
 }
 
 fn kube_dns(endpoints: &Value, port: u16, more: impl FnOnce(&mut Service)) -> ClusterDns {
-    dns(named("kube-system", "kube-dns", json!({})), endpoints, port, more)
+    dns(named("kube-system", "kube-dns", &json!({})), endpoints, port, more)
 }
 
 fn sets(dns: &ClusterDns, node: &str, zone: Option<&str>) -> Vec<String> {
