@@ -24,7 +24,7 @@ use crate::gather::Source;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
 use crate::report;
-use crate::report::{NodeReport, Report, SourceInfo, Summary};
+use crate::report::{NodeReport, Report, Skipped, SourceInfo, Summary};
 use crate::rules;
 use crate::symptoms;
 use crate::symptoms::listed::symptoms_of_lists;
@@ -32,7 +32,7 @@ use crate::symptoms::{Symptoms, explain};
 use crate::ways::picture::Picture;
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
-use entry::{node_report, unfinished};
+use entry::{node_report, not_meant, unfinished};
 use node::{Looker, SoFar};
 use pace::Pace;
 pub use settings::DiagnoseSettings;
@@ -99,6 +99,7 @@ pub async fn diagnose<S: Source>(
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let cluster = &*cluster;
+    let (nodes, skipped) = &leave_out_those_without_cilium(nodes, cluster, settings);
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
     let limit = settings.symptoms_limit();
@@ -198,14 +199,34 @@ pub async fn diagnose<S: Source>(
         partial_reason: ended.map(|ended| if stopped { ended.to_owned() } else { format!("{ended}; see --deadline") }),
         shard: settings.shard,
         notes: inventory.partial_lists().into_iter().chain(busy(source.refusals())).collect(),
+        skipped: skipped.clone(),
         nodes: reports,
     }
+}
+
+/// The nodes to judge, and those that Cilium is not meant for. Who names a node gets an entry for it.
+fn leave_out_those_without_cilium(
+    nodes: &[String],
+    cluster: &ClusterMap<'_>,
+    settings: &DiagnoseSettings,
+) -> (Vec<String>, Vec<Skipped>) {
+    let (mut judged, mut skipped) = (Vec::with_capacity(nodes.len()), Vec::new());
+    for node in nodes {
+        match cluster.why_not_meant(node).filter(|_| !settings.named) {
+            Some(says) => skipped.push(Skipped { node: node.clone(), says }),
+            None => judged.push(node.clone()),
+        }
+    }
+    (judged, skipped)
 }
 
 /// Looks at one node and judges it by itself, with a look at a neighbour where it is the only one.
 async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bool) -> NodeReport {
     if !only && !looker.source.is_saved() {
         sleep(Duration::from_millis(spread(looker.node) % SPREAD_MS)).await;
+    }
+    if let Some(why) = looker.cluster.why_not_meant(looker.node) {
+        return not_meant(looker.node, looker.cluster, &why);
     }
     let (case, checks) = looker.look().await;
     let mut entry = node_report(&case, checks, rules::judge(&case));

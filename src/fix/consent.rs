@@ -20,7 +20,7 @@ pub(super) struct Consent(());
 ///
 /// Why there is no consent.
 pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps: &Steps) -> Result<Consent, String> {
-    let PodToDelete { pod, namespace, uid } = &plan.doomed;
+    let PodToDelete { pod, namespace, uid } = &plan.target;
     let pod = format!("{pod} in {namespace} (UID {uid})");
     let gap = format!(
         "until the new agent is ready ({} at most), new pods of the node wait, and policies and DNS through its proxy \

@@ -52,7 +52,7 @@ impl Holder {
 
 /// The lock as it is found.
 #[derive(Clone, Debug)]
-pub(super) enum Seen {
+pub(super) enum LockState {
     /// Nobody holds it.
     Free(Lease),
     /// Somebody holds it.
@@ -70,10 +70,10 @@ pub(super) enum Seen {
 }
 
 /// Looks at the lock.
-pub(super) async fn look(writer: &Writer<'_>, namespace: &str, own: &Holder) -> Result<Seen, Failure> {
+pub(super) async fn read_lock(writer: &Writer<'_>, namespace: &str, own: &Holder) -> Result<LockState, Failure> {
     let lease = writer.lease(namespace).await?.unwrap_or_default();
     if lease.spec.holder_identity.is_empty() || own.holds(&lease) {
-        return Ok(Seen::Free(lease));
+        return Ok(LockState::Free(lease));
     }
     let about = |key: &str| lease.metadata.annotations.get(key).map_or("unknown", String::as_str);
     let renewed = lease.spec.renew_time.clone().or_else(|| lease.spec.acquire_time.clone());
@@ -89,15 +89,15 @@ pub(super) async fn look(writer: &Writer<'_>, namespace: &str, own: &Holder) -> 
     );
     if ends.is_some_and(|ends| ends <= writer.now()) {
         let says = format!("{who}, and let it expire");
-        return Ok(Seen::Abandoned { lease, says });
+        return Ok(LockState::Abandoned { lease, says });
     }
     if lease.metadata.annotations.get(PROCESS).is_some_and(|process| process::is_gone(process)) {
         let says = format!("{who}, and no longer runs on this machine");
-        return Ok(Seen::Abandoned { lease, says });
+        return Ok(LockState::Abandoned { lease, says });
     }
     let until =
         ends.map_or_else(|| "it names no time at which it expires".to_owned(), |ends| format!("it expires at {ends}"));
-    Ok(Seen::Held { says: format!("{who}; {until}") })
+    Ok(LockState::Held { says: format!("{who}; {until}") })
 }
 
 /// Why the lock was not taken.
@@ -130,9 +130,9 @@ impl<'a> Lock<'a> {
             if attempt > 0 {
                 sleep(PAUSE).await;
             }
-            let found = match look(writer, namespace, holder).await {
-                Ok(Seen::Held { says }) => return Err(NotTaken::Held(says)),
-                Ok(Seen::Free(lease) | Seen::Abandoned { lease, .. }) => lease,
+            let found = match read_lock(writer, namespace, holder).await {
+                Ok(LockState::Held { says }) => return Err(NotTaken::Held(says)),
+                Ok(LockState::Free(lease) | LockState::Abandoned { lease, .. }) => lease,
                 Err(failure) if failure.kind == crate::base::failure::FailureKind::Forbidden => {
                     return Err(NotTaken::Failed(failure.message));
                 }

@@ -13,6 +13,7 @@ pub mod objects;
 mod plan;
 mod preflight;
 pub mod process;
+mod recheck;
 mod report;
 mod requests;
 mod restart;
@@ -49,8 +50,10 @@ use crate::rules::remedy;
 use crate::rules::verdict::RiskLevel;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
-pub use report::{FixReport, NodeFix, Outcome, Restart};
+use preflight::{RuleReport, RuleResult};
+pub use report::{FixOutcome, FixReport, NodeFix, RestartOutcome};
 use requests::Writer;
+use restart::PodFate;
 pub use settings::FixSettings;
 use show::Steps;
 use stop::Stop;
@@ -59,7 +62,7 @@ use stop::Stop;
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// What every step needs.
-struct Cx<'a> {
+struct FixContext<'a> {
     settings: &'a FixSettings,
     live: &'a Live,
     writer: &'a Writer<'a>,
@@ -69,19 +72,19 @@ struct Cx<'a> {
 }
 
 /// Why the walk ended before its end.
-struct End {
-    outcome: Outcome,
+struct EarlyEnd {
+    outcome: FixOutcome,
     says: String,
     next: Vec<String>,
 }
 
-impl End {
+impl EarlyEnd {
     fn refused(says: String) -> Self {
-        Self { outcome: Outcome::Refused, says, next: Vec::new() }
+        Self { outcome: FixOutcome::Refused, says, next: Vec::new() }
     }
 
     fn not_verified(says: String, next: Vec<String>) -> Self {
-        Self { outcome: Outcome::NotVerified, says, next }
+        Self { outcome: FixOutcome::NotVerified, says, next }
     }
 }
 
@@ -117,14 +120,14 @@ pub async fn run(
     let writer = Writer::new(live.cluster());
     let holder = Holder { identity: settings.who.clone(), process: settings.process.clone() };
     let steps = Steps::new(screen);
-    let cx = Cx { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress };
+    let cx = FixContext { settings, live: &live, writer: &writer, holder: &holder, steps: &steps, progress };
     let done = Box::pin(all(&cx, &stop)).await;
     progress.clear();
     live.close().await;
     done
 }
 
-async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
+async fn all(cx: &FixContext<'_>, stop: &Stop) -> Result<FixReport, Error> {
     let mut fixes: Vec<NodeFix> = cx.settings.nodes.iter().map(|node| NodeFix::new(node)).collect();
     let (mut first, mut interrupted) = (true, false);
     for fix in &mut fixes {
@@ -132,16 +135,17 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
         let walk = RefCell::new(Walk { fix: NodeFix::new(&node), locked: None, taking: false, sent: false });
         let end = tokio::select! {
             end = one(cx, &node, &walk) => end,
-            () = stop.first() => Ok(Err(End { outcome: Outcome::Interrupted, says: String::new(), next: Vec::new() })),
+            () = stop.first() => Ok(Err(EarlyEnd { outcome: FixOutcome::Interrupted, says: String::new(), next: Vec::new() })),
         };
         cx.progress.clear();
         let end = match end {
             Ok(end) => end,
             // Before the first node was touched it is an error of the whole run.
             Err(error) if first => return Err(error),
-            Err(error) => Err(End::refused(error.with_advice())),
+            Err(error) => Err(EarlyEnd::refused(error.with_advice())),
         };
         let mut walk = walk.into_inner();
+        look_up_interrupted_deletion(cx, &mut walk, &end).await;
         settle(&mut walk, end);
         let left = tokio::time::timeout(LAST_WORDS, leave(cx, &mut walk)).await;
         if left.is_err() {
@@ -153,7 +157,7 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
         }
         first = false;
         interrupted = stop.has_come();
-        if interrupted && walk.fix.outcome != Outcome::Interrupted {
+        if interrupted && walk.fix.outcome != FixOutcome::Interrupted {
             walk.fix.says.push_str(" (interrupted when only the trace and the lock were left)");
         }
         if let Some((before, after)) = walk.fix.both() {
@@ -161,7 +165,7 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
         }
         *fix = walk.fix;
         cx.steps.line(&format!("{node}: {}", fix.says));
-        if interrupted || !matches!(fix.outcome, Outcome::Verified | Outcome::DryRun) {
+        if interrupted || !matches!(fix.outcome, FixOutcome::Verified | FixOutcome::DryRun) {
             break;
         }
     }
@@ -169,7 +173,7 @@ async fn all(cx: &Cx<'_>, stop: &Stop) -> Result<FixReport, Error> {
 }
 
 /// The nodes as they were seen last.
-fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
+fn final_report(cx: &FixContext<'_>, fixes: &[NodeFix]) -> Report {
     let mut nodes: Vec<NodeReport> = fixes
         .iter()
         .filter_map(|fix| fix.after.as_ref().map(|look| look.node.clone()).or_else(|| fix.before.clone()))
@@ -185,16 +189,17 @@ fn final_report(cx: &Cx<'_>, fixes: &[NodeFix]) -> Report {
         partial_reason: None,
         shard: None,
         notes: Vec::new(),
+        skipped: Vec::new(),
         nodes,
     }
 }
 
-fn about(cx: &Cx<'_>) -> SourceInfo {
+fn about(cx: &FixContext<'_>) -> SourceInfo {
     SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None }
 }
 
 /// One node, from the diagnosis to the verification.
-async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(), End>, Error> {
+async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(), EarlyEnd>, Error> {
     let settings = cx.settings;
     let inventory = cx.live.inventory().await;
     let judged = judged(node, &inventory, settings)?;
@@ -232,7 +237,7 @@ async fn one(cx: &Cx<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Result<(),
 }
 
 /// Keeps what is asked from now on, and the lists that were had before.
-fn keep<'a>(cx: &Cx<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, String> {
+fn keep<'a>(cx: &FixContext<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, String> {
     let argv = ["staledp", "fix"].map(str::to_owned).to_vec();
     let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout, redact: None })?;
     saving.keep(inventory);
@@ -250,59 +255,41 @@ impl Drop for Partial {
 }
 
 async fn act(
-    cx: &Cx<'_>,
+    cx: &FixContext<'_>,
     node: &str,
     walk: &RefCell<Walk>,
     inventory: &Inventory,
     found: &Report,
     kept: Result<Saving<'_, Live>, String>,
     (partial, folder): (&Partial, PathBuf),
-) -> Result<(), End> {
+) -> Result<(), EarlyEnd> {
     let settings = cx.settings;
     if let Some(done) = resume::resume(cx, node, walk, inventory).await {
         return done;
     }
-    let plan = plan::plan(node, inventory, found, settings).map_err(|(says, next)| End {
-        outcome: Outcome::Refused,
+    let plan = plan::plan(node, inventory, found, settings).map_err(|(says, next)| EarlyEnd {
+        outcome: FixOutcome::Refused,
         says,
         next,
     })?;
     {
         let fix = &mut walk.borrow_mut().fix;
         fix.forced = plan.forced;
-        fix.request = Some(json!({"method": "DELETE", "path": plan.doomed.path(), "body": plan.doomed.body()}));
+        fix.request = Some(json!({"method": "DELETE", "path": plan.target.path(), "body": plan.target.body()}));
     }
 
     cx.steps.begin(2, "Preflight", "nothing is touched");
     let items = preflight::run(cx, &plan, inventory, found).await;
-    for item in &items {
-        let word = match item.result {
-            preflight::Outcome::Pass => "pass",
-            preflight::Outcome::Stop => "STOP",
-            preflight::Outcome::Risk => "risk",
-            preflight::Outcome::Unknown if item.stops => "UNKNOWN",
-            preflight::Outcome::Unknown => "unknown",
-        };
-        let level = if word == "risk" { format!(" ({})", item.risk.name()) } else { String::new() };
-        cx.steps.entry(word, &format!("{}{level}: {}", item.rule, item.says));
-    }
-    let risk = preflight::level(&items);
-    let stops: Vec<String> =
-        items.iter().filter(|item| item.stops).map(|item| format!("{}: {}", item.rule, item.says)).collect();
-    let high = items.iter().filter(|item| item.risk == RiskLevel::High).map(|item| item.rule);
-    let high = high.collect::<Vec<_>>().join(", ");
+    let (risk, verdict) = (preflight::level(&items), weigh(cx, &items, "the preflight"));
     walk.borrow_mut().fix.preflight = items;
-    if !stops.is_empty() {
-        return Err(End::refused(format!("stopped by the preflight: {}", stops.join("; "))));
-    }
-    if risk == RiskLevel::High && !settings.accept_risk {
-        return Err(End::refused(format!("the risk is high: {high}; --accept-risk goes on all the same")));
-    }
+    verdict?;
 
     cx.steps.begin(3, "Keep the evidence", "what convicted the node, before the restart destroys it");
     match kept.and_then(Saving::finish).and_then(|_| name(&partial.0, &folder)) {
         Err(why) => {
-            return Err(End::refused(format!("the evidence can't be kept: {why}; choose another place with --save")));
+            return Err(EarlyEnd::refused(format!(
+                "the evidence can't be kept: {why}; choose another place with --save"
+            )));
         }
         Ok(older) => {
             cx.steps.line(&folder.display().to_string());
@@ -314,31 +301,32 @@ async fn act(
     walk.borrow_mut().fix.evidence = Some(folder);
 
     if settings.dry_run {
-        let doomed = &plan.doomed;
-        cx.steps.line(&format!("would be sent: DELETE {} {}", doomed.path(), doomed.body()));
-        return Err(End { outcome: Outcome::DryRun, says: "nothing was changed".to_owned(), next: Vec::new() });
+        let target = &plan.target;
+        cx.steps.line(&format!("would be sent: DELETE {} {}", target.path(), target.body()));
+        return Err(EarlyEnd { outcome: FixOutcome::DryRun, says: "nothing was changed".to_owned(), next: Vec::new() });
     }
     if !settings.yes && !settings.terminal {
         let says = "nobody can be asked: this is no terminal, and --yes was not given".to_owned();
-        return Err(End::refused(says));
+        return Err(EarlyEnd::refused(says));
     }
 
     let lock = take(cx, walk, &plan).await?;
     cx.steps.begin(5, "Ask", "restart this one pod?");
     let consent =
-        consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(End::refused)?;
-    lock.renew(true).await.map_err(|why| End::refused(format!("the lock is not certain any more: {why}")))?;
+        consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(EarlyEnd::refused)?;
+    recheck_before_deletion(cx, walk, &plan, inventory).await?;
+    lock.renew(true).await.map_err(|why| EarlyEnd::refused(format!("the lock is not certain any more: {why}")))?;
 
-    cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.doomed.pod, plan.doomed.namespace));
+    cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.target.pod, plan.target.namespace));
     {
         let walk = &mut walk.borrow_mut();
         walk.sent = true;
-        walk.fix.restart = Some(Restart::NotKnown);
+        walk.fix.restart = Some(RestartOutcome::NotKnown);
     }
-    match restart::restart(cx, &plan, consent).await {
-        Ok(Restart::NotKnown) => {
-            let says = format!("whether {} was deleted is not known: the API server gave no answer", plan.doomed.pod);
-            return Err(End::not_verified(says, vec![plan.diagnose()]));
+    match restart::restart(cx, &plan, &lock, consent).await {
+        Ok(RestartOutcome::NotKnown) => {
+            let says = format!("whether {} was deleted is not known: the API server gave no answer", plan.target.pod);
+            return Err(EarlyEnd::not_verified(says, vec![plan.diagnose()]));
         }
         Ok(how) => walk.borrow_mut().fix.restart = Some(how),
         Err(end) => {
@@ -351,14 +339,53 @@ async fn act(
     follow(cx, walk, &plan, &lock).await
 }
 
-async fn take<'a>(cx: &Cx<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock<'a>, End> {
-    cx.steps.begin(4, "Lock", &format!("the Lease {} in {}", crate::rights::LEASE, plan.doomed.namespace));
+/// The cheap rules once more, right before the DELETE.
+async fn recheck_before_deletion(
+    cx: &FixContext<'_>,
+    walk: &RefCell<Walk>,
+    plan: &Plan,
+    inventory: &Inventory,
+) -> Result<(), EarlyEnd> {
+    cx.steps.line("checking again what may have changed since the preflight");
+    let items = recheck::check_again(cx, plan, inventory).await;
+    let verdict = weigh(cx, &items, "the check right before the DELETE");
+    walk.borrow_mut().fix.recheck = items;
+    verdict
+}
+
+/// Shows what rules say, and whether they allow to go on.
+fn weigh(cx: &FixContext<'_>, items: &[RuleReport], by: &str) -> Result<(), EarlyEnd> {
+    for item in items {
+        let word = match item.result {
+            RuleResult::Pass => "pass",
+            RuleResult::Stop => "STOP",
+            RuleResult::Risk => "risk",
+            RuleResult::Unknown if item.stops => "UNKNOWN",
+            RuleResult::Unknown => "unknown",
+        };
+        let level = if word == "risk" { format!(" ({})", item.risk.name()) } else { String::new() };
+        cx.steps.entry(word, &format!("{}{level}: {}", item.rule, item.says));
+    }
+    let stops: Vec<String> =
+        items.iter().filter(|item| item.stops).map(|item| format!("{}: {}", item.rule, item.says)).collect();
+    if !stops.is_empty() {
+        return Err(EarlyEnd::refused(format!("stopped by {by}: {}", stops.join("; "))));
+    }
+    let high: Vec<&str> = items.iter().filter(|item| item.risk == RiskLevel::High).map(|item| item.rule).collect();
+    if !high.is_empty() && !cx.settings.accept_risk {
+        return Err(EarlyEnd::refused(format!("the risk is high: {}; --accept-risk overrides it", high.join(", "))));
+    }
+    Ok(())
+}
+
+async fn take<'a>(cx: &FixContext<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock<'a>, EarlyEnd> {
+    cx.steps.begin(4, "Lock", &format!("the Lease {} in {}", crate::rights::LEASE, plan.target.namespace));
     {
         let walk = &mut walk.borrow_mut();
         (walk.locked, walk.taking) = (Some(plan.clone()), true);
     }
     let record = plan.record(cx.live.cluster().user());
-    let taken = Lock::take(cx.writer, &plan.doomed.namespace, cx.holder, record).await;
+    let taken = Lock::take(cx.writer, &plan.target.namespace, cx.holder, record).await;
     // A request whose answer got lost may still be on its way.
     walk.borrow_mut().taking = matches!(taken, Err(NotTaken::Failed(_)));
     match taken {
@@ -366,13 +393,13 @@ async fn take<'a>(cx: &Cx<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Result<Lock
             cx.steps.line(&format!("held by {}", lock.holder()));
             Ok(lock)
         }
-        Err(NotTaken::Held(says)) => Err(End::refused(format!("a repair is under way: {says}"))),
-        Err(NotTaken::Failed(why)) => Err(End::refused(format!("the lock can't be had: {why}"))),
+        Err(NotTaken::Held(says)) => Err(EarlyEnd::refused(format!("a repair is under way: {says}"))),
+        Err(NotTaken::Failed(why)) => Err(EarlyEnd::refused(format!("the lock can't be had: {why}"))),
     }
 }
 
 /// Steps 7 and 8: after the restart, whoever's it was.
-async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>) -> Result<(), End> {
+async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>) -> Result<(), EarlyEnd> {
     let settings = cx.settings;
     let node = &plan.node;
     cx.steps.begin(
@@ -381,8 +408,8 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
         &format!("for another agent on {node}, at most {}", crate::base::time::span(settings.wait)),
     );
     let new = wait::wait(cx, plan, lock).await.map_err(|says| {
-        let describe = remedy::agents("describe", plan.context.as_deref(), &plan.doomed.namespace, node);
-        End::not_verified(says, vec![describe, "the kubelet's log of the node".to_owned()])
+        let describe = remedy::agents("describe", plan.context.as_deref(), &plan.target.namespace, node);
+        EarlyEnd::not_verified(says, vec![describe, "the kubelet's log of the node".to_owned()])
     })?;
     let new_pod = new.metadata.name.clone();
     walk.borrow_mut().fix.new_pod = Some(new_pod.clone());
@@ -416,7 +443,7 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     }
     let evidence =
         walk.borrow().fix.evidence.as_ref().map_or_else(String::new, |path| format!(", with {}", path.display()));
-    Err(End::not_verified(
+    Err(EarlyEnd::not_verified(
         format!("{new_pod} runs, and this is still wrong: {}", wrong.join("; ")),
         vec![
             "not another restart: the datapath did not recover by one".to_owned(),
@@ -428,8 +455,8 @@ async fn follow(cx: &Cx<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &Lock<'_>)
     ))
 }
 
-fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> End {
-    End::not_verified(
+fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> EarlyEnd {
+    EarlyEnd::not_verified(
         format!("{pod} runs, and everything that was wrong was fine; but while watching: {}", wrong.join("; ")),
         vec![
             format!("{}: whether it is stale again, or only this is wrong", plan.diagnose()),
@@ -449,26 +476,47 @@ fn convicted(walk: &RefCell<Walk>) -> Vec<CheckId> {
     }
 }
 
+/// Where an interruption left the DELETE without an answer: what became of the pod.
+async fn look_up_interrupted_deletion(cx: &FixContext<'_>, walk: &mut Walk, end: &Result<(), EarlyEnd>) {
+    let interrupted = matches!(end, Err(EarlyEnd { outcome: FixOutcome::Interrupted, .. }));
+    if !interrupted || walk.fix.restart != Some(RestartOutcome::NotKnown) {
+        return;
+    }
+    let Some(plan) = &walk.locked else { return };
+    cx.steps.line(&format!("interrupted: looking up whether {} was deleted", plan.target.pod));
+    walk.fix.restart = Some(match restart::look_up_after_interruption(cx, plan).await {
+        PodFate::EndingOrGone => RestartOutcome::Deleted,
+        PodFate::Untouched => RestartOutcome::Untouched,
+        PodFate::NotKnown(why) => {
+            cx.steps.line(&format!("unknown: {why}"));
+            RestartOutcome::NotKnown
+        }
+    });
+}
+
 /// Writes down how it ended.
-fn settle(walk: &mut Walk, end: Result<(), End>) {
+fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
     let fix = &mut walk.fix;
     match end {
         Ok(()) => {
-            fix.outcome = Outcome::Verified;
+            fix.outcome = FixOutcome::Verified;
             let new = fix.new_pod.as_deref().unwrap_or("the new agent");
             fix.says = format!("{new} runs, and everything that was wrong is fine");
         }
-        Err(End { outcome: Outcome::Interrupted, .. }) => {
-            fix.outcome = Outcome::Interrupted;
+        Err(EarlyEnd { outcome: FixOutcome::Interrupted, .. }) => {
+            fix.outcome = FixOutcome::Interrupted;
             (fix.says, fix.next) = if walk.sent {
-                let pod = walk.locked.as_ref().map_or("the pod", |plan| &plan.doomed.pod);
+                let pod = walk.locked.as_ref().map_or("the pod", |plan| &plan.target.pod);
                 let verified = fix.after.as_ref().is_some_and(|seen| seen.wrong.is_empty());
                 let says = match fix.restart {
                     _ if verified => {
                         format!("interrupted while watching, after {pod} was restarted and that was verified")
                     }
-                    Some(Restart::NotKnown) => {
-                        format!("interrupted while {pod} was being deleted: whether it was is not known")
+                    Some(RestartOutcome::NotKnown) => {
+                        format!("interrupted during the DELETE of {pod}: whether it was deleted is unknown")
+                    }
+                    Some(RestartOutcome::Untouched) => {
+                        format!("interrupted during the DELETE of {pod}, which was still untouched when looked up")
                     }
                     Some(_) => format!("interrupted after {pod} was restarted, and before that was verified"),
                     None => {
@@ -489,9 +537,9 @@ fn settle(walk: &mut Walk, end: Result<(), End>) {
 }
 
 /// Step 9, on every way out: the trace, where there is something to tell, and the lock.
-async fn leave(cx: &Cx<'_>, walk: &mut Walk) {
+async fn leave(cx: &FixContext<'_>, walk: &mut Walk) {
     let Some(plan) = &walk.locked else { return };
-    let namespace = &plan.doomed.namespace;
+    let namespace = &plan.target.namespace;
     cx.steps.begin(9, "Leave", "the trace and the lock");
     // Let go first: the trace may be refused, the lock must not stay.
     match lock::release(cx.writer, namespace, cx.holder, walk.taking).await {

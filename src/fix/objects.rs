@@ -119,6 +119,8 @@ object! {
 object! {
     /// What is used of its specification.
     AgentSpec {
+        /// The node that it runs on; empty in a template.
+        node_name: String,
         /// Its init containers.
         init_containers: Vec<AgentContainer>,
         /// Its containers.

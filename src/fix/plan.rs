@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub(super) node: String,
     /// The node's unique id; its name where it is not known, as the kubelet has it.
     pub(super) node_uid: String,
-    pub(super) doomed: PodToDelete,
+    pub(super) target: PodToDelete,
     /// The pod as it was listed.
     pub(super) pod: Pod,
     pub(super) agent: RunningAgent,
@@ -71,16 +71,16 @@ pub(super) fn plan(
         return Err((format!("the pod {} has no UID, and without one it is not deleted", agent.pod), Vec::new()));
     };
     let context = inventory.origin.context.clone();
-    let doomed =
+    let target =
         PodToDelete { namespace: agent.pod.namespace.clone(), pod: agent.pod.name.clone(), uid: agent.uid.clone() };
     let named = before.remediation.as_ref().and_then(|remedy| remedy.commands.first().cloned());
-    let command = named.unwrap_or_else(|| remedy::delete(context.as_deref(), &doomed.namespace, &doomed.pod));
+    let command = named.unwrap_or_else(|| remedy::delete(context.as_deref(), &target.namespace, &target.pod));
     let node_uid = map.node(node).map(|node| node.metadata.uid.clone()).filter(|uid| !uid.is_empty());
     Ok(Plan {
         context,
         node: node.to_owned(),
         node_uid: node_uid.unwrap_or_else(|| node.to_owned()),
-        doomed,
+        target,
         pod,
         agent,
         code: verdict.code,
@@ -101,8 +101,8 @@ impl Plan {
         let entries = [
             (lock::USER, user),
             ("staledp/node", self.node.as_str()),
-            ("staledp/pod", &self.doomed.pod),
-            ("staledp/pod-uid", &self.doomed.uid),
+            ("staledp/pod", &self.target.pod),
+            ("staledp/pod-uid", &self.target.uid),
             ("staledp/verdict", self.code.name()),
         ];
         entries.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Cx;
-use super::lock::{self, Seen};
+use super::FixContext;
+use super::lock::{self, LockState};
 use super::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use super::plan::Plan;
+use super::requests::DeleteAnswer;
 use super::trace::CONTROLLER;
 use crate::base::clock::seconds_between;
 use crate::base::failure::Failure;
@@ -41,7 +42,7 @@ const CUT_OFF: [u32; 2] = [45_077, 44_194];
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum RuleResult {
     /// Nothing is against it.
     Pass,
     /// It must not be done now.
@@ -54,11 +55,11 @@ pub enum Outcome {
 
 /// One rule.
 #[derive(Clone, Debug, Serialize)]
-pub struct Item {
+pub struct RuleReport {
     /// Its name.
     pub rule: &'static str,
     /// What it says.
-    pub result: Outcome,
+    pub result: RuleResult,
     /// How much of a risk it is.
     pub risk: RiskLevel,
     /// Why.
@@ -67,36 +68,36 @@ pub struct Item {
     pub stops: bool,
 }
 
-fn pass(rule: &'static str, says: impl Into<String>) -> Item {
-    Item { rule, result: Outcome::Pass, risk: RiskLevel::Low, says: says.into(), stops: false }
+pub(super) fn pass(rule: &'static str, says: impl Into<String>) -> RuleReport {
+    RuleReport { rule, result: RuleResult::Pass, risk: RiskLevel::Low, says: says.into(), stops: false }
 }
 
-fn stop(rule: &'static str, says: impl Into<String>) -> Item {
-    Item { rule, result: Outcome::Stop, risk: RiskLevel::High, says: says.into(), stops: true }
+pub(super) fn stop(rule: &'static str, says: impl Into<String>) -> RuleReport {
+    RuleReport { rule, result: RuleResult::Stop, risk: RiskLevel::High, says: says.into(), stops: true }
 }
 
-fn risk(rule: &'static str, risk: RiskLevel, says: impl Into<String>) -> Item {
-    Item { rule, result: Outcome::Risk, risk, says: says.into(), stops: false }
+pub(super) fn risk(rule: &'static str, risk: RiskLevel, says: impl Into<String>) -> RuleReport {
+    RuleReport { rule, result: RuleResult::Risk, risk, says: says.into(), stops: false }
 }
 
 /// Could not look, and harm is possible.
-fn unknown_stops(rule: &'static str, says: impl Into<String>) -> Item {
-    Item { rule, result: Outcome::Unknown, risk: RiskLevel::High, says: says.into(), stops: true }
+pub(super) fn unknown_stops(rule: &'static str, says: impl Into<String>) -> RuleReport {
+    RuleReport { rule, result: RuleResult::Unknown, risk: RiskLevel::High, says: says.into(), stops: true }
 }
 
 /// Could not look, and it only makes the risk greater.
-fn unknown(rule: &'static str, says: impl Into<String>) -> Item {
-    Item { rule, result: Outcome::Unknown, risk: RiskLevel::Medium, says: says.into(), stops: false }
+pub(super) fn unknown(rule: &'static str, says: impl Into<String>) -> RuleReport {
+    RuleReport { rule, result: RuleResult::Unknown, risk: RiskLevel::Medium, says: says.into(), stops: false }
 }
 
 /// The highest risk of all rules.
-pub(super) fn level(items: &[Item]) -> RiskLevel {
+pub(super) fn level(items: &[RuleReport]) -> RiskLevel {
     items.iter().filter(|item| !item.stops).map(|item| item.risk).max().unwrap_or(RiskLevel::Low)
 }
 
 /// Runs all rules.
-pub(super) async fn run(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory, report: &Report) -> Vec<Item> {
-    let namespace = &plan.doomed.namespace;
+pub(super) async fn run(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory, report: &Report) -> Vec<RuleReport> {
+    let namespace = &plan.target.namespace;
     let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller && owner.kind == "DaemonSet");
     let set = match owner {
         Some(owner) => cx.writer.daemon_set(namespace, &owner.name).await,
@@ -109,9 +110,9 @@ pub(super) async fn run(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory, report:
         rights(cx, namespace).await,
         node_alive(plan, &node),
         match (owner, &set) {
-            (None, _) => stop("owner", format!("{} belongs to no DaemonSet: nobody would replace it", plan.doomed.pod)),
+            (None, _) => stop("owner", format!("{} belongs to no DaemonSet: nobody would replace it", plan.target.pod)),
             (Some(owner), Ok(Some(set))) if set.metadata.uid == owner.uid => {
-                pass("owner", format!("{} belongs to the DaemonSet {}", plan.doomed.pod, owner.name))
+                pass("owner", format!("{} belongs to the DaemonSet {}", plan.target.pod, owner.name))
             }
             (Some(owner), Ok(_)) => {
                 stop("owner", format!("its DaemonSet {} is gone: nobody would replace it", owner.name))
@@ -125,6 +126,7 @@ pub(super) async fn run(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory, report:
         images,
         known_issues(plan),
     ];
+    items.push(dry_run(cx, plan).await);
     items.push(hosts_dns(cx, plan, inventory));
     items.push(only_replica(plan, inventory));
     items.push(cooldown(cx, plan).await);
@@ -135,7 +137,7 @@ pub(super) async fn run(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory, report:
     items
 }
 
-async fn rights(cx: &Cx<'_>, namespace: &str) -> Item {
+async fn rights(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
     let asked = DIAGNOSE.iter().chain(FIX).flat_map(|grant| grant.verbs.iter().map(move |verb| (grant, *verb)));
     let asked: Vec<_> = asked.collect();
     let answers = asked.iter().map(async |(grant, verb)| {
@@ -167,7 +169,7 @@ async fn rights(cx: &Cx<'_>, namespace: &str) -> Item {
     }
 }
 
-fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> Item {
+pub(super) fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> RuleReport {
     match node {
         Ok(None) => stop("node", format!("there is no node {}", plan.node)),
         Err(failure) => unknown_stops("node", format!("whether the kubelet lives can't be read: {failure}")),
@@ -185,9 +187,9 @@ fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> It
     }
 }
 
-async fn same_version(cx: &Cx<'_>, plan: &Plan, set: Option<&DaemonSet>) -> Item {
+pub(super) async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&DaemonSet>) -> RuleReport {
     const RULE: &str = "version";
-    let namespace = &plan.doomed.namespace;
+    let namespace = &plan.target.namespace;
     let Some(first) = set else {
         return unknown_stops(RULE, "without its DaemonSet nobody knows which version would come back");
     };
@@ -232,18 +234,22 @@ async fn same_version(cx: &Cx<'_>, plan: &Plan, set: Option<&DaemonSet>) -> Item
     pass(RULE, format!("the new pod will be of the same revision, {own}"))
 }
 
-fn other_agents(plan: &Plan, inventory: &Inventory) -> Item {
+fn other_agents(plan: &Plan, inventory: &Inventory) -> RuleReport {
     let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| &owner.uid);
     let siblings = inventory.pods.known().iter().filter(|pod| {
         pod.spec.node_name != plan.node
             && pod.metadata.owner_references.iter().any(|other| other.controller && Some(&other.uid) == owner)
     });
-    let all: Vec<&Pod> = siblings.collect();
-    let unready: Vec<&str> = all
-        .iter()
-        .filter(|pod| pod.ready() != Some(true) || pod.metadata.deletion_timestamp.is_some())
-        .map(|pod| pod.spec.node_name.as_str())
-        .collect();
+    agents_ready(siblings.map(|pod| {
+        let ready = pod.ready() == Some(true) && pod.metadata.deletion_timestamp.is_none();
+        (pod.spec.node_name.as_str(), ready)
+    }))
+}
+
+/// Whether the agents of other nodes are ready: the node of each, and whether its agent is.
+pub(super) fn agents_ready<'a>(others: impl Iterator<Item = (&'a str, bool)>) -> RuleReport {
+    let all: Vec<(&str, bool)> = others.collect();
+    let unready: Vec<&str> = all.iter().filter(|(_, ready)| !ready).map(|(node, _)| *node).collect();
     if unready.is_empty() {
         return pass("other-agents", format!("{0} of {0} other agents are ready", all.len()));
     }
@@ -251,11 +257,33 @@ fn other_agents(plan: &Plan, inventory: &Inventory) -> Item {
     risk("other-agents", RiskLevel::High, says)
 }
 
-async fn locked(cx: &Cx<'_>, namespace: &str) -> Item {
-    match lock::look(cx.writer, namespace, cx.holder).await {
-        Ok(Seen::Free(_)) => pass("lock", "no other node is being repaired"),
-        Ok(Seen::Held { says }) => stop("lock", format!("a repair is under way: {says}")),
-        Ok(Seen::Abandoned { says, lease }) => {
+/// What the API server would answer to the DELETE, by a dry run: it deletes nothing.
+async fn dry_run(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
+    const RULE: &str = "dry-run";
+    let pod = &plan.target.pod;
+    match cx.writer.knows_dry_run().await {
+        Ok(true) => {}
+        Ok(false) => return unknown(RULE, "not asked: this API server is older than dry runs"),
+        Err(failure) => return unknown(RULE, format!("not asked: the API server's version is unknown: {failure}")),
+    }
+    match cx.writer.try_deletion(&plan.target).await {
+        DeleteAnswer::Accepted => pass(RULE, format!("the API server would delete {pod}")),
+        DeleteAnswer::Gone => stop(RULE, format!("{pod} is gone already")),
+        DeleteAnswer::Replaced(why) => stop(RULE, format!("{pod} was replaced: {why}")),
+        DeleteAnswer::Refused(why) if why.contains("does not support dry run") => {
+            unknown(RULE, format!("the API server cannot tell: {why}"))
+        }
+        DeleteAnswer::Refused(why) => stop(RULE, format!("the API server would refuse to delete {pod}: {why}")),
+        // An answer that is missing now may come later; the DELETE itself is looked up where its answer gets lost.
+        DeleteAnswer::Busy(why) | DeleteAnswer::Unknown(why) => unknown(RULE, format!("no answer to a dry run: {why}")),
+    }
+}
+
+async fn locked(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
+    match lock::read_lock(cx.writer, namespace, cx.holder).await {
+        Ok(LockState::Free(_)) => pass("lock", "no other node is being repaired"),
+        Ok(LockState::Held { says }) => stop("lock", format!("a repair is under way: {says}")),
+        Ok(LockState::Abandoned { says, lease }) => {
             let about = lease.metadata.annotations.get("staledp/node").map_or("a node", String::as_str);
             let says = format!("a repair of {about} was interrupted: {says}; the lock will be taken over");
             risk("lock", RiskLevel::Low, says)
@@ -267,7 +295,7 @@ async fn locked(cx: &Cx<'_>, namespace: &str) -> Item {
 }
 
 /// One stale node is no storm. Several are, or one among many others that look broken in another way.
-fn storm(cx: &Cx<'_>, plan: &Plan, report: &Report) -> Item {
+fn storm(cx: &FixContext<'_>, plan: &Plan, report: &Report) -> RuleReport {
     let stale = report.nodes.iter().filter(|node| node.verdict.kind == Kind::Stale || node.node == plan.node).count();
     let others: Vec<_> = report.nodes.iter().filter(|node| node.node != plan.node).collect();
     let broken = others.iter().filter(|node| matches!(node.verdict.kind, Kind::Stale | Kind::OtherFault)).count();
@@ -287,7 +315,7 @@ fn storm(cx: &Cx<'_>, plan: &Plan, report: &Report) -> Item {
     stop("storm", format!("{says}; look for a common cause first, or give --nodes-at-risk-ok"))
 }
 
-fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithImages>, Failure>) -> Item {
+fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithImages>, Failure>) -> RuleReport {
     const RULE: &str = "image";
     let Some(set) = set else { return unknown(RULE, "the images of the new pod are not known") };
     let spec = &set.spec.template.spec;
@@ -334,7 +362,7 @@ fn same_image(listed: &str, wanted: &str) -> bool {
     listed == wanted || listed.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/'))
 }
 
-fn known_issues(plan: &Plan) -> Item {
+fn known_issues(plan: &Plan) -> RuleReport {
     const RULE: &str = "known-issues";
     let Some(version) = plan.before.cilium.version.as_deref() else {
         return unknown(RULE, "the version of the agent is not known");
@@ -349,15 +377,14 @@ fn known_issues(plan: &Plan) -> Item {
     risk(RULE, level, format!("reported for {version}: {}", says.join("; ")))
 }
 
-fn hosts_dns(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory) -> Item {
+fn hosts_dns(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory) -> RuleReport {
     const RULE: &str = "cluster-dns";
     let map = ClusterMap::new(inventory, cx.settings.look.questions.named());
     let dns = match map.cluster_dns() {
         Ok(dns) => dns,
         Err(failure) => return unknown(RULE, format!("where cluster DNS runs is not known: {failure}")),
     };
-    let ready: std::collections::BTreeSet<_> =
-        dns.endpoints.values().flatten().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.ip).collect();
+    let ready = dns.ready();
     let on_node = |pod: &&Pod| pod.spec.node_name == plan.node && pod.ips().any(|ip| ready.contains(&ip));
     let here = inventory.pods.known().iter().filter(on_node).count();
     match here {
@@ -369,7 +396,7 @@ fn hosts_dns(cx: &Cx<'_>, plan: &Plan, inventory: &Inventory) -> Item {
     }
 }
 
-fn only_replica(plan: &Plan, inventory: &Inventory) -> Item {
+fn only_replica(plan: &Plan, inventory: &Inventory) -> RuleReport {
     const RULE: &str = "only-replica";
     let mut ready: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
     for pod in inventory.pods.known().iter().filter(|pod| pod.ready() == Some(true) && !pod.spec.host_network) {
@@ -394,14 +421,14 @@ fn only_replica(plan: &Plan, inventory: &Inventory) -> Item {
 
 /// An agent that started a moment ago gets its time, unless the risk is accepted. Where this program restarted it just
 /// now, that did not help, and another restart is no remedy: nothing goes on then.
-async fn cooldown(cx: &Cx<'_>, plan: &Plan) -> Item {
+async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
     const RULE: &str = "cooldown";
     let now = cx.writer.now().to_string();
     let Some(age) = plan.agent.started_at.as_deref().and_then(|started| seconds_between(started, &now)) else {
         return unknown_stops(RULE, "nothing says when the agent started");
     };
     let here = |event: &&Event| event.involved_object.name == plan.node;
-    let before: Vec<Option<i64>> = match cx.writer.traces(&plan.doomed.namespace, CONTROLLER).await {
+    let before: Vec<Option<i64>> = match cx.writer.traces(&plan.target.namespace, CONTROLLER).await {
         Ok(events) => {
             let age = |event: &Event| moments(event).1.and_then(|at| seconds_between(at, &now));
             events.iter().filter(here).map(age).collect()

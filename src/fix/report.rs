@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::lock;
-use super::preflight::{self, Item};
-use super::verify::Look;
+use super::preflight::{self, RuleReport};
+use super::verify::LookAfter;
 use crate::base::exit::Exit;
 use crate::report::diff;
 use crate::report::diff::{Change, DiffRow};
@@ -18,7 +18,7 @@ use crate::report::{NodeReport, Report};
 /// How it ended for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum FixOutcome {
     /// It was not this node's turn.
     NotTried,
     /// Restarted, and shown to work.
@@ -36,11 +36,13 @@ pub enum Outcome {
 /// What became of the deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Restart {
+pub enum RestartOutcome {
     /// This run's request did it.
     Deleted,
     /// Somebody else was faster.
     GoneAlready,
+    /// Interrupted during the request; the pod was untouched when it was looked up.
+    Untouched,
     /// Nobody can say.
     NotKnown,
 }
@@ -51,7 +53,7 @@ pub struct NodeFix {
     /// The node.
     pub node: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: FixOutcome,
     /// Why, in words.
     pub says: String,
     /// What to do next.
@@ -61,13 +63,15 @@ pub struct NodeFix {
     /// Whether that verdict had to be forced.
     pub forced: bool,
     /// The rules, with their results.
-    pub preflight: Vec<Item>,
+    pub preflight: Vec<RuleReport>,
+    /// The rules that were checked again right before the DELETE, with their results.
+    pub recheck: Vec<RuleReport>,
     /// Where the evidence of before lies.
     pub evidence: Option<PathBuf>,
     /// The request, as it was or would be sent.
     pub request: Option<Value>,
     /// What became of it; none where none was sent.
-    pub restart: Option<Restart>,
+    pub restart: Option<RestartOutcome>,
     /// Whether an interrupted run was gone on with.
     pub resumed: bool,
     /// The new pod.
@@ -79,7 +83,7 @@ pub struct NodeFix {
     /// The node before; where an interrupted run was gone on with, as that was found.
     pub before: Option<NodeReport>,
     /// The node after.
-    pub after: Option<Look>,
+    pub after: Option<LookAfter>,
     /// What changed between the two, as `staledp diff` has it; nothing where an interrupted run was gone on with.
     pub changes: Vec<Change>,
 }
@@ -88,12 +92,13 @@ impl NodeFix {
     pub(super) fn new(node: &str) -> Self {
         Self {
             node: node.to_owned(),
-            outcome: Outcome::NotTried,
+            outcome: FixOutcome::NotTried,
             says: "it was not this node's turn".to_owned(),
             next: Vec::new(),
             verdict: None,
             forced: false,
             preflight: Vec::new(),
+            recheck: Vec::new(),
             evidence: None,
             request: None,
             restart: None,
@@ -108,7 +113,7 @@ impl NodeFix {
     }
 
     /// The node before and after the restart, where this run saw both.
-    pub(super) fn both(&self) -> Option<(&NodeReport, &Look)> {
+    pub(super) fn both(&self) -> Option<(&NodeReport, &LookAfter)> {
         self.before.as_ref().zip(self.after.as_ref()).filter(|_| !self.resumed)
     }
 }
@@ -133,9 +138,9 @@ impl FixReport {
         let restarted = self.fix.iter().any(|node| node.restart.is_some() || node.resumed);
         if self.interrupted {
             Exit::Interrupted
-        } else if any(Outcome::NotVerified) {
+        } else if any(FixOutcome::NotVerified) {
             Exit::NotVerified
-        } else if any(Outcome::Refused) || any(Outcome::NotTried) {
+        } else if any(FixOutcome::Refused) || any(FixOutcome::NotTried) {
             // 7 promises that nothing was changed.
             if restarted { Exit::NotVerified } else { Exit::Refused }
         } else {
@@ -160,20 +165,21 @@ impl FixReport {
 
 fn table(out: &mut String, node: &NodeFix, columns: usize) {
     let word = match node.outcome {
-        Outcome::NotTried => "NOT TRIED",
-        Outcome::Verified => "✓ VERIFIED",
-        Outcome::NotVerified => "✗ NOT VERIFIED",
-        Outcome::Refused => "REFUSED",
-        Outcome::DryRun => "DRY RUN",
-        Outcome::Interrupted => "INTERRUPTED",
+        FixOutcome::NotTried => "NOT TRIED",
+        FixOutcome::Verified => "✓ VERIFIED",
+        FixOutcome::NotVerified => "✗ NOT VERIFIED",
+        FixOutcome::Refused => "REFUSED",
+        FixOutcome::DryRun => "DRY RUN",
+        FixOutcome::Interrupted => "INTERRUPTED",
     };
     let mut put = |first: &str, says: &str| out.push_str(&hang(first, &safe(says), columns));
     put(&format!("{}  {word}: ", safe(&node.node)), &node.says);
-    for item in node.preflight.iter().filter(|item| item.stops || item.result != preflight::Outcome::Pass) {
+    let rules = node.preflight.iter().chain(&node.recheck);
+    for item in rules.filter(|item| item.stops || item.result != preflight::RuleResult::Pass) {
         let word = if item.stops { "stop" } else { item.risk.name() };
         put(&format!("  {word:6} "), &format!("{}: {}", item.rule, item.says));
     }
-    if let Some(request) = node.request.as_ref().filter(|_| node.outcome == Outcome::DryRun) {
+    if let Some(request) = node.request.as_ref().filter(|_| node.outcome == FixOutcome::DryRun) {
         put("  request   ", &format!("{} {}", text_of(&request["method"]), text_of(&request["path"])));
         put("            ", &request["body"].to_string());
     }
@@ -182,9 +188,10 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
     }
     if let (Some(restart), Some(new)) = (node.restart, &node.new_pod) {
         let word = match restart {
-            Restart::Deleted => "deleted",
-            Restart::GoneAlready => "deleted by somebody else",
-            Restart::NotKnown => "perhaps deleted",
+            RestartOutcome::Deleted => "deleted",
+            RestartOutcome::GoneAlready => "deleted by somebody else",
+            RestartOutcome::Untouched => "not deleted when looked up",
+            RestartOutcome::NotKnown => "perhaps deleted",
         };
         put("  restart   ", &format!("{word}; the new pod is {new}"));
     }

@@ -52,7 +52,7 @@ pub(super) enum PutAnswer {
     Lost(NoAnswer),
 }
 
-/// What became of the one DELETE.
+/// The API server's answer to a deletion, or to its dry run.
 #[derive(Clone, Debug)]
 pub(super) enum DeleteAnswer {
     /// The API server took it.
@@ -63,7 +63,9 @@ pub(super) enum DeleteAnswer {
     Replaced(String),
     /// It was refused, and nothing was deleted.
     Refused(String),
-    /// No answer, or one that does not say whether it was done.
+    /// The API server is too busy for it now, and nothing was deleted.
+    Busy(String),
+    /// No answer, or one that does not say whether it was carried out.
     Unknown(String),
 }
 
@@ -85,10 +87,19 @@ impl PodToDelete {
         format!("{}/{}", core::Pod::url_path(&(), Some(&self.namespace)), self.pod)
     }
 
-    /// The body of the request. The precondition makes sure that no other pod is hit.
+    /// The body of the request. The precondition makes sure that no other pod is deleted.
     #[must_use]
     pub(super) fn body(&self) -> Value {
         json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": self.uid}})
+    }
+
+    /// The body that asks the API server to check the deletion and not to carry it out. `dryRun` belongs in the body:
+    /// beside a body, Kubernetes ignores `?dryRun=All` in the query and deletes the pod (seen on 1.36).
+    #[must_use]
+    fn dry_run_body(&self) -> Value {
+        let mut body = self.body();
+        body["dryRun"] = json!(["All"]);
+        body
     }
 }
 
@@ -134,6 +145,17 @@ impl<'a> Writer<'a> {
     pub(super) async fn node(&self, name: &str) -> Result<Option<NodeWithImages>, Failure> {
         let path = format!("{}/{name}", core::Node::url_path(&(), None));
         self.get(&path, &Right { verbs: "`get`", resource: "nodes", namespace: None }).await
+    }
+
+    /// All pods of the agent in a namespace, those that are terminating included.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the list can't be had; a missing right is named.
+    pub(super) async fn all_agents(&self, namespace: &str) -> Result<Vec<AgentPod>, Failure> {
+        let labels = Some(crate::kubernetes::agents::AGENT_SELECTOR);
+        let all = Selection { namespace: Some(namespace), labels, ..Selection::default() };
+        self.cluster.list::<core::Pod, _>(all).await
     }
 
     /// The agents' pods on a node, those that end included.
@@ -237,8 +259,35 @@ impl<'a> Writer<'a> {
     }
 
     /// Deletes one pod, once. The consent is used up by it.
-    pub(super) async fn delete_pod(&self, doomed: &PodToDelete, _consent: Consent) -> DeleteAnswer {
-        let reply = match self.send(Method::DELETE, &doomed.path(), Some(&doomed.body())).await {
+    pub(super) async fn delete_pod(&self, target: &PodToDelete, _consent: Consent) -> DeleteAnswer {
+        self.send_deletion(target, &target.body()).await
+    }
+
+    /// Asks the API server what it would answer to [`Self::delete_pod`]; nothing is deleted.
+    pub(super) async fn try_deletion(&self, target: &PodToDelete) -> DeleteAnswer {
+        self.send_deletion(target, &target.dry_run_body()).await
+    }
+
+    /// Whether the API server heeds a dry run: Kubernetes does since 1.13, and would carry out the request before.
+    ///
+    /// # Errors
+    ///
+    /// The reason why its version is not known.
+    pub(super) async fn knows_dry_run(&self) -> Result<bool, Failure> {
+        let right = Right { verbs: "`get`", resource: "/version", namespace: None };
+        let version: Value = self.get("/version", &right).await?.unwrap_or_default();
+        let number = |key: &str| {
+            let digits: String = version[key].as_str()?.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<u32>().ok()
+        };
+        number("major")
+            .zip(number("minor"))
+            .map(|version| version >= (1, 13))
+            .ok_or_else(|| Failure::new(FailureKind::Other, "it names no version"))
+    }
+
+    async fn send_deletion(&self, target: &PodToDelete, body: &Value) -> DeleteAnswer {
+        let reply = match self.send(Method::DELETE, &target.path(), Some(body)).await {
             Ok(reply) => reply,
             Err(lost) => return DeleteAnswer::Unknown(lost.0),
         };
@@ -248,16 +297,16 @@ impl<'a> Writer<'a> {
             StatusCode::NOT_FOUND if status.reason == "NotFound" => DeleteAnswer::Gone,
             StatusCode::CONFLICT => DeleteAnswer::Replaced(said(&status)),
             StatusCode::TOO_MANY_REQUESTS if is_budget(&reply) => {
-                DeleteAnswer::Refused(format!("a disruption budget forbids it: {}", said(&status)))
+                DeleteAnswer::Refused(format!("a PodDisruptionBudget forbids it: {}", said(&status)))
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 let after = reply.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let after = after.map(|seconds| format!("; it asks to wait {seconds} s")).unwrap_or_default();
-                DeleteAnswer::Refused(format!("the API server is too busy{after}; run this again"))
+                let after = after.map(|seconds| format!(" and asks to wait {seconds} s")).unwrap_or_default();
+                DeleteAnswer::Busy(format!("the API server is too busy{after}; run this again"))
             }
             StatusCode::REQUEST_TIMEOUT => DeleteAnswer::Unknown(answered(&reply)),
             code if code.is_client_error() => {
-                let right = Right { verbs: "`delete`", resource: "pods", namespace: Some(&doomed.namespace) };
+                let right = Right { verbs: "`delete`", resource: "pods", namespace: Some(&target.namespace) };
                 DeleteAnswer::Refused(refusal(&status, &right).message)
             }
             _ => DeleteAnswer::Unknown(answered(&reply)),

@@ -2,58 +2,76 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::consent::Consent;
+use super::lock::Lock;
 use super::plan::Plan;
 use super::requests::DeleteAnswer;
-use super::{Cx, End, Restart};
+use super::{EarlyEnd, FixContext, RestartOutcome};
 
 /// A pod that is untouched for so long after a request that got no answer was not deleted by it.
 const LOOK: Duration = Duration::from_secs(20);
 /// Between two looks.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What the pod looks like from outside.
-enum Fate {
+/// How long an interrupted request may still be on its way to the API server.
+const IN_FLIGHT: Duration = Duration::from_secs(1);
+/// How long the one look after an interruption may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// What became of the pod, as its object in the API shows.
+pub(super) enum PodFate {
+    /// It runs and is not terminating.
     Untouched,
+    /// It is terminating or gone.
     EndingOrGone,
+    /// Why that could not be read.
     NotKnown(String),
 }
 
 /// Deletes the pod, once.
 ///
 /// Says whether it was this run's request, where that is known. Whatever comes back, nothing is sent again.
-pub(super) async fn restart(cx: &Cx<'_>, plan: &Plan, consent: Consent) -> Result<Restart, End> {
-    let pod = &plan.doomed.pod;
-    match cx.writer.delete_pod(&plan.doomed, consent).await {
-        DeleteAnswer::Accepted => Ok(Restart::Deleted),
+pub(super) async fn restart(
+    cx: &FixContext<'_>,
+    plan: &Plan,
+    lock: &Lock<'_>,
+    consent: Consent,
+) -> Result<RestartOutcome, EarlyEnd> {
+    let pod = &plan.target.pod;
+    match cx.writer.delete_pod(&plan.target, consent).await {
+        DeleteAnswer::Accepted => Ok(RestartOutcome::Deleted),
         DeleteAnswer::Gone => {
             cx.steps.line(&format!("{pod} is gone already: somebody else was faster; its replacement is awaited"));
-            Ok(Restart::GoneAlready)
+            Ok(RestartOutcome::GoneAlready)
         }
-        DeleteAnswer::Refused(why) => Err(End::refused(format!("{pod} was not deleted: {why}"))),
-        DeleteAnswer::Replaced(why) => match fate(cx, plan, false).await {
-            Fate::EndingOrGone => {
+        DeleteAnswer::Refused(why) | DeleteAnswer::Busy(why) => {
+            Err(EarlyEnd::refused(format!("{pod} was not deleted: {why}")))
+        }
+        DeleteAnswer::Replaced(why) => match fate(cx, plan, lock, false).await {
+            PodFate::EndingOrGone => {
                 cx.steps.line(&format!("somebody else was faster ({why}); the replacement is awaited"));
-                Ok(Restart::GoneAlready)
+                Ok(RestartOutcome::GoneAlready)
             }
-            Fate::Untouched | Fate::NotKnown(_) => Err(End::refused(format!("{pod} was not deleted: {why}"))),
+            PodFate::Untouched | PodFate::NotKnown(_) => {
+                Err(EarlyEnd::refused(format!("{pod} was not deleted: {why}")))
+            }
         },
         DeleteAnswer::Unknown(why) => {
             cx.steps.line(&format!("the answer to the DELETE got lost ({why}); looking at what became of {pod}"));
-            match fate(cx, plan, true).await {
-                Fate::EndingOrGone => {
+            match fate(cx, plan, lock, true).await {
+                PodFate::EndingOrGone => {
                     cx.steps.line(&format!("it was done: {pod} is ending or gone"));
-                    Ok(Restart::Deleted)
+                    Ok(RestartOutcome::Deleted)
                 }
-                Fate::Untouched => Err(End::refused(format!(
+                PodFate::Untouched => Err(EarlyEnd::refused(format!(
                     "the DELETE got no answer ({why}), and {pod} is untouched {} s later; it is not sent again by itself",
                     LOOK.as_secs()
                 ))),
-                Fate::NotKnown(still) => {
+                PodFate::NotKnown(still) => {
                     cx.steps.line(&format!("nobody can say: {still}"));
-                    Ok(Restart::NotKnown)
+                    Ok(RestartOutcome::NotKnown)
                 }
             }
         }
@@ -62,24 +80,42 @@ pub(super) async fn restart(cx: &Cx<'_>, plan: &Plan, consent: Consent) -> Resul
 
 /// Looks at the pod by its UID until it is known; where the request may still be on its way, for a while longer. An API
 /// server that went away is waited for as long as a replacement would be.
-async fn fate(cx: &Cx<'_>, plan: &Plan, on_its_way: bool) -> Fate {
+async fn fate(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>, on_its_way: bool) -> PodFate {
     let gives_up = Instant::now() + cx.settings.wait;
     let mut untouched_since = None;
     let mut trouble = "the API server gives no answer".to_owned();
     loop {
-        match timeout_at(gives_up, cx.writer.agents(&plan.doomed.namespace, &plan.node)).await {
-            Err(_) => return Fate::NotKnown(trouble),
-            Ok(Err(failure)) => trouble = failure.message,
-            Ok(Ok(pods)) => match pods.iter().find(|pod| pod.metadata.uid == plan.doomed.uid) {
-                Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
-                    let since = *untouched_since.get_or_insert_with(Instant::now);
-                    if !on_its_way || since.elapsed() >= LOOK {
-                        return Fate::Untouched;
-                    }
+        // Losing the lock now endangers nothing: the DELETE is not sent again.
+        let _ = lock.renew(false).await;
+        match timeout_at(gives_up, look_up(cx, plan)).await {
+            Err(_) => return PodFate::NotKnown(trouble),
+            Ok(PodFate::NotKnown(why)) => trouble = why,
+            Ok(PodFate::Untouched) => {
+                let since = *untouched_since.get_or_insert_with(Instant::now);
+                if !on_its_way || since.elapsed() >= LOOK {
+                    return PodFate::Untouched;
                 }
-                Some(_) | None => return Fate::EndingOrGone,
-            },
+            }
+            Ok(PodFate::EndingOrGone) => return PodFate::EndingOrGone,
         }
         sleep(GLANCE).await;
     }
+}
+
+/// Looks at the pod once, by its UID.
+async fn look_up(cx: &FixContext<'_>, plan: &Plan) -> PodFate {
+    match cx.writer.agents(&plan.target.namespace, &plan.node).await {
+        Err(failure) => PodFate::NotKnown(failure.message),
+        Ok(pods) => match pods.iter().find(|pod| pod.metadata.uid == plan.target.uid) {
+            Some(pod) if pod.metadata.deletion_timestamp.is_none() => PodFate::Untouched,
+            Some(_) | None => PodFate::EndingOrGone,
+        },
+    }
+}
+
+/// Looks up, once, what became of a DELETE that an interruption left without an answer. A request that was cut off may
+/// still be carried out a moment later, so it is given that moment first.
+pub(super) async fn look_up_after_interruption(cx: &FixContext<'_>, plan: &Plan) -> PodFate {
+    sleep(IN_FLIGHT).await;
+    timeout(LOOK_UP, look_up(cx, plan)).await.unwrap_or_else(|_| PodFate::NotKnown("no answer in time".to_owned()))
 }

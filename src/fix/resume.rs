@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use super::lock::{self, Seen};
+use super::lock::{self, LockState};
 use super::plan::Plan;
 use super::requests::PodToDelete;
-use super::{Cx, End, Outcome, Walk, follow, take};
+use super::{EarlyEnd, FixContext, FixOutcome, Walk, follow, take};
 use crate::base::clock::seconds_between;
 use crate::knowledge::code::Code;
 use crate::kubernetes::agents::{RunningAgent, is_agent};
@@ -17,17 +17,19 @@ const FORGOTTEN_S: i64 = 3600;
 /// Whether an earlier run was interrupted between its restart and its verification; then this one goes on from there,
 /// without another restart.
 pub(super) async fn resume(
-    cx: &Cx<'_>,
+    cx: &FixContext<'_>,
     node: &str,
     walk: &RefCell<Walk>,
     inventory: &Inventory,
-) -> Option<Result<(), End>> {
+) -> Option<Result<(), EarlyEnd>> {
     let agents = inventory.pods.known();
     let questions = &cx.settings.look.questions;
     let any = agents.iter().filter(|pod| is_agent(pod));
     let any = any.max_by_key(|pod| (pod.spec.node_name == node, pod.metadata.deletion_timestamp.is_none()))?;
     let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.clone());
-    let Ok(Seen::Abandoned { lease, says }) = lock::look(cx.writer, &namespace, cx.holder).await else { return None };
+    let Ok(LockState::Abandoned { lease, says }) = lock::read_lock(cx.writer, &namespace, cx.holder).await else {
+        return None;
+    };
     let about = |key: &str| lease.metadata.annotations.get(key).cloned().unwrap_or_default();
     let (uid, pod) = (about("staledp/pod-uid"), about("staledp/pod"));
     if about("staledp/node") != node || uid.is_empty() {
@@ -50,7 +52,7 @@ pub(super) async fn resume(
     ));
     if cx.settings.dry_run {
         let says = format!("an interrupted repair would be gone on with: {pod} was restarted and is not verified yet");
-        return Some(Err(End { outcome: Outcome::DryRun, says, next: Vec::new() }));
+        return Some(Err(EarlyEnd { outcome: FixOutcome::DryRun, says, next: Vec::new() }));
     }
     let owner =
         any.metadata.owner_references.iter().find(|owner| owner.controller).cloned().unwrap_or_else(Owner::default);
@@ -63,7 +65,7 @@ pub(super) async fn resume(
         context: inventory.origin.context.clone(),
         node: node.to_owned(),
         node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
-        doomed: PodToDelete { namespace, pod, uid },
+        target: PodToDelete { namespace, pod, uid },
         agent: RunningAgent {
             pod: any.reference(),
             uid: any.metadata.uid.clone(),

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Cx;
+use super::FixContext;
 use super::plan::Plan;
-use super::report::{NodeFix, Outcome, Restart};
+use super::report::{FixOutcome, NodeFix, RestartOutcome};
 
 /// Under which name this program reports.
 pub(super) const CONTROLLER: &str = "staledp";
@@ -15,20 +15,25 @@ const LONGEST_INSTANCE: usize = 128;
 
 /// The Event of one restart. In events.k8s.io/v1 an Event about a node may lie in any namespace, so one is enough for
 /// the node and the pod.
-pub(super) fn event(cx: &Cx<'_>, plan: &Plan, fix: &NodeFix) -> Value {
+pub(super) fn event(cx: &FixContext<'_>, plan: &Plan, fix: &NodeFix) -> Value {
     let holder = &cx.holder.identity;
-    let pod = &plan.doomed.pod;
+    let pod = &plan.target.pod;
     let did = match (fix.resumed, fix.restart) {
         (true, _) => format!("went on with an interrupted restart of {pod}"),
-        (_, Some(Restart::GoneAlready)) => format!("found {pod} deleted by somebody else when it was to be restarted"),
-        (_, Some(Restart::NotKnown)) => {
+        (_, Some(RestartOutcome::GoneAlready)) => {
+            format!("found {pod} deleted by somebody else when it was to be restarted")
+        }
+        (_, Some(RestartOutcome::NotKnown)) => {
             format!("asked for the deletion of {pod}, and does not know whether it was done")
         }
-        (_, Some(Restart::Deleted) | None) => format!("restarted {pod}"),
+        (_, Some(RestartOutcome::Untouched)) => {
+            format!("asked for the deletion of {pod}, which was untouched when looked up")
+        }
+        (_, Some(RestartOutcome::Deleted) | None) => format!("restarted {pod}"),
     };
     let outcome = match fix.outcome {
-        Outcome::Verified => "verified",
-        Outcome::Interrupted => "interrupted",
+        FixOutcome::Verified => "verified",
+        FixOutcome::Interrupted => "interrupted",
         _ => "not verified",
     };
     let forced = if plan.forced { " (forced)" } else { "" };
@@ -37,16 +42,16 @@ pub(super) fn event(cx: &Cx<'_>, plan: &Plan, fix: &NodeFix) -> Value {
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": "staledp-", "namespace": plan.doomed.namespace},
+        "metadata": {"generateName": "staledp-", "namespace": plan.target.namespace},
         "eventTime": format!("{:.6}", cx.writer.now()),
         "action": "Restart",
         "reason": "CiliumPodRestarted",
-        "type": if fix.outcome == Outcome::Verified { "Normal" } else { "Warning" },
+        "type": if fix.outcome == FixOutcome::Verified { "Normal" } else { "Warning" },
         "reportingController": CONTROLLER,
         "reportingInstance": cut(holder, LONGEST_INSTANCE),
         "regarding": {"apiVersion": "v1", "kind": "Node", "name": plan.node, "uid": plan.node_uid},
-        "related": {"apiVersion": "v1", "kind": "Pod", "namespace": plan.doomed.namespace, "name": plan.doomed.pod,
-                    "uid": plan.doomed.uid},
+        "related": {"apiVersion": "v1", "kind": "Pod", "namespace": plan.target.namespace, "name": plan.target.pod,
+                    "uid": plan.target.uid},
         "note": cut(&note, LONGEST_NOTE),
     })
 }

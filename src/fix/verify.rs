@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Cx;
+use super::FixContext;
 use super::lock::Lock;
 use super::watch::Watched;
-use crate::base::probe_words::host_and_port;
+use crate::base::probe_tools::host_and_port;
 use crate::checks::Status;
 use crate::checks::pod_egress::{Lookup, read_lookup};
 use crate::diagnose::DiagnoseSettings;
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// A look at the node after the restart.
 #[derive(Clone, Debug, Serialize)]
-pub struct Look {
+pub struct LookAfter {
     /// What is said of the node.
     pub node: NodeReport,
     /// What became of `nslookup` of the probes' name in a pod of the node; none where there was nobody or no tool.
@@ -36,7 +36,13 @@ pub struct Look {
 }
 
 /// Looks until nothing is wrong or the time is over; the last look.
-pub(super) async fn verify(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId], lock: &Lock<'_>) -> Look {
+pub(super) async fn verify(
+    cx: &FixContext<'_>,
+    node: &str,
+    pod: &str,
+    convicted: &[CheckId],
+    lock: &Lock<'_>,
+) -> LookAfter {
     let deadline = Instant::now() + cx.settings.verify;
     let mut told = String::new();
     loop {
@@ -54,7 +60,7 @@ pub(super) async fn verify(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[Chec
     }
 }
 
-async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look {
+async fn look(cx: &FixContext<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> LookAfter {
     let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
     let inventory = cx.live.inventory().await;
     let about = SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None };
@@ -62,11 +68,15 @@ async fn look(cx: &Cx<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> Look
     let name_lookup = name_lookup(cx, node, &inventory).await;
     let found = report.nodes.swap_remove(0);
     let wrong = wrong(&found, pod, convicted, name_lookup);
-    Look { node: found, name_lookup, watched: None, wrong }
+    LookAfter { node: found, name_lookup, watched: None, wrong }
 }
 
 /// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
-async fn name_lookup(cx: &Cx<'_>, node: &str, inventory: &crate::kubernetes::objects::Inventory) -> Option<bool> {
+async fn name_lookup(
+    cx: &FixContext<'_>,
+    node: &str,
+    inventory: &crate::kubernetes::objects::Inventory,
+) -> Option<bool> {
     let (name, _) = host_and_port(&cx.settings.look.questions.probe_url)?;
     let cluster = ClusterMap::new(inventory, cx.settings.look.questions.named());
     let pods = cx.live.probe_pods(node, &cluster);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Cx;
+use super::FixContext;
 use super::lock::Lock;
 use super::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
 use super::plan::Plan;
@@ -27,7 +27,7 @@ const MORE_EVERY: u32 = 5;
 /// # Errors
 ///
 /// What it was doing when the time was over.
-pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<AgentPod, String> {
+pub(super) async fn wait(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<AgentPod, String> {
     let told = RefCell::new(String::new());
     let ready = timeout_at(Instant::now() + cx.settings.wait, until_ready(cx, plan, lock, &told)).await;
     ready.map_err(|_| {
@@ -35,10 +35,10 @@ pub(super) async fn wait(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<Ag
     })
 }
 
-async fn until_ready(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>, told: &RefCell<String>) -> AgentPod {
+async fn until_ready(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>, told: &RefCell<String>) -> AgentPod {
     let owner = plan.pod.metadata.owner_references.iter().find(|owner| owner.controller).map(|owner| &owner.uid);
     let mut node_is = None;
-    let mut more: Option<(Knows, Option<String>)> = None;
+    let mut more: Option<(Informant, Option<String>)> = None;
     let mut looks = 0_u32;
     loop {
         // Losing the lock now endangers nothing: there is no second deletion.
@@ -48,12 +48,12 @@ async fn until_ready(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>, told: &RefCell<S
         if due {
             node_is = node_trouble(cx, &plan.node).await;
         }
-        let mut now = match cx.writer.agents(&plan.doomed.namespace, &plan.node).await {
+        let mut now = match cx.writer.agents(&plan.target.namespace, &plan.node).await {
             Err(failure) => format!("the API can't be asked: {failure}"),
             Ok(pods) => {
                 let new = pods
                     .iter()
-                    .filter(|pod| pod.metadata.uid != plan.doomed.uid && pod.metadata.deletion_timestamp.is_none())
+                    .filter(|pod| pod.metadata.uid != plan.target.uid && pod.metadata.deletion_timestamp.is_none())
                     .filter(|pod| pod.controller().map(|controller| &controller.uid) == owner)
                     .max_by_key(|pod| &pod.metadata.creation_timestamp);
                 match new {
@@ -87,15 +87,15 @@ async fn until_ready(cx: &Cx<'_>, plan: &Plan, lock: &Lock<'_>, told: &RefCell<S
 
 /// The old pod alone, or none at all.
 fn without_new(pods: &[AgentPod], plan: &Plan) -> String {
-    match pods.iter().find(|pod| pod.metadata.uid == plan.doomed.uid) {
-        Some(old) if old.metadata.deletion_timestamp.is_some() => format!("{} is ending", plan.doomed.pod),
-        Some(_) => format!("{} is still there and not ending", plan.doomed.pod),
-        None => format!("{} is gone, and its replacement is not there yet", plan.doomed.pod),
+    match pods.iter().find(|pod| pod.metadata.uid == plan.target.uid) {
+        Some(old) if old.metadata.deletion_timestamp.is_some() => format!("{} is ending", plan.target.pod),
+        Some(_) => format!("{} is still there and not ending", plan.target.pod),
+        None => format!("{} is gone, and its replacement is not there yet", plan.target.pod),
     }
 }
 
 /// Whether the node died meanwhile.
-async fn node_trouble(cx: &Cx<'_>, node: &str) -> Option<String> {
+async fn node_trouble(cx: &FixContext<'_>, node: &str) -> Option<String> {
     let found = cx.writer.node(node).await.ok()?;
     let Some(found) = found else { return Some(format!("node {node} is gone")) };
     let ready = found.status.conditions.iter().find(|condition| condition.r#type == "Ready")?;
@@ -109,7 +109,7 @@ async fn node_trouble(cx: &Cx<'_>, node: &str) -> Option<String> {
 
 /// Who knows more of what a pod does than its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Knows {
+enum Informant {
     Nobody,
     /// Its events: whether an image is being pulled, or why nothing goes on.
     Events,
@@ -118,7 +118,7 @@ enum Knows {
 }
 
 /// What a pod that is not ready does now, by its status.
-fn doing(pod: &AgentPod) -> (String, Knows) {
+fn doing(pod: &AgentPod) -> (String, Informant) {
     let (inits, all) = (&pod.status.init_container_statuses, &pod.status.container_statuses);
     if let Some(at) = inits.iter().position(|status| !status.ready) {
         let (does, knows) = does(&inits[at]);
@@ -129,30 +129,30 @@ fn doing(pod: &AgentPod) -> (String, Knows) {
     let unready = || all.iter().filter(|status| !status.ready);
     let Some(status) = unready().find(|status| status.state.running.is_none()).or_else(|| unready().next()) else {
         let says = if all.is_empty() { "starting" } else { "its containers are ready, and the pod is not yet" };
-        return (says.to_owned(), if all.is_empty() { Knows::Events } else { Knows::Nobody });
+        return (says.to_owned(), if all.is_empty() { Informant::Events } else { Informant::Nobody });
     };
     let ((does, knows), before) = (does(status), before(status));
     if status.name != AGENT_CONTAINER {
         return (format!("container {} {does}{before}", status.name), knows);
     }
     if status.state.running.is_some() {
-        return (format!("the agent {does} and is not ready yet{before}"), Knows::Agent);
+        return (format!("the agent {does} and is not ready yet{before}"), Informant::Agent);
     }
     (format!("the agent {does}{before}"), knows)
 }
 
 /// What a container does, in words that follow its name.
-fn does(status: &AgentContainerStatus) -> (String, Knows) {
+fn does(status: &AgentContainerStatus) -> (String, Informant) {
     let Some(waiting) = &status.state.waiting else {
-        return (ended(&status.state).unwrap_or_else(|| "runs".to_owned()), Knows::Nobody);
+        return (ended(&status.state).unwrap_or_else(|| "runs".to_owned()), Informant::Nobody);
     };
     let reason = waiting.reason.as_str();
     let why = if waiting.message.is_empty() { reason.to_owned() } else { format!("{reason}: {}", waiting.message) };
     match reason {
-        "" | "ContainerCreating" | "PodInitializing" => ("is starting".to_owned(), Knows::Events),
-        "CrashLoopBackOff" => (format!("crash-loops ({reason})"), Knows::Nobody),
-        _ if reason.contains("Image") => (format!("waits for its image: {why}"), Knows::Nobody),
-        _ => (format!("can't start: {why}"), Knows::Nobody),
+        "" | "ContainerCreating" | "PodInitializing" => ("is starting".to_owned(), Informant::Events),
+        "CrashLoopBackOff" => (format!("crash-loops ({reason})"), Informant::Nobody),
+        _ if reason.contains("Image") => (format!("waits for its image: {why}"), Informant::Nobody),
+        _ => (format!("can't start: {why}"), Informant::Nobody),
     }
 }
 
@@ -173,12 +173,12 @@ fn ended(state: &AgentContainerState) -> Option<String> {
 }
 
 /// Asks whoever knows more; none where there is no more to know.
-async fn ask(cx: &Cx<'_>, node: &str, pod: &AgentPod, knows: Knows) -> Option<String> {
+async fn ask(cx: &FixContext<'_>, node: &str, pod: &AgentPod, knows: Informant) -> Option<String> {
     let meta = &pod.metadata;
     match knows {
-        Knows::Nobody => None,
-        Knows::Events => of_events(&cx.writer.events_of(&meta.namespace, &meta.uid).await.ok()?),
-        Knows::Agent => {
+        Informant::Nobody => None,
+        Informant::Events => of_events(&cx.writer.events_of(&meta.namespace, &meta.uid).await.ok()?),
+        Informant::Agent => {
             let agent = PodRef { namespace: meta.namespace.clone(), name: meta.name.clone() };
             let raw = cx.live.endpoint_list(node, &agent).await;
             let list = (raw.answer.end == End::Exited(0)).then(|| String::from_utf8_lossy(&raw.stdout).into_owned());

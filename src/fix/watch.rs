@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::Cx;
+use super::FixContext;
 use super::lock::Lock;
 use super::objects::AgentPod;
 use crate::base::pod_ref::PodRef;
@@ -81,35 +81,35 @@ impl Watched {
 }
 
 /// Watches until the time is over or something is wrong.
-pub(super) async fn watch(cx: &Cx<'_>, node: &str, new: &AgentPod, lock: &Lock<'_>, span: Duration) -> Watched {
+pub(super) async fn watch(cx: &FixContext<'_>, node: &str, new: &AgentPod, lock: &Lock<'_>, span: Duration) -> Watched {
     let begin = Instant::now();
     let ends = begin + span;
     let pause = (span / LOOKS).clamp(CLOSEST, FARTHEST);
     let mut inventory = cx.live.inventory().await;
     let mut watched = Watched::default();
-    let mut first: Option<First> = None;
+    let mut first: Option<Baseline> = None;
     let mut compared = false;
     let mut seen_at = begin;
     loop {
         // Losing the lock now endangers nothing: there is no second deletion.
         let _ = lock.renew(false).await;
         watched.looks += 1;
-        let mut sight = look(cx, node, &mut inventory).await;
+        let mut sight = take_sight(cx, node, &mut inventory).await;
         if sight.is_err() {
             sleep(AGAIN).await;
-            sight = look(cx, node, &mut inventory).await;
+            sight = take_sight(cx, node, &mut inventory).await;
         }
         watched.blind = sight.as_ref().err().cloned();
         if let Ok(sight) = sight {
             seen_at = Instant::now();
             match &first {
-                None => first = Some(First::of(&sight)),
+                None => first = Some(Baseline::new(&sight)),
                 Some(first) => {
                     compared = true;
                     let news = first.news(new, &sight);
                     if !news.is_empty() {
                         sleep(AGAIN).await;
-                        match look(cx, node, &mut inventory).await {
+                        match take_sight(cx, node, &mut inventory).await {
                             Ok(again) => {
                                 let news = news.and(&first.news(new, &again));
                                 watched.flows = news.flows.iter().map(|flow| name(flow, &again.pods)).collect();
@@ -143,7 +143,7 @@ struct Sight {
     pods: Vec<Pod>,
 }
 
-async fn look(cx: &Cx<'_>, node: &str, inventory: &mut Inventory) -> Result<Sight, String> {
+async fn take_sight(cx: &FixContext<'_>, node: &str, inventory: &mut Inventory) -> Result<Sight, String> {
     let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
     let pods = cx.live.pods_on(node, inventory).await.map_err(|failure| failure.message)?;
     let picture = glance(cx.live, inventory, node, &settings).await?;
@@ -154,7 +154,7 @@ async fn look(cx: &Cx<'_>, node: &str, inventory: &mut Inventory) -> Result<Sigh
 }
 
 /// What was there when the watch began: old news.
-struct First {
+struct Baseline {
     flows: HashSet<Flow>,
     /// Endpoints none of whose flows of a group were answered.
     silent: HashSet<(Group, IpAddr)>,
@@ -187,8 +187,8 @@ impl News {
     }
 }
 
-impl First {
-    fn of(sight: &Sight) -> Self {
+impl Baseline {
+    fn new(sight: &Sight) -> Self {
         let silent = sight.picture.endpoints.iter().flat_map(|endpoint| {
             let of = move |group: &Group| endpoint.group(*group).answered == 0 && endpoint.group(*group).dead() > 0;
             Group::ALL.iter().copied().filter(of).filter_map(|group| Some((group, endpoint.address?)))

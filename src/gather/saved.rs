@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::archive::{Archived, Reach, Tarball, Zip, is_gzip, is_of_bugtool, is_tar};
+use super::archive::{Archived, ByteSource, Tarball, Zip, is_gzip, is_of_bugtool, is_tar};
 use super::bundle::{Bundle, is_of_bundle, root_of_bundle};
 use super::reading::{Meter, Outlet, beside};
 
@@ -27,22 +27,22 @@ pub enum Saved {
 ///
 /// Where it can't be read.
 pub fn is_archive(path: &Path) -> io::Result<bool> {
-    Ok(!matches!(kind(path)?, Kind::Other))
+    Ok(!matches!(file_type(path)?, FileType::Other))
 }
 
-enum Kind {
+enum FileType {
     Zip,
     Tar,
     Other,
 }
 
-fn kind(path: &Path) -> io::Result<Kind> {
+fn file_type(path: &Path) -> io::Result<FileType> {
     let mut head = Vec::new();
     File::open(path)?.take(HEAD).read_to_end(&mut head)?;
     Ok(match &head[..] {
-        head if head.starts_with(b"PK") => Kind::Zip,
-        head if is_gzip(head) || is_tar(head) => Kind::Tar,
-        _ => Kind::Other,
+        head if head.starts_with(b"PK") => FileType::Zip,
+        head if is_gzip(head) || is_tar(head) => FileType::Tar,
+        _ => FileType::Other,
     })
 }
 
@@ -58,14 +58,14 @@ pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
         return Bundle::open(path).map(Saved::Bundle);
     }
     let (from, meter) = (path.to_owned(), Arc::clone(meter));
-    match kind(path).map_err(cannot)? {
-        Kind::Zip => {
+    match file_type(path).map_err(cannot)? {
+        FileType::Zip => {
             let zip = beside(move |_| Zip::open(&from, meter), &mut |_| {}).await.map_err(cannot)?;
             Archived::sysdump(zip, path).map(Saved::Archive)
         }
-        Kind::Tar => {
+        FileType::Tar => {
             let is_wanted = |name: &str| is_of_bugtool(name) || is_of_bundle(name);
-            let walk = move |_: &Outlet<'_>| Tarball::walked(Reach::File(from, meter), is_wanted);
+            let walk = move |_: &Outlet<'_>| Tarball::walked(ByteSource::File(from, meter), is_wanted);
             let tar = beside(walk, &mut |_| {}).await.map_err(cannot)?;
             if let Some(root) = root_of_bundle(tar.names()) {
                 return Bundle::in_tar(tar, &root, path).map(Saved::Bundle);
@@ -77,7 +77,7 @@ pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
                 None => format!("{shown} {no}"),
             })
         }
-        Kind::Other => Err(format!(
+        FileType::Other => Err(format!(
             "{shown} is neither a bundle nor an archive: a bundle is a folder or a tar with a bundle.json in it"
         )),
     }

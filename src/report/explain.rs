@@ -1,12 +1,12 @@
-//! `staledp explain`: the knowledge as text, without a cluster.
+//! `staledp explain`: what is known of codes, checks and upstream issues as text, without a cluster.
 
 use super::text::{count, hang, safe};
 use crate::base::error::Error;
 use crate::base::screen::DEFAULT_WIDTH;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
-use crate::knowledge::upstream::{self, ISSUES, Issue};
-use crate::knowledge::{checks, codes};
+use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
+use crate::knowledge::{checks, codes, lookalikes};
 
 /// Columns of the text.
 const COLUMNS: usize = DEFAULT_WIDTH as usize;
@@ -14,8 +14,8 @@ const COLUMNS: usize = DEFAULT_WIDTH as usize;
 /// What to do about an unknown topic.
 const LIST: &str = "`staledp explain` lists them all";
 
-/// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`).
-/// Without a topic it lists them all. The text ends with a newline.
+/// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
+/// address). Without a topic it lists them all. The text ends with a newline.
 ///
 /// # Errors
 ///
@@ -29,6 +29,9 @@ pub fn explain(topic: Option<&str>) -> Result<String, Error> {
     if let Some(id) = CheckId::ALL.iter().find(|id| id.name() == asked) {
         return Ok(about_check(*id));
     }
+    if let Some(issue) = upstream::all().find(|issue| issue.id() == asked || issue.url() == asked) {
+        return Ok(about_issue(issue));
+    }
     if let Some(number) = number(&asked) {
         let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
         return upstream::find(number).map(about_issue).ok_or_else(unknown);
@@ -38,7 +41,7 @@ pub fn explain(topic: Option<&str>) -> Result<String, Error> {
     Err(Error::usage(format!("unknown code, check or issue '{}'", safe(topic))).with_hint(hint))
 }
 
-/// The number of an issue, as people name it.
+/// The number of an issue of cilium/cilium, as people write it.
 fn number(asked: &str) -> Option<u32> {
     let number = asked
         .strip_prefix("https://github.com/cilium/cilium/issues/")
@@ -51,9 +54,9 @@ fn number(asked: &str) -> Option<u32> {
     number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok()).flatten()
 }
 
-/// At most three names that are like the one that was typed, nearest first.
+/// At most three names similar to the one typed, nearest first.
 fn near(asked: &str) -> Vec<&'static str> {
-    // A longer one is not a typing error, and comparing costs its length.
+    // A longer text is not a typing error, and comparing costs its length.
     if asked.is_empty() || asked.len() > 64 {
         return vec![];
     }
@@ -88,9 +91,15 @@ const fn kind_says(kind: Kind) -> &'static str {
     match kind {
         Kind::Healthy => "nothing is wrong",
         Kind::Stale => "restart this node's Cilium pod, with the risk in mind",
-        Kind::OtherFault => "something else is wrong: the Cilium pod must not be restarted for it",
-        Kind::Inconclusive => "nothing can be said: the report names what would settle it",
+        Kind::OtherFault => "something else is wrong: don't restart the Cilium pod for it",
+        Kind::Inconclusive => "the node cannot be judged: the report names what would settle it",
     }
+}
+
+/// `#46065` for Cilium's own issues, `microsoft/retina#252` for those of others.
+fn short_id(issue: &Issue) -> String {
+    let id = issue.id();
+    id.strip_prefix("cilium/cilium").map_or_else(|| id.clone(), str::to_owned)
 }
 
 fn list() -> String {
@@ -99,7 +108,7 @@ fn list() -> String {
         out += &hang("", &format!("{}: {}", kind.name(), kind_says(kind)), COLUMNS);
         for code in Code::ALL.iter().filter(|code| code.kind() == kind) {
             out += &hang("  ", code.name(), COLUMNS);
-            out += &hang("      ", codes::entry(*code).meaning, COLUMNS);
+            out += &hang("      ", codes::text(*code).meaning, COLUMNS);
         }
         out.push('\n');
     }
@@ -107,11 +116,11 @@ fn list() -> String {
     for id in CheckId::ALL {
         out += &hang(&format!("  {:<18}  ", id.name()), id.question(), COLUMNS);
     }
-    let issues = count(ISSUES.len(), "upstream issue", "upstream issues");
+    let issues = count(upstream::all().count(), "upstream issue", "upstream issues");
     out.push('\n');
-    out += &hang("", &format!("{issues} in cilium/cilium"), COLUMNS);
-    for issue in ISSUES {
-        out += &hang(&format!("  #{}  ", issue.number), issue.title, COLUMNS);
+    out += &hang("", &format!("{issues} known as of {KNOWN_AS_OF}"), COLUMNS);
+    for issue in upstream::all() {
+        out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
     }
     out += "\nstaledp explain CODE, CHECK or #ISSUE tells more.\n";
     out
@@ -126,56 +135,78 @@ fn bullets(out: &mut String, title: &str, texts: &[&str]) {
 }
 
 fn about_code(code: Code) -> String {
-    let entry = codes::entry(code);
+    let text = codes::text(code);
     let mut out = hang("", &format!("{} ({}: {})", code.name(), code.kind().name(), kind_says(code.kind())), COLUMNS);
     out.push('\n');
-    out += &hang("", entry.meaning, COLUMNS);
-    bullets(&mut out, "Said when", entry.evidence);
-    bullets(&mut out, "What to do", entry.todo);
-    bullets(&mut out, "What not to do", entry.avoid);
-    let related: Vec<_> = entry.issues.iter().filter_map(|number| upstream::find(*number)).collect();
+    out += &hang("", text.meaning, COLUMNS);
+    bullets(&mut out, "Said when", text.evidence);
+    if let Some(look_alike) = lookalikes::text(code) {
+        out.push('\n');
+        out += &hang("", "Compared with a stale datapath", COLUMNS);
+        out += &hang("  - the same: ", look_alike.looks_like, COLUMNS);
+        out += &hang("  - ruled out by: ", look_alike.ruled_out_by, COLUMNS);
+        out += &hang("  - if open, settled by: ", look_alike.settle, COLUMNS);
+    }
+    bullets(&mut out, "What to do", text.todo);
+    bullets(&mut out, "What not to do", text.avoid);
+    let related: Vec<_> = text.issues.iter().filter_map(|number| upstream::find(*number)).collect();
     if !related.is_empty() {
-        out += "\nRelated upstream issues\n";
+        out.push('\n');
+        out += &hang("", &format!("Related upstream issues, known as of {KNOWN_AS_OF}"), COLUMNS);
         for issue in related {
             let versions = versions(issue);
             let text = format!("{} ({versions}; {}): {}", issue.title, issue.state, issue.restart.says());
-            out += &hang(&format!("  #{}  ", issue.number), &text, COLUMNS);
+            out += &hang(&format!("  {}  ", short_id(issue)), &text, COLUMNS);
         }
     }
     out
 }
 
 fn about_check(id: CheckId) -> String {
-    let entry = checks::entry(id);
+    let text = checks::text(id);
     let mut out = hang("", &format!("{}: {}", id.name(), id.question()), COLUMNS);
-    bullets(&mut out, "Evidence", &[entry.evidence]);
-    bullets(&mut out, "What its figures mean", entry.means);
-    bullets(&mut out, "What proves nothing", entry.not);
+    bullets(&mut out, "Evidence", &[text.evidence]);
+    bullets(&mut out, "What its figures mean", text.means);
+    bullets(&mut out, "What proves nothing", text.not);
     out
 }
 
+/// The versions of an issue: reported for which, fixed in which.
 fn versions(issue: &Issue) -> String {
-    let spans: Vec<_> = issue.reported.iter().map(ToString::to_string).collect();
-    if spans.is_empty() { "no versions named".to_owned() } else { format!("reported for {}", spans.join(", ")) }
+    let list = |texts: Vec<String>| texts.join(", ");
+    let spans = list(issue.affected.iter().map(ToString::to_string).collect());
+    let fixes = list(issue.fixed.iter().map(ToString::to_string).collect());
+    match (spans.is_empty(), fixes.is_empty()) {
+        (true, true) => "no versions named".to_owned(),
+        (true, false) => format!("fixed in {fixes}"),
+        (false, true) => format!("reported for {spans}"),
+        (false, false) => format!("reported for {spans}; fixed in {fixes}"),
+    }
 }
 
 fn about_issue(issue: &Issue) -> String {
-    let kind = if issue.pull { "pull" } else { "issues" };
     let mut out = hang("", &format!("{}: {}", issue.id(), issue.title), COLUMNS);
-    out += &hang("", &format!("https://github.com/cilium/cilium/{kind}/{}", issue.number), COLUMNS);
+    out += &hang("", &issue.url(), COLUMNS);
     out.push('\n');
+    let named = if issue.needs.is_empty() {
+        "never: staledp does not read what tells it"
+    } else {
+        "when a report shows this evidence, and the version does not exclude it"
+    };
     for (name, text) in [
         ("Versions", versions(issue)),
-        ("State", issue.state.to_owned()),
+        ("State", format!("{} (known as of {KNOWN_AS_OF})", issue.state)),
         ("Symptom", issue.symptom.to_owned()),
         ("Evidence", issue.evidence.to_owned()),
+        ("Named", named.to_owned()),
         ("Restart", issue.restart.says().to_owned()),
+        ("Advice", issue.advice.to_owned()),
     ] {
         out += &hang(&format!("{name:<10}"), &text, COLUMNS);
     }
     let codes: Vec<_> = Code::ALL
         .iter()
-        .filter(|code| codes::entry(**code).issues.contains(&issue.number))
+        .filter(|code| codes::text(**code).issues.contains(&issue.number))
         .map(|code| code.name())
         .collect();
     if !codes.is_empty() {
@@ -193,24 +224,45 @@ mod tests {
         explain(Some(topic)).unwrap_err().with_advice()
     }
 
+    /// The table of README: a row a code, worst kind first.
+    fn table() -> String {
+        let mut out = "| Code | Kind | Meaning |\n| --- | --- | --- |\n".to_owned();
+        for kind in [Kind::Stale, Kind::OtherFault, Kind::Inconclusive, Kind::Healthy] {
+            for code in Code::ALL.iter().filter(|code| code.kind() == kind) {
+                let cells = [&format!("`{}`", code.name()), kind.name(), codes::text(*code).meaning];
+                out += "| ";
+                out += &cells.join(" | ");
+                out += " |\n";
+            }
+        }
+        out
+    }
+
     #[test]
-    fn the_list_names_everything() {
+    fn readme_lists_every_code_with_its_meaning() {
+        let table = table();
+        assert!(include_str!("../../README.md").contains(&table), "README's table of codes should be:\n{table}");
+    }
+
+    #[test]
+    fn list_names_every_code_check_and_issue() {
         let list = explain(None).unwrap();
         for name in Code::ALL.iter().map(|c| c.name()).chain(CheckId::ALL.iter().map(|c| c.name())) {
             assert!(list.contains(&format!("\n  {name}")), "{name}");
         }
-        for issue in ISSUES {
-            assert!(list.contains(&format!("\n  #{}", issue.number)));
+        for issue in upstream::all() {
+            assert!(list.contains(&format!("\n  {}", short_id(issue))), "{}", issue.id());
         }
+        assert!(list.contains("upstream issues known as of 2026-11"));
     }
 
     #[test]
-    fn everything_can_be_explained_and_fits() {
+    fn every_topic_is_explained_within_the_columns() {
         let topics: Vec<String> = Code::ALL
             .iter()
             .map(|c| c.name().to_owned())
             .chain(CheckId::ALL.iter().map(|c| c.name().to_owned()))
-            .chain(ISSUES.iter().map(Issue::id))
+            .chain(upstream::all().map(Issue::id))
             .collect();
         for topic in topics.iter().map(|t| Some(t.as_str())).chain([None]) {
             let text = explain(topic).unwrap();
@@ -220,16 +272,31 @@ mod tests {
     }
 
     #[test]
-    fn issues_are_found_by_all_their_names() {
+    fn issues_are_found_however_they_are_written() {
         for topic in ["cilium/cilium#46065", "cilium#46065", "#46065", "46065", " Cilium/Cilium#46065 "] {
             assert!(explain(Some(topic)).unwrap().starts_with("cilium/cilium#46065: "), "{topic}");
         }
+        assert!(
+            explain(Some("https://github.com/cilium/cilium/pull/45522")).unwrap().starts_with("cilium/cilium#45522: ")
+        );
+        assert!(explain(Some("microsoft/retina#252")).unwrap().starts_with("microsoft/retina#252: "));
         assert!(refused("#1").contains("cilium/cilium#1"));
     }
 
     #[test]
-    fn a_slip_of_the_finger_is_helped() {
+    fn look_alike_is_explained_with_what_settles_it() {
+        let text = explain(Some("datapath-drops")).unwrap();
+        assert!(
+            text.contains("ruled out by: no drop reason rises") && text.contains("settled by: drop-metrics"),
+            "{text}"
+        );
+        assert!(!explain(Some("stale-map")).unwrap().contains("ruled out by"));
+    }
+
+    #[test]
+    fn typing_error_gets_a_suggestion() {
         assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
+        assert!(refused("stale-mpa").contains("unknown code, check or issue 'stale-mpa'; did you mean stale-map"));
         assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
         assert!(!refused("xyzzy").contains("did you mean"));

@@ -21,6 +21,7 @@ pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
         partial_reason: None,
         shard: None,
         notes: vec![],
+        skipped: vec![],
         nodes,
     }
 }

@@ -4,13 +4,15 @@
 //! Lines are laid out here, not by the table's crate: it would break names in the middle, ask the terminal for its
 //! width, and read `NO_COLOR` behind our back. It gets cells that are wrapped already and draws them.
 
+use std::collections::BTreeMap;
+
 use anstyle::{AnsiColor, Style as Ink};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::figures;
 use super::symptoms;
 use super::text::{self, count, hang, safe, wrap};
-use super::{Check, NodeReport, Report, SourceInfo, SourceKind, Summary};
+use super::{Check, NodeReport, Report, Skipped, SourceInfo, SourceKind, Summary};
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
@@ -48,6 +50,9 @@ const RED: Ink = AnsiColor::Red.on_default().bold();
 const GREEN: Ink = AnsiColor::Green.on_default();
 const YELLOW: Ink = AnsiColor::Yellow.on_default().bold();
 const CYAN: Ink = AnsiColor::Cyan.on_default();
+
+/// How many skipped nodes are named for one reason, unless the table is wide.
+const MOST_SKIPPED: usize = 5;
 
 /// The whole report as text, with a newline at its end.
 #[must_use]
@@ -190,6 +195,17 @@ impl Page {
         }
         for note in &report.notes {
             self.item("Note: ", DIM, &safe(note));
+        }
+        let mut skipped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Skipped { node, says } in &report.skipped {
+            skipped.entry(says).or_default().push(node);
+        }
+        for (says, nodes) in skipped {
+            let more = nodes.len().saturating_sub(MOST_SKIPPED);
+            let more = if more > 0 && !self.wide { format!(" and {more} more") } else { String::new() };
+            let named = if self.wide { nodes.len() } else { MOST_SKIPPED };
+            let named = nodes.iter().take(named).copied().collect::<Vec<_>>().join(", ");
+            self.item("Skipped: ", DIM, &safe(&format!("{named}{more}: {says}")));
         }
     }
 

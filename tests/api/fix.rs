@@ -17,6 +17,8 @@ use crate::support::writes::Allowed;
 const POD: &str = "/api/v1/namespaces/kube-system/pods/cilium-swmbt";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/staledp-fix";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/kube-system/events";
+/// What the test server calls a DELETE that changes nothing.
+const DRY_RUN: &str = "dry-run DELETE";
 const PATIENCE: Duration = Duration::from_secs(50);
 
 /// prusik is stale; its agent belongs to a DaemonSet, and a restart helps.
@@ -104,7 +106,7 @@ fn events(api: &ApiServer) -> Vec<Value> {
 }
 
 fn is_write(request: &Logged) -> bool {
-    !matches!(request.method.as_str(), "GET" | "HEAD") && !request.path.ends_with("/selfsubjectaccessreviews")
+    !matches!(request.method.as_str(), "GET" | "HEAD" | DRY_RUN) && !request.path.ends_with("/selfsubjectaccessreviews")
 }
 
 /// What holds whatever happens: one DELETE at the most and of the one pod by its UID, nothing written but what the
@@ -128,6 +130,9 @@ fn in_good_order_but_for_the_lock(api: &ApiServer, deleted: usize) {
             json!({"kind": "DeleteOptions", "apiVersion": "v1",
                                 "preconditions": {"uid": "uid-cilium-swmbt"}})
         );
+    }
+    for request in api.requests().iter().filter(|request| request.method == DRY_RUN) {
+        assert_eq!((request.path.as_str(), request.query.as_str()), (POD, ""), "a dry run is asked for in the body");
     }
     for request in api.requests().iter().filter(|request| is_write(request)) {
         let what = (request.method.as_str(), request.path.as_str());
@@ -209,6 +214,68 @@ fn a_dry_run_prints_the_request_and_sends_none() {
 }
 
 #[test]
+fn dry_run_is_asked_for_in_the_body_and_deletes_nothing() {
+    for args in [&["--dry-run"][..], &["--yes"]] {
+        let (api, outcome) = run(stale(), args);
+        let report = outcome.exits(0).report().0;
+        assert_eq!(rule(&report, "dry-run")["result"], "pass");
+        let asked: Vec<Logged> = api.requests().into_iter().filter(|request| request.method == DRY_RUN).collect();
+        assert_eq!(asked.len(), 1, "{asked:#?}");
+        let body: Value = serde_json::from_slice(&asked[0].body).expect("a body");
+        let uid = json!({"uid": "uid-cilium-swmbt"});
+        assert_eq!((&body["dryRun"], &body["preconditions"]), (&json!(["All"]), &uid));
+        in_good_order(&api, usize::from(args == ["--yes"]));
+    }
+}
+
+#[test]
+fn without_an_answer_to_the_dry_run_the_restart_goes_on() {
+    let unsupported = "admission webhook \"x\" does not support dry run";
+    let faults = [
+        Fault::new(POD, FaultKind::HangUp).on(DRY_RUN),
+        Fault::too_many(POD, "1").on(DRY_RUN),
+        Fault::status(POD, 400, "BadRequest", unsupported).on(DRY_RUN),
+    ];
+    at_once(faults, |fault| {
+        let mut world = stale();
+        world.fault(fault);
+        let (api, outcome) = run(world, &["--dry-run"]);
+        assert_eq!(rule(&outcome.exits(0).report().0, "dry-run")["result"], "unknown");
+        in_good_order(&api, 0);
+    });
+}
+
+/// Each change comes while the question waits for its answer, which is yes.
+#[test]
+fn what_changes_while_the_question_waits_refuses_the_restart() {
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 6] = [
+        ("pod: cilium-swmbt was replaced", |w| {
+            w.pod_mut("kube-system/cilium-swmbt")["metadata"]["uid"] = "another".into();
+        }),
+        ("pod: cilium-swmbt is being deleted by somebody else", |w| {
+            w.pod_mut("kube-system/cilium-swmbt")["metadata"]["deletionTimestamp"] = clock::now().to_string().into();
+        }),
+        ("node: ", |w| {
+            let node = w.nodes.iter_mut().find(|node| node["metadata"]["name"] == "prusik").expect("prusik");
+            node["status"]["conditions"][0]["status"] = "Unknown".into();
+        }),
+        ("version: ", |w| w.revisions.push(revision("other", 2))),
+        ("the risk is high: other-agents", |w| {
+            w.pod_mut("kube-system/cilium-brno")["status"]["conditions"][0]["status"] = "False".into();
+        }),
+        ("still-stale: the node has recovered", cured),
+    ];
+    at_once(cases, |(says, change)| {
+        let api = ApiServer::start(stale());
+        let Some((ended, said)) = on_a_terminal(&api, "", |api| api.change(change), "y\n") else { return };
+        assert_eq!(ended, 7, "{says}\n{said}");
+        assert!(unfolded(&said.replace('\r', "")).contains(says), "{says}\n{said}");
+        in_good_order(&api, 0);
+    });
+}
+
+#[test]
 fn without_a_terminal_and_without_yes_nothing_is_changed() {
     let (api, outcome) = run(stale(), &[]);
     ends(&outcome.exits(7), "refused");
@@ -244,7 +311,7 @@ fn the_evidence_is_kept_and_judges_the_same() {
 #[test]
 fn every_rule_of_the_preflight_stops_a_restart() {
     type Change = fn(&mut World);
-    let cases: [(&str, Change, Option<&str>); 13] = [
+    let cases: [(&str, Change, Option<&str>); 15] = [
         ("owner", |w| w.pod_mut("kube-system/cilium-swmbt")["metadata"]["ownerReferences"] = json!([]), None),
         ("version", |w| w.revisions.push(revision("other", 2)), None),
         (
@@ -308,6 +375,8 @@ fn every_rule_of_the_preflight_stops_a_restart() {
         ),
         ("lock", |w| w.writes.leases.push(held("bob@desk/7", "brno", Duration::ZERO)), None),
         ("rights", |w| w.writes.rights = Some(granted("diagnose")), None),
+        ("dry-run", |w| _ = w.fault(Fault::status(POD, 409, "Conflict", "the UID does not match").on(DRY_RUN)), None),
+        ("dry-run", |w| _ = w.fault(Fault::new(POD, FaultKind::Forbidden("alice".into())).on(DRY_RUN)), None),
     ];
     at_once(cases, |(name, change, flag)| {
         let mut world = stale();
@@ -1066,7 +1135,7 @@ fn an_interruption_at_any_step_leaves_good_order() {
     let before = "interrupted before the restart: nothing was changed";
     let after = "interrupted after cilium-swmbt was restarted";
     let last = "(interrupted when only the trace and the lock were left)";
-    let steps: [(&str, When, Option<Fault>, usize, &str); 11] = [
+    let steps: [(&str, When, Option<Fault>, usize, &str); 12] = [
         ("1 diagnose", When::Asked(|log| log.iter().any(|r| r.exec.is_some())), None, 0, before),
         // What comes next takes its time, so that it is this step, and no later one, that is interrupted.
         (
@@ -1084,7 +1153,14 @@ fn an_interruption_at_any_step_leaves_good_order() {
             When::Asked(|log| has(log, "DELETE", 1)),
             Some(late(POD, "DELETE")),
             1,
-            "whether it was is not known",
+            "which was still untouched when looked up",
+        ),
+        (
+            "6 delete, carried out",
+            When::Asked(|log| has(log, "DELETE", 1)),
+            Some(Fault::new(POD, FaultKind::DoneThenSilence).on("DELETE")),
+            1,
+            after,
         ),
         ("7 wait", When::Said("[7/9]"), None, 1, after),
         ("8 verify", When::Said("[8/9]"), Some(very_late("/api/v1/nodes", "GET")), 1, after),
@@ -1223,7 +1299,7 @@ fn each_printed_right_is_needed() {
 
 /// Runs it on a terminal of its own, with a further flag, and types an answer when the question has been there for a
 /// while.
-fn on_a_terminal(api: &ApiServer, flag: &str, meanwhile: fn(&ApiServer), typed: &str) -> Option<(i32, String)> {
+fn on_a_terminal(api: &ApiServer, flag: &str, meanwhile: impl Fn(&ApiServer), typed: &str) -> Option<(i32, String)> {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 

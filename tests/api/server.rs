@@ -575,3 +575,30 @@ fn a_bundle_answers_as_the_cluster_it_was_saved_from() {
         serde_json::from_str(&std::fs::read_to_string(config.path()).expect("it is there")).expect("JSON");
     assert_eq!((&config["current-context"], &config["contexts"][1]["name"]), (&json!("grigri"), &json!("other")));
 }
+
+/// delete-evict.json: beside a body, even an empty one, `dryRun=All` in the query is ignored and the pod really deleted.
+#[test]
+fn dry_run_in_the_query_counts_only_without_a_body() {
+    let uid = r#""preconditions": {"uid": "uid-1"}"#;
+    let cases = [
+        ("?dryRun=All", String::new(), 200, false),
+        ("", format!(r#"{{{uid}, "dryRun": ["All"]}}"#), 200, false),
+        ("", r#"{"preconditions": {"uid": "another"}, "dryRun": ["All"]}"#.to_owned(), 409, false),
+        ("", format!(r#"{{{uid}, "dryRun": ["yes"]}}"#), 422, false),
+        ("?dryRun=All", format!("{{{uid}}}"), 200, true),
+        ("?dryRun=All", "{}".to_owned(), 200, true),
+    ];
+    for (query, body, status, deleted) in cases {
+        let mut victim = pod("victim", &["main"]);
+        victim["metadata"]["uid"] = "uid-1".into();
+        let api = ApiServer::start(World { pods: vec![victim], ..World::default() });
+        let path = format!("/api/v1/namespaces/default/pods/victim{query}");
+        let mut client = Client::connect(api.address());
+        let reply =
+            if body.is_empty() { client.send("DELETE", &path, &[]) } else { client.send_json("DELETE", &path, &body) };
+        assert_eq!(reply.expect("an answer").status, status, "{query} {body}");
+        let mut is_ending = false;
+        api.change(|world| is_ending = !world.pods[0]["metadata"]["deletionTimestamp"].is_null());
+        assert_eq!(is_ending, deleted, "{query} {body}");
+    }
+}

@@ -19,7 +19,7 @@ use super::writes;
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Logged {
-    /// `GET`, …
+    /// `GET`, …; `dry-run DELETE` for a DELETE that changes nothing.
     pub(crate) method: String,
     /// The path.
     pub(crate) path: String,
@@ -220,6 +220,10 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 let _ = writes::answer(&mut locked(&shared.world), &request);
                 return;
             }
+            Some(FaultKind::DoneThenSilence) => {
+                let _ = writes::answer(&mut locked(&shared.world), &request);
+                return connection.outlast().await;
+            }
             Some(FaultKind::DoneThen(answer)) => {
                 let _ = writes::answer(&mut locked(&shared.world), &request);
                 Some(answer)
@@ -283,7 +287,7 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
 impl Shared {
     fn log(&self, request: &Request, exec: Option<ExecCall>) {
         locked(&self.journal).requests.push(Logged {
-            method: request.method.clone(),
+            method: request.verb().to_owned(),
             path: request.path.clone(),
             query: request.raw_query.clone(),
             headers: request.headers.iter().cloned().collect(),

@@ -70,6 +70,14 @@ impl Client {
         self.reply(method == "HEAD")
     }
 
+    /// Sends a request with a JSON body and reads the answer.
+    pub(crate) fn send_json(&mut self, method: &str, target: &str, body: &str) -> io::Result<Reply> {
+        let length = body.len();
+        let request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n{body}");
+        self.stream.write_all(request.as_bytes())?;
+        self.reply(false)
+    }
+
     fn reply(&mut self, head_only: bool) -> io::Result<Reply> {
         // Byte by byte, so that nothing of a stream after an upgrade is read too early.
         let head = self.until(b"\r\n\r\n")?;

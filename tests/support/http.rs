@@ -36,6 +36,16 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// The method, or `dry-run DELETE` for a DELETE that changes nothing. As Kubernetes 1.36 decides it
+    /// (delete-evict.json): the body counts, and the query only where there is no body.
+    pub(crate) fn verb(&self) -> &str {
+        let dry = match serde_json::from_slice::<serde_json::Value>(&self.body) {
+            Ok(options) => options["dryRun"] == serde_json::json!(["All"]),
+            Err(_) => self.param("dryRun") == Some("All"),
+        };
+        if self.method == "DELETE" && dry { "dry-run DELETE" } else { &self.method }
+    }
+
     /// The first value of a query key.
     pub(crate) fn param(&self, key: &str) -> Option<&str> {
         self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())

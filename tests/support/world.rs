@@ -373,6 +373,8 @@ pub(crate) enum FaultKind {
     HangUp,
     /// It is done, and the connection is closed without an answer.
     DoneThenHangUp,
+    /// It is done, and never answered.
+    DoneThenSilence,
     /// It is done, and answered so.
     DoneThen(Answer),
     /// It is never answered.
@@ -421,7 +423,7 @@ impl Fault {
     pub(crate) fn fits(&self, request: &super::http::Request) -> bool {
         let expired = matches!(self.kind, FaultKind::Expired);
         glob(&self.path, &request.path)
-            && self.method.is_none_or(|method| method == request.method)
+            && self.method.is_none_or(|method| method == request.verb())
             && self.times != Some(0)
             && self.param.is_none_or(|key| request.param(key).is_some())
             && (!expired || request.param("continue").is_some_and(|token| !token.is_empty()))

@@ -166,7 +166,7 @@ pub(crate) fn answer(world: &mut World, request: &Request) -> Option<Answer> {
         }
         ("POST", ["apis", "events.k8s.io", "v1", "namespaces", _, "events"]) => Some(event(world, &body())),
         ("DELETE", ["api", "v1", "namespaces", namespace, "pods", name]) => {
-            Some(delete(world, namespace, name, &body()))
+            Some(delete(world, namespace, name, request))
         }
         _ => None,
     }
@@ -258,7 +258,15 @@ fn event(world: &mut World, body: &Value) -> Answer {
     Answer::json(201, body)
 }
 
-fn delete(world: &mut World, namespace: &str, name: &str, options: &Value) -> Answer {
+fn delete(world: &mut World, namespace: &str, name: &str, request: &Request) -> Answer {
+    let options = serde_json::from_slice::<Value>(&request.body).unwrap_or(Value::Null);
+    let asked = options["dryRun"].as_array().into_iter().flatten().find(|value| *value != "All");
+    if let Some(asked) = asked {
+        let message = format!(
+            "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [{asked}]: supported values: \"All\""
+        );
+        return Answer::failure(422, "Invalid", &message, json!({"group": "meta.k8s.io", "kind": "DeleteOptions"}));
+    }
     let Some(at) =
         world.pods.iter().position(|pod| pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name)
     else {
@@ -273,6 +281,11 @@ fn delete(world: &mut World, namespace: &str, name: &str, options: &Value) -> An
             wanted.as_str().unwrap_or_default()
         );
         return Answer::failure(409, "Conflict", &message, json!({"name": name, "kind": "Pod"}));
+    }
+    if request.verb() != "DELETE" {
+        let mut pod = world.pods[at].clone();
+        pod["metadata"]["deletionTimestamp"] = stamp().into();
+        return Answer::json(200, &pod);
     }
     let now = Instant::now();
     let pod = &mut world.pods[at];

@@ -1,13 +1,14 @@
 //! What others gathered: a `cilium sysdump` or a `cilium-bugtool` archive as a source. Nothing is unpacked to disk.
 //!
-//! File names changed over the releases, so they are matched by pattern, and the `-o-json` twins are left alone. What
-//! no archive holds (a ping from the host, probes from pods) is "not gathered", with that reason.
+//! Which file is which evidence is told by [`names`]. What no archive holds (a ping from the host, probes from pods) is
+//! "not gathered", with that reason.
 //!
 //! Members of a zip are reached by its directory. A tar within one is unpacked once for its node. A bugtool archive is
 //! unpacked twice at most: its node's name and pod ranges, which the conntrack dump is read by, lie behind the dump.
 
+mod byte_source;
 mod lists;
-mod reach;
+mod names;
 mod tarball;
 mod zip;
 
@@ -30,9 +31,11 @@ use crate::base::source_kind::SourceKind;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Custom, Inventory, Listed, Node, Origin};
-use zip::Member;
+use names::{LISTS, SysdumpMember, evidence_in_tar, is_list, is_uname, last_two, sysdump_member};
+use zip::ZipMember;
 
-pub(super) use reach::Reach;
+pub(super) use byte_source::ByteSource;
+pub(super) use names::is_of_bugtool;
 pub(super) use tarball::{Tarball, is_gzip, is_tar};
 pub(super) use zip::Zip;
 
@@ -44,24 +47,13 @@ const MOST_STATUS: u64 = 1 << 20;
 const MOST_PACKED: u64 = 2 << 30;
 /// What a bugtool writes behind the output of a command that failed.
 const FAILED: &str = "> Error while running '";
-/// The lists of a sysdump that are read, by the beginning of their names.
-const LISTS: [&str; 7] = [
-    "k8s-nodes-",
-    "k8s-pods-",
-    "k8s-services-",
-    "k8s-endpoints-",
-    "k8s-endpointslices-",
-    "k8s-events-",
-    "ciliumlocalredirectpolicies-",
-];
-
 /// An archive.
 pub struct Archived {
-    kind: Kind,
+    kind: ArchiveContent,
     latest: RefCell<Option<String>>,
 }
 
-enum Kind {
+enum ArchiveContent {
     Sysdump(Sysdump),
     Bugtool { node: String, tar: Arc<Mutex<Tarball>> },
 }
@@ -100,7 +92,7 @@ impl Archived {
         }
         let zip = Arc::new(zip);
         let sysdump = Sysdump { zip, pods, nodes: RefCell::default(), open: RefCell::default() };
-        Ok(Self { kind: Kind::Sysdump(sysdump), latest: RefCell::default() })
+        Ok(Self { kind: ArchiveContent::Sysdump(sysdump), latest: RefCell::default() })
     }
 
     /// A bugtool archive; none where the tar, which was walked to its end, is no such archive.
@@ -109,7 +101,7 @@ impl Archived {
             return None;
         }
         let node = node_of_bugtool(&mut tar).unwrap_or_else(|| "(unnamed)".to_owned());
-        let kind = Kind::Bugtool { node, tar: Arc::new(Mutex::new(tar)) };
+        let kind = ArchiveContent::Bugtool { node, tar: Arc::new(Mutex::new(tar)) };
         Some(Self { kind, latest: RefCell::default() })
     }
 
@@ -117,8 +109,8 @@ impl Archived {
     #[must_use]
     pub const fn kind(&self) -> SourceKind {
         match self.kind {
-            Kind::Sysdump(_) => SourceKind::Sysdump,
-            Kind::Bugtool { .. } => SourceKind::Bugtool,
+            ArchiveContent::Sysdump(_) => SourceKind::Sysdump,
+            ArchiveContent::Bugtool { .. } => SourceKind::Bugtool,
         }
     }
 
@@ -126,8 +118,8 @@ impl Archived {
     #[must_use]
     pub fn nodes(&self, inventory: &Inventory) -> BTreeSet<String> {
         match &self.kind {
-            Kind::Bugtool { node, .. } => BTreeSet::from([node.clone()]),
-            Kind::Sysdump(Sysdump { nodes, .. }) => {
+            ArchiveContent::Bugtool { node, .. } => BTreeSet::from([node.clone()]),
+            ArchiveContent::Sysdump(Sysdump { nodes, .. }) => {
                 let of_pods: BTreeSet<String> = nodes.borrow().keys().cloned().collect();
                 if of_pods.is_empty() {
                     return inventory.nodes.known().iter().map(|node| node.metadata.name.clone()).collect();
@@ -139,7 +131,7 @@ impl Archived {
 
     /// Says that these nodes will be looked at, so that whoever waits knows how much will be read.
     pub fn expect(&self, chosen: &[String]) {
-        let Kind::Sysdump(Sysdump { zip, pods, nodes, .. }) = &self.kind else { return };
+        let ArchiveContent::Sysdump(Sysdump { zip, pods, nodes, .. }) = &self.kind else { return };
         let nodes = nodes.borrow();
         let files = chosen.iter().filter_map(|node| pods.get(nodes.get(node)?));
         let bytes = |files: &PodFiles| {
@@ -154,11 +146,11 @@ impl Archived {
     async fn pour(&self, question: &Question<'_>, out: Sink<'_>) -> Result<(), Missed> {
         let evidence = question.evidence;
         let found = match &self.kind {
-            Kind::Bugtool { tar, .. } => {
+            ArchiveContent::Bugtool { tar, .. } => {
                 let tar = Arc::clone(tar);
                 beside(move |outlet| from_tar(&tar, evidence, outlet), out).await
             }
-            Kind::Sysdump(sysdump) => sysdump.pour(question, out).await?,
+            ArchiveContent::Sysdump(sysdump) => sysdump.pour(question, out).await?,
         };
         match found {
             Ok(true) => Ok(()),
@@ -216,7 +208,7 @@ fn open(zip: Arc<Zip>, index: usize) -> io::Result<Tarball> {
     if io::copy(&mut packed.take(MOST_PACKED), &mut io::sink())? == MOST_PACKED {
         return Err(io::Error::other(format!("it is larger than {} MiB, packed", MOST_PACKED >> 20)));
     }
-    Tarball::open(Reach::Member(zip, index), |name| evidence_in_tar(name).is_some())
+    Tarball::open(ByteSource::Member(zip, index), |name| evidence_in_tar(name).is_some())
 }
 
 /// The lists of a sysdump.
@@ -282,8 +274,8 @@ enum Missed {
 impl Source for Archived {
     async fn inventory(&self) -> Inventory {
         match &self.kind {
-            Kind::Bugtool { node, tar } => lists_of_bugtool(node, tar),
-            Kind::Sysdump(Sysdump { zip, pods, nodes, .. }) => {
+            ArchiveContent::Bugtool { node, tar } => lists_of_bugtool(node, tar),
+            ArchiveContent::Sysdump(Sysdump { zip, pods, nodes, .. }) => {
                 let shared = Arc::clone(zip);
                 let lists = beside(move |_| Ok(lists_of_sysdump(&shared)), &mut |_| {}).await;
                 let inventory =
@@ -317,7 +309,7 @@ impl Source for Archived {
     /// Of all that only symptoms are read from, a sysdump holds Cilium's own kinds.
     async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         match (&self.kind, what) {
-            (Kind::Sysdump(sysdump), Supplement::Objects(kind)) => {
+            (ArchiveContent::Sysdump(sysdump), Supplement::Objects(kind)) => {
                 let items: Vec<Custom> = read_list(&sysdump.zip, &format!("{}-", kind.resource), &mut None)?;
                 serde_json::to_vec(&serde_json::json!({"items": items}))
                     .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
@@ -385,91 +377,15 @@ impl Tail {
     }
 }
 
-/// The evidence that a file of a `cmd` folder is.
-fn evidence_of(file: &str) -> Option<Evidence> {
-    let stem = file.strip_suffix(".md")?;
-    if let Some(command) = stem.strip_prefix("cilium-dbg-").or_else(|| stem.strip_prefix("cilium-")) {
-        return match command {
-            "bpf-ct-list-global" | "bpf-ct-list-global---time-diff" | "bpf-ct-list---time-diff" | "bpf-ct-list" => {
-                Some(Evidence::CtList)
-            }
-            "service-list" => Some(Evidence::ServiceList),
-            "bpf-lb-list" => Some(Evidence::LbList),
-            "status---verbose" => Some(Evidence::AgentStatus),
-            "bpf-metrics-list" => Some(Evidence::DropMetrics),
-            "bpf-nat-list" => Some(Evidence::NatList),
-            _ => None,
-        };
-    }
-    (stem == "bpftool-net-show").then_some(Evidence::AttachedPrograms)
-}
-
-/// Folder and file of a name, its last two parts.
-fn last_two(name: &str) -> (&str, &str) {
-    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-    (folder.rsplit('/').next().unwrap_or(folder), file)
-}
-
-/// Whether a file of a bugtool archive may be needed.
-pub(super) fn is_of_bugtool(name: &str) -> bool {
-    evidence_in_tar(name).is_some() || is_uname(name)
-}
-
-/// The evidence that a file of a bugtool archive is, whatever its top folder.
-fn evidence_in_tar(name: &str) -> Option<Evidence> {
-    let (folder, file) = last_two(name);
-    evidence_of(file).filter(|_| folder == "cmd")
-}
-
-/// Whether a member of a sysdump may be needed.
-fn is_wanted(name: &str) -> bool {
-    let (_, file) = last_two(name);
-    LISTS.iter().any(|list| is_list(file, list)) || place(name).is_some()
-}
-
-/// What a member of a sysdump is of an agent's pod.
-enum Place<'a> {
-    Evidence(&'a str, Evidence),
-    Archive(&'a str),
-}
-
-fn place(name: &str) -> Option<Place<'_>> {
-    let (folder, file) = last_two(name);
-    if folder == "cmd" {
-        let (above, _) = name.rsplit_once("/cmd/")?;
-        let pod = pod_of(above.rsplit('/').next()?)?;
-        return evidence_of(file).map(|evidence| Place::Evidence(pod, evidence));
-    }
-    if let Some(stem) = file.strip_suffix(".tar.gz").or_else(|| file.strip_suffix(".tar")) {
-        return pod_of(stem).map(Place::Archive);
-    }
-    let stem = file.strip_prefix("logs-")?.strip_suffix(".log")?;
-    let pod = without_time(stem).strip_suffix("-cilium-agent")?;
-    Some(Place::Evidence(pod, Evidence::AgentLog))
-}
-
-/// `cilium-bugtool-<pod>-<date>-<time>` is of this pod.
-fn pod_of(folder: &str) -> Option<&str> {
-    folder.strip_prefix("cilium-bugtool-").map(without_time).filter(|pod| !pod.is_empty())
-}
-
-/// A name without `-YYYYMMDD-HHMMSS` at its end.
-fn without_time(name: &str) -> &str {
-    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let Some((rest, time)) = name.rsplit_once('-') else { return name };
-    let Some((stem, date)) = rest.rsplit_once('-') else { return name };
-    if digits(time, 6) && digits(date, 8) { stem } else { name }
-}
-
 fn files_by_pod(zip: &Zip) -> BTreeMap<String, PodFiles> {
     let mut pods: BTreeMap<String, PodFiles> = BTreeMap::new();
     for (index, member) in zip.members().iter().enumerate() {
-        match place(&member.name) {
+        match sysdump_member(&member.name) {
             // Names come sorted: the first of two spellings of one command is kept.
-            Some(Place::Evidence(pod, evidence)) => {
+            Some(SysdumpMember::Evidence(pod, evidence)) => {
                 pods.entry(pod.to_owned()).or_default().evidence.entry(evidence).or_insert(index);
             }
-            Some(Place::Archive(pod)) => pods.entry(pod.to_owned()).or_default().archive = Some(index),
+            Some(SysdumpMember::Archive(pod)) => pods.entry(pod.to_owned()).or_default().archive = Some(index),
             None => {}
         }
     }
@@ -478,11 +394,7 @@ fn files_by_pod(zip: &Zip) -> BTreeMap<String, PodFiles> {
     pods
 }
 
-fn is_list(file: &str, begin: &str) -> bool {
-    file.starts_with(begin) && file.strip_suffix(".yaml").is_some()
-}
-
-fn list<'a>(zip: &'a Zip, begin: &str) -> Option<&'a Member> {
+fn list<'a>(zip: &'a Zip, begin: &str) -> Option<&'a ZipMember> {
     zip.members().iter().find(|member| {
         let (_, file) = last_two(&member.name);
         is_list(file, begin)
@@ -496,11 +408,6 @@ fn read_list<T: DeserializeOwned>(zip: &Zip, begin: &str, latest: &mut Option<St
     let from =
         from.map_err(|error| Failure::new(FailureKind::Other, format!("{} is damaged: {error}", member.name)))?;
     lists::read(&member.name, from, latest)
-}
-
-/// Whether this file of a bugtool archive names the node: the agent shares the host's network, and with it its name.
-fn is_uname(name: &str) -> bool {
-    last_two(name) == ("cmd", "uname--a.md")
 }
 
 fn node_of_bugtool(tar: &mut Tarball) -> Option<String> {

@@ -13,7 +13,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use flate2::bufread::GzDecoder;
 use tar::{EntryType, Header};
 
-use super::reach::Reach;
+use super::byte_source::ByteSource;
 
 /// The size of a header, and what contents are filled up to, in bytes.
 const BLOCK: usize = 512;
@@ -46,7 +46,7 @@ pub(crate) fn is_tar(head: &[u8]) -> bool {
 pub(crate) struct Tarball {
     stream: Stream,
     wanted: fn(&str) -> bool,
-    members: Vec<Member>,
+    members: Vec<TarMember>,
     /// Where the next header is, and where to begin to get there.
     next: u64,
     start: Start,
@@ -58,7 +58,7 @@ pub(crate) struct Tarball {
 }
 
 /// A file that is wanted.
-struct Member {
+struct TarMember {
     name: String,
     start: Start,
     at: u64,
@@ -68,8 +68,8 @@ struct Member {
 
 impl Tarball {
     /// Begins at the start. Nothing was read so far but whether it is packed.
-    pub(crate) fn open(reach: Reach, wanted: fn(&str) -> bool) -> io::Result<Self> {
-        let stream = Stream::open(reach)?;
+    pub(crate) fn open(source: ByteSource, wanted: fn(&str) -> bool) -> io::Result<Self> {
+        let stream = Stream::open(source)?;
         Ok(Self {
             stream,
             wanted,
@@ -84,15 +84,15 @@ impl Tarball {
     }
 
     /// Walks to the end, so that all files that are wanted are known.
-    pub(crate) fn walked(reach: Reach, wanted: fn(&str) -> bool) -> io::Result<Self> {
-        let mut tar = Self::open(reach, wanted)?;
-        let Stream { reach, is_packed, .. } = &tar.stream;
+    pub(crate) fn walked(source: ByteSource, wanted: fn(&str) -> bool) -> io::Result<Self> {
+        let mut tar = Self::open(source, wanted)?;
+        let Stream { source, is_packed, .. } = &tar.stream;
         // In a plain tar the walk goes from header to header.
-        reach.expect(|length| if *is_packed { length } else { 0 })?;
+        source.expect(|length| if *is_packed { length } else { 0 })?;
         while tar.advance().is_some() {}
-        let Stream { reach, is_packed, .. } = &tar.stream;
+        let Stream { source, is_packed, .. } = &tar.stream;
         let large: u64 = tar.members.iter().filter(|member| member.kept.is_none()).map(|member| member.size).sum();
-        reach.expect(|length| if *is_packed { length.min(large) } else { large })?;
+        source.expect(|length| if *is_packed { length.min(large) } else { large })?;
         Ok(tar)
     }
 
@@ -155,7 +155,7 @@ impl Tarball {
     }
 
     fn step(&mut self) -> io::Result<Step> {
-        let Some(Entry { name, at, size }) = self.entry()? else { return Ok(Step::End) };
+        let Some(TarHeader { name, at, size }) = self.entry()? else { return Ok(Step::End) };
         if !(self.wanted)(&name) {
             return Ok(Step::Other);
         }
@@ -170,13 +170,13 @@ impl Tarball {
             self.kept += size;
             kept = Some(content);
         }
-        self.members.push(Member { name, start: self.start, at, size, kept });
+        self.members.push(TarMember { name, start: self.start, at, size, kept });
         Ok(Step::Wanted)
     }
 
     /// The next plain file. After the last, the rest is read as well: the sum that says whether all was right is behind
     /// it.
-    fn entry(&mut self) -> io::Result<Option<Entry>> {
+    fn entry(&mut self) -> io::Result<Option<TarHeader>> {
         let mut name: Option<String> = None;
         let mut size: Option<u64> = None;
         loop {
@@ -229,7 +229,7 @@ impl Tarball {
                 _ if is_file => {
                     let name =
                         name.take().unwrap_or_else(|| String::from_utf8_lossy(&header.path_bytes()).into_owned());
-                    return Ok(Some(Entry { name, at, size: long }));
+                    return Ok(Some(TarHeader { name, at, size: long }));
                 }
                 _ => (name, size) = (None, None),
             }
@@ -244,7 +244,7 @@ enum Step {
 }
 
 /// A plain file, wanted or not.
-struct Entry {
+struct TarHeader {
     name: String,
     at: u64,
     size: u64,
@@ -318,7 +318,7 @@ struct Start {
 
 /// The plain bytes of a tar, and how far they were read.
 struct Stream {
-    reach: Reach,
+    source: ByteSource,
     is_packed: bool,
     /// Where the gzip member begins that is being read; the start of a plain tar.
     start: Start,
@@ -334,8 +334,8 @@ enum Plain {
 }
 
 impl Stream {
-    fn open(reach: Reach) -> io::Result<Self> {
-        let mut stream = Self { reach, is_packed: false, start: Start::default(), plain: 0, from: None };
+    fn open(source: ByteSource) -> io::Result<Self> {
+        let mut stream = Self { source, is_packed: false, start: Start::default(), plain: 0, from: None };
         let mut from = stream.reader(0)?;
         stream.is_packed = is_gzip(from.fill_buf()?);
         stream.from = Some(stream.unpack(from));
@@ -343,7 +343,7 @@ impl Stream {
     }
 
     fn reader(&self, at: u64) -> io::Result<BufReader<Counted>> {
-        Ok(BufReader::with_capacity(BUFFER, Counted { from: self.reach.open(at)?, at }))
+        Ok(BufReader::with_capacity(BUFFER, Counted { from: self.source.open(at)?, at }))
     }
 
     fn unpack(&self, from: BufReader<Counted>) -> Plain {
@@ -356,7 +356,7 @@ impl Stream {
             return Err(too_large());
         }
         let is_far = |from: u64| plain - from > BUFFER as u64;
-        let can_seek = !self.is_packed && self.reach.can_seek();
+        let can_seek = !self.is_packed && self.source.can_seek();
         if self.from.is_none() || self.plain > plain || self.plain < start.plain || (can_seek && is_far(self.plain)) {
             self.from = None;
             let start = if can_seek { Start { packed: plain, plain } } else { start };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
-use super::is_wanted;
+use super::names::is_wanted;
 use crate::gather::reading::{Meter, Metered};
 
 /// The longest comment at the end, and so the farthest that the end record may lie from the end.
@@ -33,12 +33,12 @@ const BUFFER: usize = 64 << 10;
 /// A zip file.
 pub(crate) struct Zip {
     path: PathBuf,
-    members: Vec<Member>,
+    members: Vec<ZipMember>,
     meter: Arc<Meter>,
 }
 
 /// A member that is wanted.
-pub(super) struct Member {
+pub(super) struct ZipMember {
     /// Its name, as it stands there.
     pub(super) name: String,
     at: u64,
@@ -63,7 +63,7 @@ impl Zip {
         }
         file.seek(SeekFrom::Start(at))?;
         let mut reader = BufReader::with_capacity(BUFFER, file).take(size);
-        let mut members: Vec<Member> = Vec::new();
+        let mut members: Vec<ZipMember> = Vec::new();
         let mut names = 0;
         for _ in 0..count {
             if let Some(member) = record(&mut reader)? {
@@ -77,7 +77,7 @@ impl Zip {
         if let Some(member) = members.iter().find(|member| member.at.saturating_add(member.packed) > length) {
             return Err(wrong(format!("its member {} lies outside of it", member.name)));
         }
-        members.sort_by_key(|member: &Member| member.at);
+        members.sort_by_key(|member: &ZipMember| member.at);
         for pair in members.windows(2) {
             let end = pair[0].at.saturating_add(HEADER as u64).saturating_add(pair[0].packed);
             if end > pair[1].at {
@@ -92,7 +92,7 @@ impl Zip {
     }
 
     /// The members that are wanted, by name.
-    pub(super) fn members(&self) -> &[Member] {
+    pub(super) fn members(&self) -> &[ZipMember] {
         &self.members
     }
 
@@ -102,7 +102,7 @@ impl Zip {
     }
 
     /// A member's content. Reading ends with an error where it is not what the directory says.
-    pub(super) fn read(&self, member: &Member) -> io::Result<Box<dyn Read + Send>> {
+    pub(super) fn read(&self, member: &ZipMember) -> io::Result<Box<dyn Read + Send>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(member.at))?;
         let mut header = [0; HEADER];
@@ -171,7 +171,7 @@ fn directory(file: &mut File, length: u64) -> io::Result<(u64, u64, u64)> {
 }
 
 /// The next record of the directory, where it is wanted.
-fn record(reader: &mut impl Read) -> io::Result<Option<Member>> {
+fn record(reader: &mut impl Read) -> io::Result<Option<ZipMember>> {
     let mut fixed = [0; RECORD];
     reader.read_exact(&mut fixed)?;
     if !fixed.starts_with(b"PK\x01\x02") {
@@ -191,7 +191,7 @@ fn record(reader: &mut impl Read) -> io::Result<Option<Member>> {
     if !matches!(method, 0 | 8) {
         return Err(wrong(format!("its member {name} is packed by a method (number {method}) that is not known here")));
     }
-    let mut member = Member {
+    let mut member = ZipMember {
         name: name.to_owned(),
         at: u64::from(u32_at(&fixed, 42)),
         packed: u64::from(u32_at(&fixed, 20)),
@@ -204,7 +204,7 @@ fn record(reader: &mut impl Read) -> io::Result<Option<Member>> {
 }
 
 /// Sizes of more than 32 bits stand in an extra field, those that need it only.
-fn long_sizes(mut extra: &[u8], member: &mut Member) {
+fn long_sizes(mut extra: &[u8], member: &mut ZipMember) {
     while extra.len() >= 4 {
         let (id, length) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));
         let Some(mut field) = extra.get(4..4 + length) else { return };

@@ -115,7 +115,7 @@ impl Bundle {
             }
             Ok(_) => {}
         }
-        Self::of(Files::Folder(root.to_owned()), root)
+        Self::from_files(Files::Folder(root.to_owned()), root)
     }
 
     /// Opens the bundle at this root of a tar that was walked to its end.
@@ -124,10 +124,10 @@ impl Bundle {
     ///
     /// As [`Self::open`].
     pub(super) fn in_tar(tar: Tarball, root: &str, path: &Path) -> Result<Self, String> {
-        Self::of(Files::in_tar(tar, root), path)
+        Self::from_files(Files::in_tar(tar, root), path)
     }
 
-    fn of(files: Files, path: &Path) -> Result<Self, String> {
+    fn from_files(files: Files, path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let text = match files.read("bundle.json", MOST_DESCRIPTION) {
             Ok(text) => text,

@@ -28,7 +28,7 @@ const LARGEST_OUTPUT: u64 = 1 << 30;
 const HOLD: usize = 4096;
 
 /// How a command ended.
-pub(super) struct Outcome {
+pub(super) struct CommandEnd {
     /// The exit code, or why there is none.
     pub(super) end: End,
     /// Standard error.
@@ -39,14 +39,14 @@ pub(super) struct Outcome {
     pub(super) unanswered: bool,
 }
 
-impl Outcome {
+impl CommandEnd {
     /// Nothing came of it.
     pub(super) const fn failed(failure: Failure) -> Self {
         Self { end: End::Failed(failure), stderr: String::new(), lacks_program: false, unanswered: false }
     }
 }
 
-impl From<Ended> for Outcome {
+impl From<Ended> for CommandEnd {
     fn from(ended: Ended) -> Self {
         // Older runtimes report a missing program as a shell would.
         let lacks_program = ended.lacks_program || matches!(ended.end, End::Exited(126 | 127));
@@ -83,7 +83,7 @@ impl Limit {
 
 /// Where to run something.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct ExecTarget<'a> {
     /// The node that is looked at, where the pod is on it.
     pub(super) node: Option<&'a str>,
     /// The pod.
@@ -98,7 +98,7 @@ pub(super) struct Place<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     /// Where.
-    pub(super) place: Place<'a>,
+    pub(super) place: ExecTarget<'a>,
     /// The plain command.
     pub(super) argv: &'a [String],
     /// How long it may take.
@@ -128,8 +128,8 @@ impl Bounded {
     }
 
     /// Runs a command in a container. The first probe of a pod also finds out which tools there are.
-    pub(super) async fn run(&self, cluster: &Cluster, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
-        let Task { place: Place { pod, container, one_of_many, .. }, argv, limit, large } = task;
+    pub(super) async fn run(&self, cluster: &Cluster, task: Task<'_>, out: &mut HeldOutput<'_>) -> CommandEnd {
+        let Task { place: ExecTarget { pod, container, one_of_many, .. }, argv, limit, large } = task;
         let exec = Exec { pod, container, argv, limit: limit.time + GRACE, most: LARGEST_OUTPUT };
         if large
             && self.compress
@@ -143,9 +143,9 @@ impl Bounded {
         let mut bounded = None;
         if limit.probe && self.tools(pod).is_none() {
             match self.run_first(cluster, &Exec { argv: &wrapped, ..exec }, argv, one_of_many, out).await {
-                First::Answer(outcome) => return outcome,
-                First::Bounded(outcome) => bounded = Some(outcome),
-                First::Nothing => clock = Instant::now(),
+                FirstRun::Answer(outcome) => return outcome,
+                FirstRun::Bounded(outcome) => bounded = Some(outcome),
+                FirstRun::Nothing => clock = Instant::now(),
             }
         }
         if bounded.is_none() && !self.without_timeout.borrow().contains(pod) {
@@ -153,15 +153,15 @@ impl Bounded {
         }
         let mut doubted = None;
         if let Some(outcome) = bounded {
-            match judge(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
-                Judgement::Late => return late(outcome, argv, limit),
-                Judgement::Doubt if out.forget() => doubted = Some(outcome),
-                Judgement::Doubt | Judgement::Answer => return outcome,
+            match exit_origin(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
+                ExitOrigin::Timeout => return late(outcome, argv, limit),
+                ExitOrigin::Unclear if out.forget() => doubted = Some(outcome),
+                ExitOrigin::Unclear | ExitOrigin::Command => return outcome,
             }
         }
         let outcome = run(cluster, &exec, out).await;
         let blames_timeout =
-            |first: Outcome| outcome.end == End::Exited(0) || first.lacks_program && !outcome.lacks_program;
+            |first: CommandEnd| outcome.end == End::Exited(0) || first.lacks_program && !outcome.lacks_program;
         if doubted.is_some_and(blames_timeout) {
             self.without_timeout.borrow_mut().insert(pod.clone());
         }
@@ -175,8 +175,8 @@ impl Bounded {
         exec: &Exec<'_>,
         plain: &[String],
         one_of_many: bool,
-        out: &mut Held<'_>,
-    ) -> First {
+        out: &mut HeldOutput<'_>,
+    ) -> FirstRun {
         let argv = tools::wrap(exec.argv);
         let mut outcome = run(cluster, &Exec { argv: &argv, ..*exec }, out).await;
         if let End::Failed(failure) = &mut outcome.end {
@@ -188,13 +188,13 @@ impl Bounded {
             return match outcome.end {
                 _ if outcome.lacks_program => {
                     keep(Tools::NoShell);
-                    if one_of_many { First::Answer(outcome) } else { First::Nothing }
+                    if one_of_many { FirstRun::Answer(outcome) } else { FirstRun::Nothing }
                 }
                 End::Exited(_) if out.forget() => {
                     keep(Tools::Unlisted);
-                    First::Nothing
+                    FirstRun::Nothing
                 }
-                End::Exited(_) | End::Failed(_) | End::NotGathered(_) => First::Answer(outcome),
+                End::Exited(_) | End::Failed(_) | End::NotGathered(_) => FirstRun::Answer(outcome),
             };
         };
         outcome.stderr = stderr;
@@ -205,7 +205,7 @@ impl Bounded {
         if unbounded {
             self.without_timeout.borrow_mut().insert(exec.pod.clone());
         }
-        if unbounded || missing { First::Answer(outcome) } else { First::Bounded(outcome) }
+        if unbounded || missing { FirstRun::Answer(outcome) } else { FirstRun::Bounded(outcome) }
     }
 
     /// The same, compressed on the way; none where the plain way has to be taken.
@@ -214,17 +214,17 @@ impl Bounded {
         cluster: &Cluster,
         exec: &Exec<'_>,
         limit: Limit,
-        out: &mut Held<'_>,
-    ) -> Option<Outcome> {
+        out: &mut HeldOutput<'_>,
+    ) -> Option<CommandEnd> {
         let Exec { pod, argv, .. } = *exec;
         // The bound stands around the command itself: BusyBox's `timeout` would end only the shell.
         let bounded = if self.without_timeout.borrow().contains(pod) { argv.to_vec() } else { limit.wrap(argv) };
         let clock = Instant::now();
         match packed::run(cluster, &Exec { argv: &bounded, ..*exec }, out).await {
-            Ok(outcome) => match judge(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
-                Judgement::Late => Some(late(outcome, argv, limit)),
-                Judgement::Doubt if out.forget() => None,
-                Judgement::Doubt | Judgement::Answer => Some(outcome),
+            Ok(outcome) => match exit_origin(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
+                ExitOrigin::Timeout => Some(late(outcome, argv, limit)),
+                ExitOrigin::Unclear if out.forget() => None,
+                ExitOrigin::Unclear | ExitOrigin::Command => Some(outcome),
             },
             Err(closed) if out.forget() => {
                 tracing::debug!("{pod} can't compress: {}", closed.0);
@@ -237,59 +237,60 @@ impl Bounded {
 }
 
 /// What came of the first question to a pod.
-enum First {
+enum FirstRun {
     /// The last word: the command's own, or that it is not there.
-    Answer(Outcome),
+    Answer(CommandEnd),
     /// The word of a command that ran under `timeout`.
-    Bounded(Outcome),
+    Bounded(CommandEnd),
     /// Nothing; it is to be asked as if nothing were known.
     Nothing,
 }
 
-async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut Held<'_>) -> Outcome {
+async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut HeldOutput<'_>) -> CommandEnd {
     cluster.exec(exec, &mut |chunk| out.take(chunk)).await.into()
 }
 
+/// Whose exit code it is.
 #[derive(Debug, PartialEq, Eq)]
-enum Judgement {
-    /// It speaks for the command.
-    Answer,
-    /// `timeout` ended the command.
-    Late,
-    /// It may speak for `timeout` itself.
-    Doubt,
+enum ExitOrigin {
+    /// The command itself.
+    Command,
+    /// `timeout`, which ended the command.
+    Timeout,
+    /// The command, or `timeout` because it could not run the command.
+    Unclear,
 }
 
-fn judge(outcome: &Outcome, took: Duration, limit: Duration, silent: bool) -> Judgement {
+fn exit_origin(outcome: &CommandEnd, took: Duration, limit: Duration, silent: bool) -> ExitOrigin {
     match outcome.end {
         // BusyBox lets the signal's own code through.
-        End::Exited(ENDED_BY_TIMEOUT) => Judgement::Late,
-        End::Exited(137 | 143) if took >= limit => Judgement::Late,
-        End::Exited(0) => Judgement::Answer,
-        _ if outcome.lacks_program => Judgement::Doubt,
-        End::Exited(125) => Judgement::Doubt,
-        End::Exited(_) if took < AT_ONCE && silent => Judgement::Doubt,
-        End::Exited(_) | End::Failed(_) | End::NotGathered(_) => Judgement::Answer,
+        End::Exited(ENDED_BY_TIMEOUT) => ExitOrigin::Timeout,
+        End::Exited(137 | 143) if took >= limit => ExitOrigin::Timeout,
+        End::Exited(0) => ExitOrigin::Command,
+        _ if outcome.lacks_program => ExitOrigin::Unclear,
+        End::Exited(125) => ExitOrigin::Unclear,
+        End::Exited(_) if took < AT_ONCE && silent => ExitOrigin::Unclear,
+        End::Exited(_) | End::Failed(_) | End::NotGathered(_) => ExitOrigin::Command,
     }
 }
 
-fn late(outcome: Outcome, argv: &[String], limit: Limit) -> Outcome {
+fn late(outcome: CommandEnd, argv: &[String], limit: Limit) -> CommandEnd {
     let message = format!("`{}` did not end within {}", argv.join(" "), crate::base::time::span(limit.time));
     if limit.probe {
         let stderr = format!("{}{message}\n", outcome.stderr);
-        return Outcome { end: End::Exited(ENDED_BY_TIMEOUT), stderr, ..outcome };
+        return CommandEnd { end: End::Exited(ENDED_BY_TIMEOUT), stderr, ..outcome };
     }
-    Outcome { end: End::Failed(Failure::new(FailureKind::Timeout, message)), ..outcome }
+    CommandEnd { end: End::Failed(Failure::new(FailureKind::Timeout, message)), ..outcome }
 }
 
 /// A sink that holds the first bytes back, so that an attempt that came to nothing can be forgotten.
-pub(super) struct Held<'a> {
+pub(super) struct HeldOutput<'a> {
     out: Sink<'a>,
     early: Vec<u8>,
     released: bool,
 }
 
-impl<'a> Held<'a> {
+impl<'a> HeldOutput<'a> {
     /// Holds back what goes to `out`.
     pub(super) fn new(out: Sink<'a>) -> Self {
         Self { out, early: Vec::new(), released: false }
@@ -332,35 +333,35 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(8);
 
-    fn judged(end: End, lacks_program: bool, took_ms: u64, silent: bool) -> Judgement {
-        let outcome = Outcome { end, stderr: String::new(), lacks_program, unanswered: false };
-        judge(&outcome, Duration::from_millis(took_ms), LIMIT, silent)
+    fn judged(end: End, lacks_program: bool, took_ms: u64, silent: bool) -> ExitOrigin {
+        let outcome = CommandEnd { end, stderr: String::new(), lacks_program, unanswered: false };
+        exit_origin(&outcome, Duration::from_millis(took_ms), LIMIT, silent)
     }
 
     #[test]
     fn only_what_may_be_the_wrappers_own_failure_is_doubted() {
-        assert_eq!(judged(End::Exited(0), false, 10, true), Judgement::Answer);
-        assert_eq!(judged(End::Exited(1), false, 10, true), Judgement::Doubt);
-        assert_eq!(judged(End::Exited(1), false, 10, false), Judgement::Answer);
-        assert_eq!(judged(End::Exited(1), false, 5000, true), Judgement::Answer);
-        assert_eq!(judged(End::Exited(127), true, 5000, false), Judgement::Doubt);
+        assert_eq!(judged(End::Exited(0), false, 10, true), ExitOrigin::Command);
+        assert_eq!(judged(End::Exited(1), false, 10, true), ExitOrigin::Unclear);
+        assert_eq!(judged(End::Exited(1), false, 10, false), ExitOrigin::Command);
+        assert_eq!(judged(End::Exited(1), false, 5000, true), ExitOrigin::Command);
+        assert_eq!(judged(End::Exited(127), true, 5000, false), ExitOrigin::Unclear);
         let failed = End::Failed(Failure::new(FailureKind::Forbidden, ""));
-        assert_eq!(judged(failed, false, 10, true), Judgement::Answer);
+        assert_eq!(judged(failed, false, 10, true), ExitOrigin::Command);
     }
 
     #[test]
     fn the_end_of_patience_is_no_exit_code() {
-        assert_eq!(judged(End::Exited(124), false, 8000, true), Judgement::Late);
-        assert_eq!(judged(End::Exited(143), false, 8000, true), Judgement::Late);
+        assert_eq!(judged(End::Exited(124), false, 8000, true), ExitOrigin::Timeout);
+        assert_eq!(judged(End::Exited(143), false, 8000, true), ExitOrigin::Timeout);
         // Killed early, by something else.
-        assert_eq!(judged(End::Exited(137), false, 3000, true), Judgement::Answer);
+        assert_eq!(judged(End::Exited(137), false, 3000, true), ExitOrigin::Command);
     }
 
     #[test]
     fn held_output_can_be_forgotten_until_there_is_too_much() {
         let mut seen = Vec::new();
         let mut out = |chunk: &[u8]| seen.extend_from_slice(chunk);
-        let mut held = Held::new(&mut out);
+        let mut held = HeldOutput::new(&mut out);
         held.take(b"noise");
         assert!(held.forget());
         held.take(&[b'x'; HOLD + 1]);

@@ -1,6 +1,6 @@
 //! The agent's commands, and what older and newer agents call them.
 
-use super::bounded::Outcome;
+use super::bounded::CommandEnd;
 use crate::base::answer::End;
 use crate::base::evidence::Evidence;
 
@@ -36,7 +36,7 @@ impl Dialect {
     }
 
     /// The dialect to try next, where this outcome says that the agent did not understand.
-    pub(super) fn after(self, evidence: Evidence, outcome: &Outcome) -> Option<Self> {
+    pub(super) fn after(self, evidence: Evidence, outcome: &CommandEnd) -> Option<Self> {
         if outcome.lacks_program && !self.old_name && evidence != Evidence::AttachedPrograms {
             return Some(Self { old_name: true, ..self });
         }
@@ -65,8 +65,8 @@ mod tests {
     use super::*;
     use crate::base::failure::{Failure, FailureKind};
 
-    fn outcome(end: End, stderr: &str, lacks_program: bool) -> Outcome {
-        Outcome { end, stderr: stderr.to_owned(), lacks_program, unanswered: false }
+    fn outcome(end: End, stderr: &str, lacks_program: bool) -> CommandEnd {
+        CommandEnd { end, stderr: stderr.to_owned(), lacks_program, unanswered: false }
     }
 
     #[test]

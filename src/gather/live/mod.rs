@@ -23,13 +23,14 @@ use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::base::probe_words::is_usage_error;
+use crate::base::probe_tools::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
+use crate::kubernetes::cluster_dns::{DNS_SELECTORS, may_be_cluster_dns};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
-use bounded::{Bounded, Held, Limit, Outcome, Place, Task};
+use bounded::{Bounded, CommandEnd, ExecTarget, HeldOutput, Limit, Task};
 use dialect::Dialect;
 use kube::{Cluster, LOG_LINES};
 use ssh::Ssh;
@@ -37,8 +38,6 @@ use tools::Tools;
 
 /// Where Cilium usually lives, for those who may not look elsewhere.
 const USUAL_NAMESPACE: &str = "kube-system";
-/// The label of the cluster's DNS service, CoreDNS included.
-const DNS_LABEL: &str = "k8s-app=kube-dns";
 /// The most DNS services whose endpoint slices are read: NodeLocal DNS adds a second to the usual one.
 const MOST_DNS_SERVICES: usize = 8;
 /// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
@@ -54,7 +53,7 @@ const HTTPS: u16 = 443;
 /// A live cluster.
 pub struct Live {
     cluster: Cluster,
-    ssh: Option<Reach>,
+    ssh: Option<SshRoute>,
     questions: Questions,
     timeout: Duration,
     bounded: Bounded,
@@ -62,7 +61,7 @@ pub struct Live {
 }
 
 /// SSH, or why it can't be had for any node.
-struct Reach {
+struct SshRoute {
     ssh: Result<Ssh, Failure>,
     address: SshAddress,
 }
@@ -87,7 +86,7 @@ pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: 
     if let Some(settings) = &cluster.ssh {
         ssh::check(settings).map_err(Error::configuration)?;
     }
-    let reach = |settings: &SshSettings| Reach { ssh: Ssh::new(settings), address: settings.address };
+    let reach = |settings: &SshSettings| SshRoute { ssh: Ssh::new(settings), address: settings.address };
     Ok(Live {
         ssh: cluster.ssh.as_ref().map(reach),
         cluster: Cluster::connect(cluster).await?,
@@ -115,7 +114,7 @@ impl Live {
     /// ask.
     pub async fn look_up(&self, node: &str, pod: &PodRef, name: &str, last: bool) -> Raw {
         let container = self.known.borrow().containers.get(pod).cloned();
-        let place = Place { node: Some(node), pod, container: container.as_deref(), one_of_many: !last };
+        let place = ExecTarget { node: Some(node), pod, container: container.as_deref(), one_of_many: !last };
         self.ask_for_text(place, probes::lookup(name)).await
     }
 
@@ -144,23 +143,23 @@ impl Live {
     /// What the agent of this node says of its endpoints, whatever they are doing: `cilium-dbg endpoint list`.
     pub async fn endpoint_list(&self, node: &str, agent: &PodRef) -> Raw {
         let by = |program: &str| [program, "endpoint", "list"].map(str::to_owned).to_vec();
-        let place = Place { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
+        let place = ExecTarget { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
         self.ask_for_text(place, vec![by("cilium-dbg"), by("cilium")]).await
     }
 
     /// The first [`SMALL_OUTPUT`] bytes of what the first command that is there says.
-    async fn ask_for_text(&self, place: Place<'_>, ladder: Vec<Vec<String>>) -> Raw {
+    async fn ask_for_text(&self, place: ExecTarget<'_>, ladder: Vec<Vec<String>>) -> Raw {
         let mut stdout = Vec::new();
         let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT - stdout.len())]);
-        let mut out = Held::new(&mut keep);
-        let answer = self.climb(place, ladder, &mut out).await;
+        let mut out = HeldOutput::new(&mut keep);
+        let answer = self.run_first_available(place, ladder, &mut out).await;
         out.release();
         Raw { answer, stdout }
     }
 
     /// Leaves nothing behind on this machine.
     pub async fn close(&self) {
-        if let Some(Reach { ssh: Ok(ssh), .. }) = &self.ssh {
+        if let Some(SshRoute { ssh: Ok(ssh), .. }) = &self.ssh {
             ssh.close().await;
         }
     }
@@ -184,10 +183,7 @@ impl Live {
     async fn dns(&self) -> (Listed<Service>, Listed<EndpointSlice>) {
         let services = match &self.questions.dns_service {
             Some(named) => self.cluster.service(named).await.into(),
-            None => {
-                everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.cluster.services(namespace, DNS_LABEL).await)
-                    .await
-            }
+            None => everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.dns_services(namespace).await).await,
         };
         let slices = match services.some() {
             Ok(services) => self.slices(services).await,
@@ -197,6 +193,18 @@ impl Live {
             }
         };
         (services, slices.into())
+    }
+
+    /// The services that may be cluster DNS, by the first label that finds one: most clusters are asked once.
+    async fn dns_services(&self, namespace: Option<&str>) -> Result<Vec<Service>, Failure> {
+        let mut all = Vec::new();
+        for labels in DNS_SELECTORS {
+            all.extend(self.cluster.services(namespace, labels).await?);
+            if all.iter().any(may_be_cluster_dns) {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     async fn slices(&self, services: &[Service]) -> Result<Vec<EndpointSlice>, Failure> {
@@ -218,7 +226,7 @@ impl Live {
 
     /// The host's question: over SSH, else from the agent's container, which shares the host's network. Where the login
     /// takes long both are asked: a node that is dead is dead to both, and is waited for once.
-    async fn host_ping(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+    async fn host_ping(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(reach) = &self.ssh else {
             return match question.agent {
                 Some(agent) => self.ping_by_agent(question.node, agent, out).await,
@@ -254,19 +262,19 @@ impl Live {
             (Err(failure), Some(by_agent)) => after_ssh(&failure, by_agent),
             (Err(failure), None) => {
                 let argv = ssh::ping_argv(self.questions.ping_target);
-                Answer { via: Some(Via::Ssh), ..answered(argv, End::Failed(named("ssh", &failure))) }
+                Answer { via: Some(Via::Ssh), ..answered(argv, End::Failed(prefixed("ssh", &failure))) }
             }
         }
     }
 
     /// The answer of a ping over SSH.
-    fn pinged(&self, ended: ssh::Ended, out: &mut Held<'_>) -> Answer {
+    fn pinged(&self, ended: ssh::Ended, out: &mut HeldOutput<'_>) -> Answer {
         out.take(&ended.stdout);
         let argv = ssh::ping_argv(self.questions.ping_target);
         Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) }
     }
 
-    async fn ping_by_ssh(&self, reach: &Reach, node: &str) -> Result<ssh::Ended, Failure> {
+    async fn ping_by_ssh(&self, reach: &SshRoute, node: &str) -> Result<ssh::Ended, Failure> {
         let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
         let destination = self.destination(reach.address, node)?;
         ssh.ping(&destination, self.questions.ping_target, PROBE).await
@@ -286,29 +294,34 @@ impl Live {
     }
 
     /// By `ping`, which the agent's image may lack, then by a connection. Both tell by their words what they did.
-    async fn ping_by_agent(&self, node: &str, agent: &PodRef, out: &mut Held<'_>) -> Answer {
+    async fn ping_by_agent(&self, node: &str, agent: &PodRef, out: &mut HeldOutput<'_>) -> Answer {
         let target = self.questions.ping_target;
         let ladder = vec![ssh::ping_argv(target), probes::connect_by_bash(&target.to_string(), HTTPS)];
-        let place = Place { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
-        let answer = self.climb(place, ladder, out).await;
+        let place = ExecTarget { node: Some(node), pod: agent, container: Some(AGENT), one_of_many: false };
+        let answer = self.run_first_available(place, ladder, out).await;
         Answer { via: Some(Via::AgentContainer), ..answer }
     }
 
-    async fn probe(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+    async fn probe(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(probe) = question.probe else {
             return Answer::not_gathered(format!("no pod of {} can be asked to probe", question.node));
         };
         let container = self.known.borrow().containers.get(probe.pod).cloned();
         let ladder = probes::ladder(question.evidence, &self.questions);
         let container = container.as_deref();
-        let place = Place { node: Some(question.node), pod: probe.pod, container, one_of_many: !probe.last };
-        let answer = self.climb(place, ladder, out).await;
+        let place = ExecTarget { node: Some(question.node), pod: probe.pod, container, one_of_many: !probe.last };
+        let answer = self.run_first_available(place, ladder, out).await;
         Answer { pod: Some(probe.pod.clone()), ..answer }
     }
 
     /// Tries commands until one is there to answer; its answer counts, whatever it is. What is known to be missing is
     /// not tried.
-    async fn climb(&self, place: Place<'_>, ladder: Vec<Vec<String>>, out: &mut Held<'_>) -> Answer {
+    async fn run_first_available(
+        &self,
+        place: ExecTarget<'_>,
+        ladder: Vec<Vec<String>>,
+        out: &mut HeldOutput<'_>,
+    ) -> Answer {
         let mut missing: Vec<String> = Vec::new();
         let mut last = Vec::new();
         let no_shell = || place.one_of_many && self.bounded.tools(place.pod) == Some(Tools::NoShell);
@@ -340,9 +353,9 @@ impl Live {
 
     /// Runs a command, unless the node's kubelet was silent before. One that is dead or frozen is waited for once; one
     /// that is only busy loses its verdict for now, and never gets a wrong one: the reason says what happened.
-    async fn run(&self, task: Task<'_>, out: &mut Held<'_>) -> Outcome {
+    async fn run(&self, task: Task<'_>, out: &mut HeldOutput<'_>) -> CommandEnd {
         if let Some(failure) = task.place.node.and_then(|node| self.unanswered(node)) {
-            return Outcome::failed(failure);
+            return CommandEnd::failed(failure);
         }
         let outcome = self.bounded.run(&self.cluster, task, out).await;
         if let (true, Some(node), End::Failed(failure)) = (outcome.unanswered, task.place.node, &outcome.end) {
@@ -359,14 +372,14 @@ impl Live {
     }
 
     /// One of the agent's own commands, in the dialect that this agent speaks.
-    async fn ask_agent(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+    async fn ask_agent(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(agent) = question.agent else {
             return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
         };
         let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
         // A neighbour is asked once, and its kubelet is not this node's.
         let node = (question.evidence != Evidence::NeighbourCtList).then_some(question.node);
-        let place = Place { node, pod: agent, container: Some(AGENT), one_of_many: false };
+        let place = ExecTarget { node, pod: agent, container: Some(AGENT), one_of_many: false };
         let most = if large { self.timeout } else { SMALL.min(self.timeout) };
         loop {
             let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();
@@ -383,7 +396,7 @@ impl Live {
         }
     }
 
-    async fn agent_log(&self, question: &Question<'_>, out: &mut Held<'_>) -> Answer {
+    async fn agent_log(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(agent) = question.agent else {
             return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
         };
@@ -453,7 +466,7 @@ impl Source for Live {
     /// for half a minute (seen with containerd 1.6 from 20 on).
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
         let (started_at, clock) = (now(), Instant::now());
-        let mut out = Held::new(out);
+        let mut out = HeldOutput::new(out);
         let mut answer = match question.evidence {
             Evidence::HostPing => self.host_ping(question, &mut out).await,
             Evidence::PodEgress | Evidence::PodEgressAddress | Evidence::PodDns => self.probe(question, &mut out).await,
@@ -501,13 +514,13 @@ fn answered(argv: Vec<String>, end: End) -> Answer {
     Answer { argv, end, stderr: String::new(), started_at: None, duration_ms: None, via: None, pod: None }
 }
 
-impl Outcome {
+impl CommandEnd {
     fn into_answer(self, argv: Vec<String>) -> Answer {
         Answer { stderr: self.stderr, ..answered(argv, self.end) }
     }
 }
 
-fn named(way: &str, failure: &Failure) -> Failure {
+fn prefixed(way: &str, failure: &Failure) -> Failure {
     Failure::new(failure.kind, format!("{way}: {}", failure.message))
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use flate2::write::GzDecoder;
 
-use super::bounded::{Held, Outcome};
+use super::bounded::{CommandEnd, HeldOutput};
 use crate::base::answer::End;
 use crate::base::failure::{Failure, FailureKind};
 use crate::gather::live::kube::{Cluster, Exec};
@@ -20,7 +20,7 @@ const SCRIPT: &str = "command -v gzip >/dev/null 2>&1 || exit 127; \
 const MARK: &str = "\nstaledp: exit status ";
 
 /// Why this way is closed, and the plain one is to be taken.
-pub(super) struct Closed(pub(super) String);
+pub(super) struct CannotPack(pub(super) String);
 
 /// Runs a command whose output is compressed in the container and unpacked here, as it comes. `exec.most` bounds the
 /// output on the wire, and again when unpacked.
@@ -28,17 +28,21 @@ pub(super) struct Closed(pub(super) String);
 /// # Errors
 ///
 /// Says why the container could not do it, or gave no compressed output. Some output may have come even then.
-pub(super) async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut Held<'_>) -> Result<Outcome, Closed> {
+pub(super) async fn run(
+    cluster: &Cluster,
+    exec: &Exec<'_>,
+    out: &mut HeldOutput<'_>,
+) -> Result<CommandEnd, CannotPack> {
     let argv = wrap(exec.argv);
     let mut unpack = Unpack::new(out, exec.most);
     let ended = cluster.exec(&Exec { argv: &argv, ..*exec }, &mut |chunk| unpack.take(chunk)).await;
     let (crossed, became, whole) = unpack.finish();
     tracing::info!("the table of {} crossed compressed: {crossed} bytes, which became {became}", exec.pod);
-    let mut outcome = Outcome::from(ended);
+    let mut outcome = CommandEnd::from(ended);
     match &mut outcome.end {
         End::Exited(0) => {}
-        End::Exited(code) => return Err(Closed(format!("the shell or gzip ended with exit code {code}"))),
-        End::Failed(failure) if outcome.lacks_program => return Err(Closed(failure.message.clone())),
+        End::Exited(code) => return Err(CannotPack(format!("the shell or gzip ended with exit code {code}"))),
+        End::Failed(failure) if outcome.lacks_program => return Err(CannotPack(failure.message.clone())),
         End::Failed(failure) => {
             // A person asked for the plain command.
             failure.message = failure.message.replace(&argv.join(" "), &exec.argv.join(" "));
@@ -46,18 +50,18 @@ pub(super) async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut Held<'_>) 
         }
         End::NotGathered(_) => return Ok(outcome),
     }
-    whole.map_err(Closed)?;
+    whole.map_err(CannotPack)?;
     let Some((code, stderr)) = status(&outcome.stderr) else {
-        return Err(Closed("the exit status of the command did not come".to_owned()));
+        return Err(CannotPack("the exit status of the command did not come".to_owned()));
     };
     let lacks_program = matches!(code, 126 | 127);
-    Ok(Outcome { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program, unanswered: false })
+    Ok(CommandEnd { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program, unanswered: false })
 }
 
 /// What is reported where the plain way can't be taken any more, because output was passed on already.
-pub(super) fn broken(Closed(why): Closed, outcome_of: &[String]) -> Outcome {
+pub(super) fn broken(CannotPack(why): CannotPack, outcome_of: &[String]) -> CommandEnd {
     let message = format!("the compressed output of `{}` is not whole: {why}", outcome_of.join(" "));
-    Outcome::failed(Failure::new(FailureKind::Truncated, message))
+    CommandEnd::failed(Failure::new(FailureKind::Truncated, message))
 }
 
 fn wrap(argv: &[String]) -> Vec<String> {
@@ -80,7 +84,7 @@ struct Unpack<'h, 'o> {
 
 /// Where unpacked bytes go, up to a limit.
 struct Unpacked<'h, 'o> {
-    out: &'h mut Held<'o>,
+    out: &'h mut HeldOutput<'o>,
     became: u64,
     most: u64,
 }
@@ -101,7 +105,7 @@ impl Write for Unpacked<'_, '_> {
 }
 
 impl<'h, 'o> Unpack<'h, 'o> {
-    fn new(out: &'h mut Held<'o>, most: u64) -> Self {
+    fn new(out: &'h mut HeldOutput<'o>, most: u64) -> Self {
         Self { decoder: GzDecoder::new(Unpacked { out, became: 0, most }), crossed: 0, broken: None }
     }
 
@@ -137,7 +141,7 @@ mod tests {
     fn unpacked(packed: &[u8], piece: usize, most: u64) -> (Vec<u8>, Result<(), String>) {
         let mut seen = Vec::new();
         let mut sink = |chunk: &[u8]| seen.extend_from_slice(chunk);
-        let mut held = Held::new(&mut sink);
+        let mut held = HeldOutput::new(&mut sink);
         let mut unpack = Unpack::new(&mut held, most);
         packed.chunks(piece).for_each(|chunk| unpack.take(chunk));
         let (crossed, _, whole) = unpack.finish();

@@ -241,7 +241,7 @@ fn one_by_one<T: Serialize, W: serde::Serializer>(
         None => to.collect_seq(*items),
         Some(redaction) => {
             let mut ordered: Vec<&T> = items.iter().collect();
-            ordered.sort_by_cached_key(|item| redact::place(&redaction.redacted(item)));
+            ordered.sort_by_cached_key(|item| redact::sort_key(&redaction.redacted(item)));
             to.collect_seq(ordered.into_iter().map(|item| redaction.redacted(item)))
         }
     }
@@ -298,7 +298,7 @@ impl<'a, S: Source> Piece<'a, S> {
             pod: of_another.then_some(*agent).flatten().or(probe.map(|probe| probe.pod)).cloned(),
             started_at: crate::base::clock::now().to_string(),
             output: None,
-            lines: saving.redaction.as_ref().map(|_| Lines::new(Manner::of(*evidence))),
+            lines: saving.redaction.as_ref().map(|_| Lines::new(Manner::for_evidence(*evidence))),
             open: is_plain_name(&name),
         }
     }

@@ -11,7 +11,7 @@ use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 
 /// A starting agent has replaced the programs of the one before it after this time, in seconds.
-const REPLACING_S: i64 = 120;
+const REPLACING_S: i64 = 300;
 
 /// `datapath-programs-duplicated`.
 pub(super) fn duplicated(case: &Case) -> Exclusion {
@@ -25,7 +25,10 @@ pub(super) fn duplicated(case: &Case) -> Exclusion {
         // An agent that replaces its programs one by one may be seen with both for a moment.
         let young = case.agent_age_s().is_some_and(|age| (0..REPLACING_S).contains(&age));
         if young && twice.len() * 2 < programs.attached.len() - twice.len() {
-            let says = format!("{} hooks hold a program twice, but the agent only just started and may replace them", twice.len());
+            let says = format!(
+                "{} hooks hold a program twice, but the agent only just started and may replace them",
+                twice.len()
+            );
             return Exclusion::open(says, "a second look in two minutes");
         }
         let summary = format!(

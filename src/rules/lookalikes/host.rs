@@ -44,7 +44,8 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
 
 /// Whether nothing that leaves this node is answered, neither by the world nor by other nodes, whoever asks.
 fn nothing_leaves(case: &Case) -> bool {
-    case.way(Way::AcrossOut).life == Life::Dead && case.way(Way::World).life == Life::Dead
+    case.way(Way::AcrossOut).life == Life::Dead
+        && case.way(Way::World).life == Life::Dead
         && case.way(Way::HostToCluster).counts.answered == 0
 }
 

@@ -172,18 +172,21 @@ fn upper(text: &str) -> String {
 fn upstream_masqueraded(case: &Case) -> Option<Opinion> {
     let bpf = case.beyond.status.seen().is_some_and(|status| status.masquerading == Some(Masquerading::Bpf));
     let picture = case.picture().filter(|_| bpf && case.dns.path != DnsPath::LinkLocal)?;
-    let dns_pods = picture.endpoints.iter().filter(|e| e.address.is_some_and(|ip| case.around.roles.is_cluster_dns(ip)));
+    let dns_pods =
+        picture.endpoints.iter().filter(|e| e.address.is_some_and(|ip| case.around.roles.is_cluster_dns(ip)));
     let counts = dns_pods.fold(Counts::default(), |sum, pod| sum.and(pod.group(Group::LinkLocalDns)));
     if life(&counts, FEW) != Life::Dead || !reaches_world(case) || dead_ways(case).iter().any(|way| !way.dns) {
         return None;
     }
-    let summary = "Queries of cluster DNS to the node's link-local resolver are masqueraded on their way (cilium/cilium#36761).";
+    let summary =
+        "Queries of cluster DNS to the node's link-local resolver are masqueraded on their way (cilium/cilium#36761).";
     let text = format!(
         "cluster DNS pods of this node to the local resolver: {} of {} live flows get no answer",
         counts.dead(),
         counts.decided()
     );
-    let figures = [("way", "dns-upstream".into()), ("dead", counts.dead().into()), ("decided", counts.decided().into())];
+    let figures =
+        [("way", "dns-upstream".into()), ("dead", counts.dead().into()), ("decided", counts.decided().into())];
     Some(
         Opinion::new(Code::LinkLocalMasquerade, Confidence::Medium, summary)
             .because(Because::said("ct-list", Says::new(text, figures)))

@@ -27,7 +27,9 @@ pub fn stale(case: &Case) -> Option<Opinion> {
     if !differ || !in_trouble(case) {
         return None;
     }
-    let summary = format!("The agent works with the address {old}, but this node has {new}: its datapath answers for the old one.");
+    let summary = format!(
+        "The agent works with the address {old}, but this node has {new}: its datapath answers for the old one."
+    );
     let says = Says::new(
         format!("the agent's devices have {old}, the node object has {new}"),
         [("agent", old.to_string().into()), ("node", new.to_string().into())],

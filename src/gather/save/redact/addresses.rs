@@ -63,7 +63,7 @@ impl Addresses {
     }
 
     /// What stands for an address.
-    pub(super) fn of(&self, address: IpAddr) -> IpAddr {
+    pub(super) fn replacement(&self, address: IpAddr) -> IpAddr {
         if self.stay.iter().any(|range| range.contains(address)) {
             return address;
         }
@@ -73,7 +73,7 @@ impl Addresses {
         let found = match address {
             IpAddr::V6(v6) if self.embedded.iter().any(|range| range.contains(address)) => {
                 let [.., a, b, c, d] = v6.octets();
-                let IpAddr::V4(inner) = self.of(IpAddr::V4(Ipv4Addr::new(a, b, c, d))) else { return address };
+                let IpAddr::V4(inner) = self.replacement(IpAddr::V4(Ipv4Addr::new(a, b, c, d))) else { return address };
                 IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 32 << 32 | u128::from(inner.to_bits())))
             }
             _ => self.mapped(address),
@@ -130,7 +130,7 @@ impl Addresses {
         }
         if rest.starts_with(b".in-addr.arpa") {
             let turned = |ip: Ipv4Addr| Ipv4Addr::from_bits(ip.to_bits().swap_bytes());
-            let IpAddr::V4(other) = self.of(IpAddr::V4(turned(address))) else { return None };
+            let IpAddr::V4(other) = self.replacement(IpAddr::V4(turned(address))) else { return None };
             return Some((length, turned(other).to_string()));
         }
         Some((length, self.of_range(IpAddr::V4(address), rest).to_string()))
@@ -142,7 +142,7 @@ impl Addresses {
         if at >= 2 && text[at - 1] == b'-' && text[at - 2].is_ascii_digit() {
             return None;
         }
-        Some((length, self.of(IpAddr::V4(address)).to_string().replace('.', "-")))
+        Some((length, self.replacement(IpAddr::V4(address)).to_string().replace('.', "-")))
     }
 
     /// An IPv6 address, or a hardware address, which looks alike.
@@ -163,7 +163,7 @@ impl Addresses {
             && let Some((address, _)) = run.rsplit_once(':')
             && let Ok(address6) = address.parse::<Ipv6Addr>()
         {
-            return Some((address.len(), self.of(IpAddr::V6(address6)).to_string()));
+            return Some((address.len(), self.replacement(IpAddr::V6(address6)).to_string()));
         }
         // A sentence may go on behind it.
         for _ in 0..3 {
@@ -182,7 +182,7 @@ impl Addresses {
         // All eight groups, and a port.
         let (address, _) = run.rsplit_once(':')?;
         let parsed: Ipv6Addr = address.parse().ok()?;
-        Some((address.len(), self.of(IpAddr::V6(parsed)).to_string()))
+        Some((address.len(), self.replacement(IpAddr::V6(parsed)).to_string()))
     }
 
     /// The replacement of an address, or of a range where a length follows and nothing but its length is there.
@@ -192,8 +192,8 @@ impl Addresses {
             .map_or(&[][..], |rest| &rest[..rest.iter().take_while(|byte| byte.is_ascii_digit()).count()]);
         let length = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u8>().ok());
         match length {
-            Some(length) if mask(address, length) == address => mask(self.of(address), length),
-            _ => self.of(address),
+            Some(length) if mask(address, length) == address => mask(self.replacement(address), length),
+            _ => self.replacement(address),
         }
     }
 
@@ -293,7 +293,7 @@ mod tests {
             let map = Addresses::new(&["1.1.1.1".parse().unwrap(), "185.12.0.0/16".parse().unwrap()]);
             let one = IpAddr::V4(Ipv4Addr::from_bits(bits));
             for second in [near(one, turn, 32), IpAddr::V4(Ipv4Addr::from_bits(other))] {
-                prop_assert_eq!(common(map.of(one), map.of(second)), common(one, second));
+                prop_assert_eq!(common(map.replacement(one), map.replacement(second)), common(one, second));
             }
         }
 
@@ -305,7 +305,7 @@ mod tests {
             let second = near(one, turn, 128);
             // What holds IPv4 addresses has a rule of its own.
             if ![one, second].iter().any(|ip| map.embedded.iter().any(|range| range.contains(*ip))) {
-                prop_assert_eq!(common(map.of(one), map.of(second)), common(one, second));
+                prop_assert_eq!(common(map.replacement(one), map.replacement(second)), common(one, second));
             }
         }
 
@@ -313,10 +313,10 @@ mod tests {
         fn roles_stay(bits: u32) {
             let map = Addresses::new(&["185.12.0.0/16".parse().unwrap()]);
             let one = IpAddr::V4(Ipv4Addr::from_bits(bits));
-            prop_assert_eq!(crate::base::net::is_private(map.of(one)), crate::base::net::is_private(one));
+            prop_assert_eq!(crate::base::net::is_private(map.replacement(one)), crate::base::net::is_private(one));
             for range in RANGES_STAY.iter().chain(&STAY).chain(&["185.12.0.0/16"]) {
                 let range: Prefix = range.parse().unwrap();
-                prop_assert_eq!(range.contains(map.of(one)), range.contains(one));
+                prop_assert_eq!(range.contains(map.replacement(one)), range.contains(one));
             }
         }
 
@@ -338,10 +338,10 @@ mod tests {
         // Of so many one may stay by chance.
         let map = Addresses::new(&[]);
         let all: Vec<IpAddr> = (0..=255).map(|n| IpAddr::V4(Ipv4Addr::new(10, 42, 7, n))).collect();
-        let other: Vec<IpAddr> = all.iter().map(|ip| map.of(*ip)).collect();
+        let other: Vec<IpAddr> = all.iter().map(|ip| map.replacement(*ip)).collect();
         assert!(all.iter().zip(&other).filter(|(one, other)| one == other).count() < 128, "{other:?}");
-        assert_eq!(all.iter().map(|ip| map.of(*ip)).collect::<Vec<_>>(), other);
-        let second: Vec<IpAddr> = all.iter().map(|ip| Addresses::new(&[]).of(*ip)).collect();
+        assert_eq!(all.iter().map(|ip| map.replacement(*ip)).collect::<Vec<_>>(), other);
+        let second: Vec<IpAddr> = all.iter().map(|ip| Addresses::new(&[]).replacement(*ip)).collect();
         assert_ne!(second, other, "every bundle has a key of its own");
         let mut different = other.clone();
         different.sort();
@@ -353,13 +353,13 @@ mod tests {
     fn what_is_the_same_everywhere_stays() {
         let map = Addresses::new(&["1.1.1.1".parse().unwrap(), "2606:4700:4700::1111".parse().unwrap()]);
         for same in ["169.254.25.10", "169.254.20.10", "0.0.0.0", "127.0.0.1", "255.255.255.255", "224.0.0.251"] {
-            assert_eq!(map.of(ip(same)), ip(same));
+            assert_eq!(map.replacement(ip(same)), ip(same));
         }
         for same in ["::", "::1", "ff02::1", "1.1.1.1", "2606:4700:4700::1111"] {
-            assert_eq!(map.of(ip(same)), ip(same));
+            assert_eq!(map.replacement(ip(same)), ip(same));
         }
-        let mapped = map.of(ip("::ffff:10.42.1.7")).to_string();
-        assert_eq!(mapped, format!("::ffff:{}", map.of(ip("10.42.1.7"))));
+        let mapped = map.replacement(ip("::ffff:10.42.1.7")).to_string();
+        assert_eq!(mapped, format!("::ffff:{}", map.replacement(ip("10.42.1.7"))));
     }
 
     #[test]
@@ -410,7 +410,7 @@ mod tests {
             let range: Prefix = format!("{other}{}", &text[length..]).parse().unwrap();
             assert_eq!(range.to_string(), format!("{other}{}", &text[length..]), "nothing behind the length");
             let inside = if text.contains(':') { "fd00:3::7" } else { "10.42.9.7" };
-            assert!(range.contains(map.of(ip(inside))));
+            assert!(range.contains(map.replacement(ip(inside))));
         }
     }
 }

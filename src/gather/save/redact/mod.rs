@@ -38,7 +38,7 @@ const LONGEST_NAME: usize = 512;
 /// How often keys are drawn at the most; of eight services each is the first in one of eight draws.
 const MOST_DRAWS: u32 = 200;
 /// Fields that hold nothing of the site: kinds, states, moments, versions, numbers written as text.
-const PLAIN: [&str; 30] = [
+const PLAIN: [&str; 38] = [
     "apiVersion",
     "kind",
     "type",
@@ -48,6 +48,14 @@ const PLAIN: [&str; 30] = [
     "protocol",
     "addressType",
     "architecture",
+    "operatingSystem",
+    "dnsPolicy",
+    "internalTrafficPolicy",
+    "trafficDistribution",
+    "service.kubernetes.io/topology-mode",
+    "service.kubernetes.io/topology-aware-hints",
+    "effect",
+    "operator",
     "kernelVersion",
     "kubeletVersion",
     "containerRuntimeVersion",
@@ -119,7 +127,7 @@ pub(super) enum Manner {
 
 impl Manner {
     /// How the output of this evidence is read.
-    pub(super) const fn of(evidence: Evidence) -> Self {
+    pub(super) const fn for_evidence(evidence: Evidence) -> Self {
         match evidence {
             Evidence::CtList
             | Evidence::NeighbourCtList
@@ -235,7 +243,7 @@ impl Redaction {
         self.learn_field("", &value);
         self.field("", &mut value);
         if let Some(Value::Array(items)) = value.get_mut("items") {
-            items.sort_by_cached_key(place);
+            items.sort_by_cached_key(sort_key);
         }
         value.to_string().into_bytes()
     }
@@ -261,7 +269,7 @@ impl Redaction {
             Value::Array(_) if key == "value" => {}
             Value::Object(_) if key == "redacted" => {}
             Value::Array(items) => items.iter_mut().for_each(|item| self.field(key, item)),
-            Value::Object(fields) if key == "labels" => {
+            Value::Object(fields) if matches!(key, "labels" | "nodeSelector") => {
                 let all = std::mem::take(fields);
                 fields.extend(all.into_iter().map(|(label, mut value)| {
                     self.field("", &mut value);
@@ -315,7 +323,7 @@ impl Redaction {
                         Manner::Names => true,
                         Manner::Sentences => self.words.is_secret(word),
                     };
-                    (length, if replace { self.words.of(word) } else { None })
+                    (length, if replace { self.words.replacement(word) } else { None })
                 }
             };
             if let Some(other) = other {
@@ -384,7 +392,7 @@ impl Redaction {
 }
 
 /// Where a redacted object stands in a list. The API server sorts by name, which would tell how names begin.
-pub(super) fn place(object: &Value) -> String {
+pub(super) fn sort_key(object: &Value) -> String {
     object["metadata"].to_string()
 }
 

@@ -21,7 +21,8 @@ const PUBLIC: &str = "
     datapath orchestrator infra loader regeneration regenerating initialize initialized failed retrying later
     verifier error errors warn warning info level msg subsys module modules degraded stopped
     dns coredns nodelocaldns cache localip conf corefile watcher upstream upstreamsvc rke2 external secrets argocd
-    repo server redirect
+    repo server redirect openshift owning rke2 fargate eks amazonaws compute type virtual kubelet aci windows not
+    memory disk pressure pid unschedulable failure domain
     home ssh ping wget curl nslookup getent hosts bash sh exec dev tcp udp icmp icmpv6 sctp any http https get null
     timeout timed out time usr bin etc sha256 latest stable alpha beta rc pre distroless
     quay gcr ghcr docker registry github com org google in addr arpa ip ip6 src pkg go run lib var opt proc
@@ -96,7 +97,7 @@ impl Words {
     }
 
     /// What stands for a word of a name; none where it stays. Upper and lower case are the same.
-    pub(super) fn of(&self, word: &str) -> Option<String> {
+    pub(super) fn replacement(&self, word: &str) -> Option<String> {
         if stays(word) {
             return None;
         }
@@ -143,20 +144,20 @@ mod tests {
     #[test]
     fn a_word_becomes_another_one_and_always_the_same() {
         let words = Words::new();
-        let prusik = words.of("prusik").unwrap();
-        assert_eq!(words.of("prusik").as_ref(), Some(&prusik));
-        assert_eq!(words.of("PRUSIK").as_ref(), Some(&prusik));
-        assert_ne!(words.of("vienna").unwrap(), prusik);
-        assert_ne!(Words::new().of("prusik").unwrap(), prusik, "every bundle has a key of its own");
+        let prusik = words.replacement("prusik").unwrap();
+        assert_eq!(words.replacement("prusik").as_ref(), Some(&prusik));
+        assert_eq!(words.replacement("PRUSIK").as_ref(), Some(&prusik));
+        assert_ne!(words.replacement("vienna").unwrap(), prusik);
+        assert_ne!(Words::new().replacement("prusik").unwrap(), prusik, "every bundle has a key of its own");
         for stays in ["cilium", "kube", "0", "4711", "v1", "x", "Cilium"] {
-            assert_eq!(words.of(stays), None);
+            assert_eq!(words.replacement(stays), None);
         }
     }
 
     #[test]
     fn no_two_words_become_the_same() {
         let words = Words::new();
-        let all: FxHashSet<String> = (0..50_000).filter_map(|n| words.of(&format!("w{n}x"))).collect();
+        let all: FxHashSet<String> = (0..50_000).filter_map(|n| words.replacement(&format!("w{n}x"))).collect();
         assert_eq!(all.len(), 50_000);
         for word in all {
             assert!(word.len() == LENGTH && word.as_bytes()[0].is_ascii_lowercase(), "{word}");

@@ -9,14 +9,14 @@ use super::zip::Zip;
 use crate::gather::reading::{Meter, Metered};
 
 /// Where the bytes of a tar lie. Each reading opens it anew.
-pub(crate) enum Reach {
+pub(crate) enum ByteSource {
     /// In a file of its own.
     File(PathBuf, Arc<Meter>),
     /// In a zip, as the member of this number.
     Member(Arc<Zip>, usize),
 }
 
-impl Reach {
+impl ByteSource {
     /// Its bytes from this one on.
     pub(super) fn open(&self, at: u64) -> io::Result<Box<dyn Read + Send>> {
         match self {
