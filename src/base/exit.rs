@@ -3,6 +3,11 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+/// The columns of help's section, for a screen that is as narrow as they come.
+const COLUMNS: usize = 80;
+/// Where the meanings begin.
+const INDENT: usize = 7;
+
 /// How a run ended, as other programs see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -98,8 +103,19 @@ impl Exit {
         let mut text = "Exit codes:".to_owned();
         for exit in codes {
             let meaning = if *exit == Self::Healthy { healthy } else { exit.meaning() };
-            // Within the help of `fix` its name says nothing; writing to a String cannot fail.
-            let _ = write!(text, "\n  {:<3}  {}", exit.code(), meaning.strip_prefix("`fix`: ").unwrap_or(meaning));
+            // Within the help of `fix` its name adds nothing.
+            let meaning = meaning.strip_prefix("`fix`: ").unwrap_or(meaning);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n  {:<3} ", exit.code());
+            let mut column = INDENT - 1;
+            for word in meaning.split(' ') {
+                if column + 1 + word.len() >= COLUMNS {
+                    let _ = write!(text, "\n{:indent$}", "", indent = INDENT - 1);
+                    column = INDENT - 1;
+                }
+                let _ = write!(text, " {word}");
+                column += 1 + word.len();
+            }
         }
         text
     }
@@ -126,5 +142,7 @@ mod tests {
         assert!(help.starts_with("Exit codes:\n  0    restarted and verified\n  2    the command line"), "{help}");
         assert!(help.contains("\n  6    restarted, but"), "{help}");
         assert!(help.ends_with("\n  130  interrupted"), "{help}");
+        assert!(help.contains("API unreachable,\n       bundle unreadable\n"), "{help}");
+        assert!(help.lines().all(|line| line.len() < 80), "{help}");
     }
 }

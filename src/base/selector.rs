@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::error::Error;
+
 /// A label selector; all of its parts must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector(Vec<Part>);
@@ -20,13 +22,18 @@ impl Selector {
     /// # Errors
     ///
     /// Names the part that can't be read.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let mut parts = Vec::new();
         for part in split(text) {
             let part = part.trim();
-            parts.push(parse_part(part).ok_or_else(|| format!("'{part}' is not a label selector: write key=value"))?);
+            let wrong = || Error::usage(format!("'{part}' is not a label selector: write key=value"));
+            parts.push(parse_part(part).ok_or_else(wrong)?);
         }
-        if parts.is_empty() { Err("the label selector is empty; write key=value".to_owned()) } else { Ok(Self(parts)) }
+        if parts.is_empty() {
+            Err(Error::usage("the label selector is empty: write key=value"))
+        } else {
+            Ok(Self(parts))
+        }
     }
 
     /// Whether these labels match.

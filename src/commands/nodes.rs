@@ -27,7 +27,7 @@ pub(super) fn choose(
             asked.clone()
         }
         NodeChoice::Labelled(labels) => {
-            let selector = Selector::parse(labels).map_err(Error::usage)?;
+            let selector = Selector::parse(labels)?;
             let nodes = inventory.nodes.some();
             let nodes =
                 nodes.map_err(|failure| Error::from(failure.clone()).context("cannot select nodes by label"))?;

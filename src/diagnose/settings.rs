@@ -9,6 +9,8 @@ use crate::base::symptom_options::SymptomOptions;
 /// Everything a diagnosis needs to know beside its nodes and their source.
 #[derive(Clone, Debug)]
 pub struct DiagnoseSettings {
+    /// Whether the nodes were named one by one: then none is skipped.
+    pub named: bool,
     /// What is asked, and where.
     pub questions: Questions,
     /// Which symptoms are read beyond the lists.

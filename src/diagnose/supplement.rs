@@ -89,10 +89,9 @@ impl<S: Source> SymptomAsker<'_, S> {
             let asked = self.in_time(self.source.events(reason, self.inventory, &mut each)).await;
             let Err(failure) = asked else { continue };
             let is_late = failure.kind == FailureKind::Timeout;
-            unread.push((reason.to_owned(), failure));
+            unread.push((reason.to_owned(), failure.clone()));
             if is_late {
                 let rest = REASONS.iter().skip_while(|r| **r != reason).skip(1);
-                let failure = unread[unread.len() - 1].1.clone();
                 unread.extend(rest.map(|reason| ((*reason).to_owned(), failure.clone())));
                 break;
             }

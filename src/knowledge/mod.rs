@@ -8,5 +8,3 @@ pub mod codes;
 pub mod lookalikes;
 pub mod risk;
 pub mod upstream;
-
-pub use codes::advice;

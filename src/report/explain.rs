@@ -15,8 +15,7 @@ const COLUMNS: usize = DEFAULT_WIDTH as usize;
 const LIST: &str = "`staledp explain` lists them all";
 
 /// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
-/// address).
-/// Without a topic it lists them all. The text ends with a newline.
+/// address). Without a topic it lists them all. The text ends with a newline.
 ///
 /// # Errors
 ///
@@ -221,6 +220,10 @@ mod tests {
     use super::*;
     use crate::report::text::width;
 
+    fn refused(topic: &str) -> String {
+        explain(Some(topic)).unwrap_err().with_advice()
+    }
+
     /// The table of README: a row a code, worst kind first.
     fn table() -> String {
         let mut out = "| Code | Kind | Meaning |\n| --- | --- | --- |\n".to_owned();
@@ -233,10 +236,6 @@ mod tests {
             }
         }
         out
-    }
-
-    fn refused(topic: &str) -> String {
-        explain(Some(topic)).unwrap_err().with_advice()
     }
 
     #[test]
@@ -297,7 +296,7 @@ mod tests {
     #[test]
     fn typing_error_gets_a_suggestion() {
         assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
-        assert!(refused("stale-mpa").contains("did you mean stale-map"));
+        assert!(refused("stale-mpa").contains("unknown code, check or issue 'stale-mpa'; did you mean stale-map"));
         assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
         assert!(!refused("xyzzy").contains("did you mean"));

@@ -38,6 +38,7 @@ pub fn fix(args: FixArgs) -> FixSettings {
     let user = user.unwrap_or_else(|| "unknown user".to_owned());
     FixSettings {
         look: DiagnoseSettings {
+            named: true,
             symptoms: SymptomOptions::default(),
             timeout,
             concurrency,

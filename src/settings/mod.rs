@@ -108,6 +108,7 @@ impl Settings {
             None => EvidenceFrom::Cluster(cluster_settings(cluster, ssh, compress)),
         };
         let diagnose = DiagnoseSettings {
+            named: matches!(nodes, NodeChoice::Named(_)),
             questions,
             symptoms: symptom_options(symptoms, save.is_some()),
             timeout,
@@ -130,6 +131,7 @@ impl Settings {
             None => EvidenceFrom::Cluster(cluster_settings(cluster, None, true)),
         };
         let diagnose = DiagnoseSettings {
+            named: false,
             questions: Questions {
                 cilium_namespace: None,
                 node_local_dns: None,

@@ -1364,15 +1364,15 @@ fn the_readme_shows_a_session_that_happened() {
 }
 
 #[test]
-fn the_help_is_a_promise_that_fits_a_screen() {
+fn help_of_fix_promises_what_it_does_and_fits_a_screen() {
     let help = staledp(["fix", "--help"]).run().exits(0).stdout;
-    for word in ["At most one DELETE", "Ctrl-C", "never restarts all nodes", "   9. Leave"] {
+    for word in ["At most one DELETE", "Ctrl-C", "never restarts all nodes", "   9. Clean up"] {
         assert!(help.contains(word), "{word}\n{help}");
     }
     for code in ["0", "2", "5", "6", "7", "130"] {
         assert!(help.lines().any(|line| line.starts_with(&format!("  {code}  "))), "{code}\n{help}");
     }
-    let (promise, steps) = (help.split("Usage:").next(), help.split("What it does, in this order").nth(1));
+    let (promise, steps) = (help.split("Usage:").next(), help.split("Steps, each shown").nth(1));
     for line in promise.into_iter().chain(steps).flat_map(str::lines) {
         assert!(line.chars().count() < 80, "{line:?}");
     }
