@@ -346,5 +346,4 @@ pub(super) fn asked_server(raw: &Raw) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-#[path = "probe_words/tests.rs"]
 mod tests;

@@ -241,5 +241,4 @@ impl Firewall {
 }
 
 #[cfg(test)]
-#[path = "firewall/tests.rs"]
 mod tests;

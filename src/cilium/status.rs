@@ -265,5 +265,4 @@ pub fn parse(text: &str) -> Result<AgentStatus, NotStatus> {
 }
 
 #[cfg(test)]
-#[path = "status/tests.rs"]
 mod tests;
