@@ -67,6 +67,7 @@ fn called(name: &str, plan: Plan) -> Plan {
 pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = wrongly_stale();
     kinds.extend(wrong_otherwise());
+    kinds.extend(hidden_or_left_out());
     kinds.extend(wrong_in_words_and_figures());
     kinds.extend(of_the_real_cluster());
     kinds.extend(wrong_sentences());
@@ -243,6 +244,11 @@ fn wrong_otherwise() -> Vec<Kind> {
                 less(usual("calm-only-https", 147), Edit::Lost(0, "pod-egress")),
             ],
         ),
+    ]
+}
+
+fn hidden_or_left_out() -> Vec<Kind> {
+    vec![
         kind(
             13,
             "a target that cannot speak is no witness",
