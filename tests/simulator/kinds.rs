@@ -2,7 +2,7 @@
 //! and one with less evidence.
 
 use crate::cluster::{Balancing, Family, MINUTE, Resolver, SECOND, Setup, Spread, WayOut};
-use crate::fault::{Fault, Place, Proto};
+use crate::fault::{Fault, Place};
 use crate::plan::{Device, Edit, Plan, Quirk, Truth, Word};
 use crate::release::Release;
 use crate::situations::{Sick, named};
@@ -479,7 +479,7 @@ fn wrong_sentences() -> Vec<Kind> {
                 called(
                     "every device bare",
                     usual("calm", 208)
-                        .fault(Fault::at(Place::NoProgram, 0, SICK.since).proto(Proto::Tcp))
+                        .fault(Fault::at(Place::NoProgram, 0, SICK.since))
                         .quirk(Quirk::Bare(0, Device::Pods))
                         .truth(0, Truth::is(&["datapath-programs-missing"])),
                 ),
