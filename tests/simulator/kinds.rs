@@ -2,7 +2,7 @@
 //! and one with less evidence.
 
 use crate::cluster::{Balancing, Family, MINUTE, Resolver, SECOND, Setup, Spread, WayOut};
-use crate::fault::{Fault, Place, Proto};
+use crate::fault::{Fault, Place};
 use crate::plan::{Device, Edit, Plan, Quirk, Truth, Word};
 use crate::release::Release;
 use crate::situations::{Sick, named};
@@ -67,6 +67,7 @@ fn called(name: &str, plan: Plan) -> Plan {
 pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = wrongly_stale();
     kinds.extend(wrong_otherwise());
+    kinds.extend(hidden_or_left_out());
     kinds.extend(wrong_in_words_and_figures());
     kinds.extend(of_the_real_cluster());
     kinds.extend(wrong_sentences());
@@ -243,6 +244,11 @@ fn wrong_otherwise() -> Vec<Kind> {
                 less(usual("calm-only-https", 147), Edit::Lost(0, "pod-egress")),
             ],
         ),
+    ]
+}
+
+fn hidden_or_left_out() -> Vec<Kind> {
+    vec![
         kind(
             13,
             "a target that cannot speak is no witness",
@@ -473,7 +479,7 @@ fn wrong_sentences() -> Vec<Kind> {
                 called(
                     "every device bare",
                     usual("calm", 208)
-                        .fault(Fault::at(Place::NoProgram, 0, SICK.since).proto(Proto::Tcp))
+                        .fault(Fault::at(Place::NoProgram, 0, SICK.since))
                         .quirk(Quirk::Bare(0, Device::Pods))
                         .truth(0, Truth::is(&["datapath-programs-missing"])),
                 ),

@@ -1,7 +1,9 @@
 //! A packet-level simulator of clusters: the truth is the fault that was injected, never an opinion of the rules.
 //!
 //! `cargo test --test simulator -- --nocapture` prints what was said by what is true, and the seeds of all that is wrong;
-//! `STALEDP_SIM_NODES=10000` simulates more nodes, `STALEDP_SIM_SEED=N` shows the plan of one seed and keeps its bundle.
+//! `STALEDP_SIM_NODES=10000` simulates more nodes. `STALEDP_SIM_SEED=N` shows the plan of one seed and keeps its bundle, with
+//! `STALEDP_SIM_SITUATION=NAME` that of a named situation (as properties use them); `STALEDP_SIM_KIND=N` does so with the
+//! plans of a kind.
 
 mod bundle;
 mod calm;
@@ -32,11 +34,11 @@ const NODES: usize = 1_000;
 
 #[test]
 fn no_node_is_wrongly_stale_and_no_shown_fault_is_healthy() {
-    if let Some(seed) = std::env::var("STALEDP_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return show(&situations::by_seed(seed));
+    if let Some(seed) = number("STALEDP_SIM_SEED") {
+        let named = std::env::var("STALEDP_SIM_SITUATION");
+        return show(&named.map_or_else(|_| situations::by_seed(seed), |name| situations::of_seed(&name, seed)));
     }
-    let asked = std::env::var("STALEDP_SIM_NODES").ok().and_then(|nodes| nodes.parse().ok());
-    let nodes = asked.unwrap_or(NODES);
+    let nodes = number("STALEDP_SIM_NODES").map_or(NODES, |nodes| usize::try_from(nodes).expect("a number of nodes"));
     let mut seeds = Vec::new();
     let mut sum = 0;
     while sum < nodes {
@@ -65,6 +67,10 @@ fn no_node_is_wrongly_stale_and_no_shown_fault_is_healthy() {
 #[test]
 fn every_kind_of_wrong_verdict_is_told_from_what_looks_like_it() {
     let kinds = kinds::all();
+    if let Some(wanted) = number("STALEDP_SIM_KIND") {
+        let of = kinds.iter().filter(|kind| u64::from(kind.number) == wanted);
+        return of.flat_map(|kind| &kind.plans).for_each(show);
+    }
     let plans: Vec<_> = kinds.iter().flat_map(|kind| kind.plans.iter().map(move |plan| (kind, plan))).collect();
     let complaints = run::side_by_side(plans.len(), |at| run::complaints(plans[at].1));
     let mut lines = Vec::new();
@@ -83,6 +89,11 @@ fn every_kind_has_three_plans_and_all_numbers_are_there() {
     for kind in kinds {
         assert!(kind.plans.len() >= 3, "kind {} has {} plans", kind.number, kind.plans.len());
     }
+}
+
+/// A number of the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
 /// Prints what a plan is and what was said of it, and keeps its bundle.
