@@ -217,7 +217,7 @@ impl<'a> Writer<'a> {
         let answer: Value = read(&reply, &right)?;
         answer["status"]["allowed"]
             .as_bool()
-            .ok_or_else(|| Failure::new(FailureKind::Other, "the access review came back without an answer"))
+            .ok_or_else(|| Failure::new(FailureKind::Other, "the access review has no answer"))
     }
 
     /// The lock; none where nobody ever took it.
@@ -246,7 +246,7 @@ impl<'a> Writer<'a> {
         match reply.status {
             status if status.is_success() => match serde_json::from_slice(&reply.body) {
                 Ok(lease) => PutAnswer::Done(Box::new(lease)),
-                Err(error) => PutAnswer::Lost(NoAnswer(format!("the answer is not readable: {error}"))),
+                Err(error) => PutAnswer::Lost(NoAnswer(format!("cannot read the answer: {error}"))),
             },
             // 422 is how a creating PUT is told that the Lease is there by now; nothing else in it can be invalid.
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => PutAnswer::Overtaken,
@@ -283,7 +283,7 @@ impl<'a> Writer<'a> {
         number("major")
             .zip(number("minor"))
             .map(|version| version >= (1, 13))
-            .ok_or_else(|| Failure::new(FailureKind::Other, "it names no version"))
+            .ok_or_else(|| Failure::new(FailureKind::Other, "the version is unreadable"))
     }
 
     async fn send_deletion(&self, target: &PodToDelete, body: &Value) -> DeleteAnswer {
@@ -368,7 +368,7 @@ fn read<T: DeserializeOwned>(reply: &Reply, right: &Right<'_>) -> Result<T, Fail
         return Err(refusal(&reply.refusal(), right));
     }
     serde_json::from_slice(&reply.body)
-        .map_err(|error| Failure::new(FailureKind::Other, format!("the answer is not readable: {error}")))
+        .map_err(|error| Failure::new(FailureKind::Other, format!("cannot read the answer: {error}")))
 }
 
 fn answered(reply: &Reply) -> String {

@@ -253,7 +253,7 @@ fn what_changes_while_the_question_waits_refuses_the_restart() {
         ("pod: cilium-swmbt was replaced", |w| {
             w.pod_mut("kube-system/cilium-swmbt")["metadata"]["uid"] = "another".into();
         }),
-        ("pod: cilium-swmbt is being deleted by somebody else", |w| {
+        ("pod: cilium-swmbt is already being deleted", |w| {
             w.pod_mut("kube-system/cilium-swmbt")["metadata"]["deletionTimestamp"] = clock::now().to_string().into();
         }),
         ("node: ", |w| {
@@ -299,7 +299,7 @@ fn the_evidence_is_kept_and_judges_the_same() {
     for name in ["kept", "kept.tar.gz"] {
         let bundle = folder.path().join(name).display().to_string();
         let outcome = run(stale(), &["--dry-run", "--save", &bundle]).1.exits(0);
-        assert!(unfolded(&outcome.stderr).contains(&format!("what was there before is {bundle}.1 now")));
+        assert!(unfolded(&outcome.stderr).contains(&format!("existing bundle moved to {bundle}.1")));
     }
     let mut left: Vec<_> =
         std::fs::read_dir(folder.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
@@ -389,7 +389,7 @@ fn every_rule_of_the_preflight_stops_a_restart() {
         assert_eq!(spoke["stops"], flag.is_none(), "{name}: {spoke:#}");
         assert!(!api.requests().iter().any(is_write), "{name}");
         if let Some(flag) = flag {
-            assert!(unfolded(&outcome.stderr).contains(&format!("{flag} goes on")), "{name}: {}", outcome.stderr);
+            assert!(unfolded(&outcome.stderr).contains(&format!("{flag} overrides it")), "{name}: {}", outcome.stderr);
             run(world, &["--dry-run", flag]).1.exits(0);
         }
     });
@@ -543,10 +543,13 @@ fn a_pod_that_somebody_else_replaced_is_not_deleted_again() {
     let outcome = running.wait().exits(0);
     ends(&outcome, "verified");
     assert_eq!(outcome.report().0["fix"][0]["restart"], "gone-already");
-    assert!(unfolded(&outcome.stderr).contains("somebody else was faster (Operation cannot be fulfilled"));
+    assert!(
+        unfolded(&outcome.stderr)
+            .contains("cilium-swmbt was already deleted by another user (Operation cannot be fulfilled")
+    );
     in_good_order(&api, 1);
     let note = events(&api)[0]["note"].as_str().expect("a note").to_owned();
-    assert!(note.contains("found cilium-swmbt deleted by somebody else"), "{note}");
+    assert!(note.contains("found cilium-swmbt already deleted by another user"), "{note}");
 }
 
 /// The node does well from now on.
@@ -571,7 +574,7 @@ fn a_dead_kubelet_is_told_as_such() {
     });
     let outcome = running.wait().exits(6);
     ends(&outcome, "not-verified");
-    assert!(outcome.stderr.contains("died meanwhile"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("went down"), "{}", outcome.stderr);
     in_good_order(&api, 1);
     assert_eq!(events(&api).len(), 1);
 }
@@ -639,7 +642,7 @@ fn an_api_server_that_is_away_is_outlasted() {
             });
             std::thread::sleep(Duration::from_secs(seconds));
         }
-        let says = if restart == json!("not-known") { "does not know" } else { "restarted" };
+        let says = if restart == json!("not-known") { "without getting an answer" } else { "restarted" };
         api.change(|world| {
             world.faults.retain(|fault| fault.path != "*");
             cured(world);
@@ -720,20 +723,18 @@ fn the_wait_says_what_the_new_pod_does() {
     set(&json!([]), &json!([agent(&no_image, 0)]));
     says("the agent waits for its image: ImagePullBackOff: Back-off pulling image");
     set(&json!([]), &json!([agent(&no_config, 0)]));
-    says("the agent can't start: CreateContainerConfigError: configmap \"cilium-config\" not found");
+    says("the agent cannot start: CreateContainerConfigError: configmap \"cilium-config\" not found");
     set(&json!([]), &json!([agent(&crash, 2)]));
     says(&format!("the agent crash-loops (CrashLoopBackOff), after 2 restarts; {last}"));
     set(&json!([]), &json!([agent(&runs, 2)]));
-    says(&format!(
-        "the agent runs and is not ready yet, after 2 restarts; {last}: it says nothing of its endpoints yet"
-    ));
+    says(&format!("the agent runs but is not ready yet, after 2 restarts; {last}: no endpoint list yet"));
     assert!(!running.so_far().contains("regenerating"), "nobody has said so:\n{}", running.so_far());
     api.change(|world| {
         world.on_exec(Pods::Any, &["cilium-dbg", "endpoint", "list"], ExecReply::prints(ENDPOINTS));
     });
     set(&json!([]), &json!([agent(&runs, 0)]));
     says(
-        "the agent runs and is not ready yet: regenerating endpoints: 2 of 3 are not ready yet (1 regenerating, 1 \
+        "the agent runs but is not ready yet: regenerating endpoints: 2 of 3 are not ready yet (1 regenerating, 1 \
          restoring)",
     );
     set(&json!([]), &json!([container("cilium-agent", true, 0, &runs)]));
@@ -754,7 +755,7 @@ fn a_restart_that_does_not_help_is_not_verified_and_not_repeated() {
     let outcome = outcome.exits(6);
     ends(&outcome, "not-verified");
     let next = outcome.report().0["fix"][0]["next"][0].as_str().expect("a next step").to_owned();
-    assert!(next.starts_with("not another restart"), "{next}");
+    assert!(next.starts_with("do not restart again"), "{next}");
     in_good_order(&api, 1);
     assert_eq!(events(&api)[0]["type"], "Warning");
 }
@@ -830,7 +831,7 @@ fn what_breaks_while_watching_is_not_verified() {
         (
             "a flow to node-local DNS",
             dead_flow,
-            "1 new flow without answer: apps/web-1: 10.42.1.10:55555 -> 169.254.25.10:53 (pods to node-local DNS)",
+            "1 new unanswered flow: apps/web-1: 10.42.1.10:55555 -> 169.254.25.10:53 (pods to node-local DNS)",
         ),
         (
             "the only flow of its pod on that way",
@@ -841,16 +842,16 @@ fn what_breaks_while_watching_is_not_verified() {
             },
             "apps/app-1-3: 10.42.1.13:5000 -> 203.0.113.9:514 (pods to the world by UDP)",
         ),
-        ("the whole node", |w| w.execs = stale().execs, "new flows without answer: "),
+        ("the whole node", |w| w.execs = stale().execs, "new unanswered flows: "),
         (
             "a probe without answer",
             |w| w.events.push(unhealthy("web-1", TIMEOUT, 1)),
-            "1 probe failed anew: readiness probe of apps/web-1 failed: Get",
+            "1 new failed probe: readiness probe of apps/web-1 failed: Get",
         ),
         (
             "a probe of a pod that was ready",
             |w| w.events.push(unhealthy("web-1", SAYS_NO, 3)),
-            "1 probe failed anew: readiness probe of apps/web-1 failed 3 times: HTTP probe",
+            "1 new failed probe: readiness probe of apps/web-1 failed 3 times: HTTP probe",
         ),
         (
             "the agent's container",
@@ -858,7 +859,7 @@ fn what_breaks_while_watching_is_not_verified() {
                 let agent = w.pod_mut("kube-system/cilium-q87g1");
                 agent["status"]["containerStatuses"][0]["restartCount"] = 1.into();
             },
-            "container cilium-agent of cilium-q87g1 was started again",
+            "container cilium-agent of cilium-q87g1 restarted",
         ),
         (
             "the agent's pod",
@@ -868,7 +869,7 @@ fn what_breaks_while_watching_is_not_verified() {
         (
             "the right to look",
             |w| _ = w.fault(Fault::new("/api/v1/events", FaultKind::Forbidden("alice".into()))),
-            "nobody could look whether it lasts: events is forbidden",
+            "could not watch: events is forbidden",
         ),
     ];
     at_once(cases, |(name, change, says)| {
@@ -901,7 +902,7 @@ fn dead_flow(world: &mut World) {
 #[test]
 fn a_watch_that_could_not_compare_is_not_verified() {
     let away = || Fault::new("/api/v1/events", FaultKind::Forbidden("alice".into()));
-    let cases = [("the first look", "one look only was answered"), ("the look again", "events is forbidden")];
+    let cases = [("the first look", "only one observation succeeded"), ("the look again", "events is forbidden")];
     at_once(cases, |(name, says)| {
         let api = ApiServer::start(stale_until_the_restart(&[]));
         let kubeconfig = api.kubeconfig();
@@ -927,7 +928,7 @@ fn a_watch_that_could_not_compare_is_not_verified() {
         ends(&outcome, "not-verified");
         let fix = &outcome.report().0["fix"][0];
         let told = fix["says"].as_str().expect("words");
-        assert!(told.contains(&format!("nobody could look whether it lasts: {says}")), "{name}: {told}");
+        assert!(told.contains(&format!("could not watch: {says}")), "{name}: {told}");
         let next = fix["next"][0].as_str().expect("what is next");
         assert!(next.starts_with("staledp diagnose --context=grigri --node prusik: "), "{name}: {next}");
         in_good_order(&api, 1);
@@ -973,7 +974,7 @@ fn a_quiet_watch_passes_and_asks_little() {
         world.events.push(unhealthy("app-1-4", SAYS_NO, 1));
         world.events.push(unhealthy("web-2", TIMEOUT, 4));
     });
-    running.wait_until_it_says(PATIENCE, "nothing new in 4 looks");
+    running.wait_until_it_says(PATIENCE, "nothing new in 4 observations");
     let calls = api.requests().len() - begin;
     let outcome = running.wait().exits(0);
     ends(&outcome, "verified");
@@ -1031,7 +1032,7 @@ fn killed_between_lock_and_delete_the_next_run_starts_anew() {
     first.wait();
     let outcome = fix(&kubeconfig, &["--yes"]).run().exits(0);
     assert!(outcome.stderr.contains("an earlier run was interrupted"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("starting anew"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("starting over"), "{}", outcome.stderr);
     // One of each run; the first was never done.
     in_good_order(&api, 2);
     assert_eq!(events(&api).len(), 1);
@@ -1074,7 +1075,7 @@ fn a_run_that_was_interrupted_long_ago_is_not_gone_on_with() {
     world.writes.leases.push(lease);
     let (api, outcome) = run(world, &["--yes"]);
     let outcome = outcome.exits(0);
-    assert!(outcome.stderr.contains("too long ago to go on with: starting anew"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("too long ago to resume: starting over"), "{}", outcome.stderr);
     assert_eq!(outcome.report().0["fix"][0]["resumed"], false);
     in_good_order(&api, 1);
 }
@@ -1134,7 +1135,7 @@ fn an_interruption_at_any_step_leaves_good_order() {
     let very_late = |path: &str, method| by(6, path, method);
     let before = "interrupted before the restart: nothing was changed";
     let after = "interrupted after cilium-swmbt was restarted";
-    let last = "(interrupted when only the trace and the lock were left)";
+    let last = "(interrupted during the cleanup)";
     let steps: [(&str, When, Option<Fault>, usize, &str); 12] = [
         ("1 diagnose", When::Asked(|log| log.iter().any(|r| r.exec.is_some())), None, 0, before),
         // What comes next takes its time, so that it is this step, and no later one, that is interrupted.
@@ -1217,7 +1218,7 @@ fn a_lock_that_cannot_be_released_is_told_with_its_end() {
     });
     let outcome = running.wait().exits(0);
     assert_eq!(outcome.report().0["fix"][0]["released"], false);
-    assert!(unfolded(&outcome.stderr).contains("it expires by itself after 15 minutes"), "{}", outcome.stderr);
+    assert!(unfolded(&outcome.stderr).contains("it expires after 15 minutes"), "{}", outcome.stderr);
     in_good_order_but_for_the_lock(&api, 1);
 }
 
@@ -1366,7 +1367,7 @@ fn the_readme_shows_a_session_that_happened() {
 #[test]
 fn the_help_is_a_promise_that_fits_a_screen() {
     let help = staledp(["fix", "--help"]).run().exits(0).stdout;
-    for word in ["At most one DELETE", "Ctrl-C", "never restarts all nodes", "   9. Leave"] {
+    for word in ["At most one DELETE", "Ctrl-C", "never restarts all nodes", "   9. Clean up"] {
         assert!(help.contains(word), "{word}\n{help}");
     }
     for code in ["0", "2", "5", "6", "7", "130"] {
@@ -1392,7 +1393,7 @@ fn several_nodes_are_repaired_one_after_the_other() {
     let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();
     let running = fix(&kubeconfig, &["--node", "brno", "--yes", "--nodes-at-risk-ok"]).start();
-    running.wait_until_it_says(PATIENCE, "prusik: cilium-q87g1 runs, and everything that was wrong is fine");
+    running.wait_until_it_says(PATIENCE, "prusik: cilium-q87g1 runs, and the failed checks pass");
     api.change(|world| world.writes.cure = fine().execs);
     let outcome = running.wait().exits(0);
     let report = outcome.report().0;
