@@ -103,7 +103,7 @@ pub trait Source {
     ///
     /// The reason why it can't be had; [`FailureKind::NotFound`] where there is no such thing.
     async fn further(&self, _what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
-        Err(Failure::new(FailureKind::NotFound, "what was saved does not hold it"))
+        Err(Failure::new(FailureKind::NotFound, "not in the saved evidence"))
     }
 
     /// Asks one question whose answer is small enough to be held.
@@ -117,7 +117,7 @@ pub trait Source {
         };
         let mut answer = self.ask(question, &mut keep).await;
         if over {
-            let message = format!("the output is longer than {} MiB and was not read to its end", SMALL_OUTPUT >> 20);
+            let message = format!("the output exceeds {} MiB and was cut off", SMALL_OUTPUT >> 20);
             answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
         }
         Raw { answer, stdout }

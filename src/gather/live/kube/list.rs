@@ -146,7 +146,7 @@ impl Cluster {
         if what.pages.is_some() {
             return Ok(items);
         }
-        Err(Failure::new(FailureKind::Truncated, format!("the list of {resource} did not end")))
+        Err(Failure::new(FailureKind::Truncated, format!("the list of {resource} has too many pages")))
     }
 
     /// One page. A page token that grew too old is exchanged for the new one that comes with the refusal: the list then
@@ -168,7 +168,7 @@ impl Cluster {
             let reply = answer.map_err(|error| failure(&error, right))?;
             if reply.status.is_success() {
                 return serde_json::from_slice(&reply.body).map_err(|error| {
-                    Failure::new(FailureKind::Other, format!("the list of {} is not readable: {error}", right.resource))
+                    Failure::new(FailureKind::Other, format!("cannot read the list of {}: {error}", right.resource))
                 });
             }
             let status = reply.refusal();

@@ -231,7 +231,7 @@ fn late(what: &str, limit: Duration) -> Failure {
 #[must_use]
 pub fn said(status: &Status) -> String {
     let message = status.message.trim();
-    if message.is_empty() { "no further word".to_owned() } else { message.to_owned() }
+    if message.is_empty() { "no message".to_owned() } else { message.to_owned() }
 }
 
 /// A duration as people write it.
