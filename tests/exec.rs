@@ -333,7 +333,7 @@ fn a_flood_of_errors_neither_stalls_nor_is_kept() {
 }
 
 #[test]
-fn an_end_without_a_status_is_no_end() {
+fn stream_without_a_status_is_truncated() {
     for last in [Frame::Close, Frame::Cut] {
         let seen = exec(Reply::Frames(vec![Frame::Out(vec![b'x'; 300_000]), last]));
         failed(&seen.end, FailureKind::Truncated, "after 300000 bytes");
@@ -365,7 +365,7 @@ fn a_dump_without_end_is_cut() {
 }
 
 #[test]
-fn a_missing_program_is_no_exit_code() {
+fn missing_program_is_not_an_exit_code() {
     let seen = exec(no_program("cilium-dbg"));
     failed(&seen.end, FailureKind::NotFound, "executable file not found");
     assert!(seen.lacks_program);
@@ -378,7 +378,7 @@ fn a_missing_right_is_named() {
 }
 
 #[test]
-fn a_refused_protocol_is_no_missing_right() {
+fn refused_protocol_is_not_a_missing_right() {
     failed(&exec(Reply::Http(403, "", String::new())).end, FailureKind::Other, "no right is missing");
 }
 
@@ -627,7 +627,7 @@ fn a_wget_without_timeouts_is_asked_without() {
 }
 
 #[test]
-fn a_pod_without_any_tool_is_no_pod_without_network() {
+fn pod_without_tools_is_not_a_pod_without_network() {
     let (raw, commands) = ask_pod(Evidence::PodEgress, false, Vec::new());
     failed(&raw.answer.end, FailureKind::NoShell, "no shell");
     assert_eq!(commands.len(), 1, "another pod may have one: {commands:?}");
@@ -666,7 +666,7 @@ fn the_last_pod_is_asked_tool_by_tool_where_it_has_no_shell() {
 }
 
 #[test]
-fn a_shell_that_cannot_list_is_no_pod_without_tools() {
+fn shell_that_cannot_list_tools_still_probes() {
     let broken = "sh: syntax error\n";
     let (raw, commands) = ask(Evidence::PodEgress, vec![("for tool in", complained(broken, 2)), ("wget", ran("", 0))]);
     assert_eq!((raw.answer.end, commands.len()), (End::Exited(0), 2));
@@ -689,7 +689,7 @@ fn without_ssh_and_ping_the_agent_connects_instead() {
 }
 
 #[test]
-fn nobody_to_ask_is_said_so() {
+fn missing_agent_and_pods_are_named() {
     on_one_thread(async {
         let api = Api::start(|_| absent()).await;
         let live = api.live().await;

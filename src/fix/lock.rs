@@ -104,7 +104,7 @@ pub(super) async fn read_lock(writer: &Writer<'_>, namespace: &str, own: &Holder
 pub(super) enum NotTaken {
     /// Somebody else holds it.
     Held(String),
-    /// It could not be had.
+    /// It could not be acquired.
     Failed(String),
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Until `restart` nothing is changed but the lock. From then on nothing is sent twice, and every way out, an
-//! interruption included, leaves a trace and lets go of the lock.
+//! interruption included, records an Event and releases the lock.
 
 mod consent;
 mod lock;
@@ -93,7 +93,7 @@ struct Walk {
     locked: Option<Plan>,
     /// Whether it is being taken, or that failed: what was asked for may be done later.
     taking: bool,
-    /// Whether the DELETE was sent, or an interrupted run is gone on with.
+    /// Whether the DELETE was sent, or an interrupted run is resumed.
     sent: bool,
 }
 
@@ -246,7 +246,7 @@ struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // It was renamed, or nobody needs it: a refused repair leaves nothing behind.
+        // It was renamed, or it is not needed: a refused repair leaves nothing behind.
         let _ = std::fs::remove_dir_all(&self.0).or_else(|_| std::fs::remove_file(&self.0));
     }
 }
@@ -460,7 +460,7 @@ fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> EarlyEnd {
     )
 }
 
-/// The checks that failed before; where nobody knows, all.
+/// The checks that failed before; all of them where that is unknown.
 fn convicted(walk: &RefCell<Walk>) -> Vec<CheckId> {
     let walk = walk.borrow();
     match &walk.fix.before {

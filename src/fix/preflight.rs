@@ -294,7 +294,7 @@ async fn locked(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
     }
 }
 
-/// One stale node is no storm. Several are, or one among many others that look broken in another way.
+/// One stale node is not a storm. Several are, or one among many others that look broken in another way.
 fn storm(cx: &FixContext<'_>, plan: &Plan, report: &Report) -> RuleReport {
     let stale = report.nodes.iter().filter(|node| node.verdict.kind == Kind::Stale || node.node == plan.node).count();
     let others: Vec<_> = report.nodes.iter().filter(|node| node.node != plan.node).collect();
@@ -420,7 +420,7 @@ fn only_replica(plan: &Plan, inventory: &Inventory) -> RuleReport {
 }
 
 /// An agent that started a moment ago gets its time, unless the risk is accepted. Where this program restarted it just
-/// now, that did not help, and another restart is no remedy: nothing goes on then.
+/// now, that did not help, and another restart will not: the rule stops.
 async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
     const RULE: &str = "cooldown";
     let now = cx.writer.now().to_string();

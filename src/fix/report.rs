@@ -72,7 +72,7 @@ pub struct NodeFix {
     pub request: Option<Value>,
     /// What became of it; none where none was sent.
     pub restart: Option<RestartOutcome>,
-    /// Whether an interrupted run was gone on with.
+    /// Whether an interrupted run was resumed.
     pub resumed: bool,
     /// The new pod.
     pub new_pod: Option<String>,
@@ -80,11 +80,11 @@ pub struct NodeFix {
     pub event: Option<bool>,
     /// Whether the lock is free again; none where it was not taken.
     pub released: Option<bool>,
-    /// The node before; where an interrupted run was gone on with, as that was found.
+    /// The node before; for a resumed run, as this run found it.
     pub before: Option<NodeReport>,
     /// The node after.
     pub after: Option<LookAfter>,
-    /// What changed between the two, as `staledp diff` has it; nothing where an interrupted run was gone on with.
+    /// What changed between the two, as `staledp diff` has it; empty for a resumed run.
     pub changes: Vec<Change>,
 }
 

@@ -29,7 +29,7 @@ pub struct LookAfter {
     pub node: NodeReport,
     /// What became of `nslookup` of the probes' name in a pod of the node; none where there was nobody or no tool.
     pub name_lookup: Option<bool>,
-    /// What came of watching; none where nobody was to watch.
+    /// What came of watching; none if not asked for.
     pub watched: Option<Watched>,
     /// What is still wrong; empty: nothing.
     pub wrong: Vec<String>,

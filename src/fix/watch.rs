@@ -2,7 +2,7 @@
 //! answer, failed probes, and the agent itself. A look costs three calls: the node's pods, its dump, the events.
 //!
 //! What looks wrong, or could not be looked at, is looked at again at once, with the pods of that moment: a pod that ends
-//! leaves a question behind that nobody answers.
+//! leaves a question behind that stays unanswered.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ pub struct Watched {
     pub probes: Vec<String>,
     /// What is wrong with the agent itself.
     pub agent: Option<String>,
-    /// Why nobody could look.
+    /// Why it could not be watched.
     pub blind: Option<String>,
 }
 

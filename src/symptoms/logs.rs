@@ -49,7 +49,7 @@ static ASKER: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// Connections that were turned down.
 static REFUSED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)connection refused|connection reset by peer"));
-/// Connections that nobody answered.
+/// Connections that were not answered.
 static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i)i/o timeout|connection timed out|context deadline exceeded|Client\.Timeout|no route to host|network is unreachable|TLS handshake timeout",

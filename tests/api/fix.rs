@@ -157,7 +157,7 @@ fn rule<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_stale_node_is_restarted_once_and_shown_to_work() {
+fn stale_node_is_restarted_once_and_verified() {
     let (api, outcome) = run(stale(), &["--yes"]);
     let outcome = outcome.exits(0);
     ends(&outcome, "verified");
@@ -189,7 +189,7 @@ fn a_stale_node_is_restarted_once_and_shown_to_work() {
 }
 
 #[test]
-fn what_is_not_stale_is_not_restarted() {
+fn node_that_is_not_stale_is_not_restarted() {
     let mut world = stale();
     cured(&mut world);
     let (api, outcome) = run(world, &["--yes"]);
@@ -199,7 +199,7 @@ fn what_is_not_stale_is_not_restarted() {
 }
 
 #[test]
-fn a_dry_run_prints_the_request_and_sends_none() {
+fn dry_run_prints_the_request_and_writes_nothing() {
     let (api, outcome) = run(stale(), &["--dry-run"]);
     let outcome = outcome.exits(0);
     ends(&outcome, "dry-run");
@@ -229,7 +229,7 @@ fn dry_run_is_asked_for_in_the_body_and_deletes_nothing() {
 }
 
 #[test]
-fn without_an_answer_to_the_dry_run_the_restart_goes_on() {
+fn unanswered_dry_run_is_unknown_and_does_not_stop() {
     let unsupported = "admission webhook \"x\" does not support dry run";
     let faults = [
         Fault::new(POD, FaultKind::HangUp).on(DRY_RUN),
@@ -247,7 +247,7 @@ fn without_an_answer_to_the_dry_run_the_restart_goes_on() {
 
 /// Each change comes while the question waits for its answer, which is yes.
 #[test]
-fn what_changes_while_the_question_waits_refuses_the_restart() {
+fn change_while_the_question_waits_refuses_the_restart() {
     type Change = fn(&mut World);
     let cases: [(&str, Change); 6] = [
         ("pod: cilium-swmbt was replaced", |w| {
@@ -276,14 +276,14 @@ fn what_changes_while_the_question_waits_refuses_the_restart() {
 }
 
 #[test]
-fn without_a_terminal_and_without_yes_nothing_is_changed() {
+fn fix_without_terminal_or_yes_changes_nothing() {
     let (api, outcome) = run(stale(), &[]);
     ends(&outcome.exits(7), "refused");
     assert!(!api.requests().iter().any(is_write));
 }
 
 #[test]
-fn the_evidence_is_kept_and_judges_the_same() {
+fn saved_evidence_gives_the_same_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["kept", "kept.tar.gz"] {
         let path = folder.path().join(name);
@@ -425,7 +425,7 @@ fn trace_of_a_restart(ago: u64) -> Value {
 }
 
 #[test]
-fn a_storm_needs_its_own_word() {
+fn storm_needs_nodes_at_risk_ok() {
     let mut world = stale();
     let brno = Scene::new(&[("prusik", Health::Stale), ("vienna", Health::Fine), ("brno", Health::Stale)]).world();
     world.execs = brno.execs;
@@ -471,7 +471,7 @@ fn held(by: &str, node: &str, ago: Duration) -> Value {
 }
 
 #[test]
-fn whatever_the_delete_answers_nothing_is_sent_twice() {
+fn delete_is_never_sent_twice() {
     let text_429 = Fault::too_many(POD, "1").on("DELETE");
     let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "no"}]});
     let json_429 = Answer::failure(429, "TooManyRequests", "Cannot evict pod", budget);
@@ -506,7 +506,7 @@ fn whatever_the_delete_answers_nothing_is_sent_twice() {
 }
 
 #[test]
-fn a_pod_that_is_gone_already_is_no_failure() {
+fn pod_already_gone_is_not_a_failure() {
     let mut world = stale();
     let gone = Answer::failure(404, "NotFound", "pods \"cilium-swmbt\" not found", json!({"name": "cilium-swmbt"}));
     world.fault(Fault::new(POD, FaultKind::Answer(gone)).on("DELETE"));
@@ -528,7 +528,7 @@ fn a_pod_that_is_gone_already_is_no_failure() {
 
 /// As it is when somebody else's restart came between the last look and this run's request.
 #[test]
-fn a_pod_that_somebody_else_replaced_is_not_deleted_again() {
+fn pod_replaced_by_another_user_is_not_deleted_again() {
     let mut world = stale();
     world.fault(Fault::new(POD, FaultKind::Delay(Duration::from_secs(2))).on("DELETE"));
     let api = ApiServer::start(world);
@@ -560,7 +560,7 @@ fn cured(world: &mut World) {
 }
 
 #[test]
-fn a_dead_kubelet_is_told_as_such() {
+fn dead_kubelet_is_named_while_waiting() {
     let mut world = stale();
     world.writes.kubelet_is_dead = true;
     let api = ApiServer::start(world);
@@ -592,7 +592,7 @@ struct Away {
 }
 
 #[test]
-fn an_api_server_that_is_away_is_outlasted() {
+fn fix_outlasts_an_absent_api_server() {
     let deleted = |log: &[Logged]| has(log, "DELETE", 1);
     let hangs_up = || Fault::new("*", FaultKind::HangUp);
     let starting =
@@ -665,7 +665,7 @@ fn container(name: &str, ready: bool, restarts: u32, state: &Value) -> Value {
 }
 
 #[test]
-fn the_wait_says_what_the_new_pod_does() {
+fn wait_shows_the_progress_of_the_new_pod() {
     let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
     let runs = json!({"running": {"startedAt": clock::now().to_string()}});
     let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
@@ -986,7 +986,7 @@ fn a_quiet_watch_passes_and_asks_little() {
 }
 
 #[test]
-fn of_two_at_once_one_wins() {
+fn one_of_two_concurrent_runs_wins() {
     let api = ApiServer::start(stale());
     let kubeconfig = api.kubeconfig();
     let one = fix(&kubeconfig, &["--yes"]).start();
@@ -999,7 +999,7 @@ fn of_two_at_once_one_wins() {
 
 /// In containers that share the name of their machine, two runs may have one name: the process tells whose the lock is.
 #[test]
-fn the_lock_of_a_namesake_is_neither_taken_nor_freed() {
+fn lock_of_a_process_with_the_same_name_is_left_alone() {
     let mut world = stale();
     world.fault(Fault::new(LEASE, FaultKind::Delay(Duration::from_secs(3))).on("PUT").times(1));
     let api = ApiServer::start(world);
@@ -1021,7 +1021,7 @@ fn the_lock_of_a_namesake_is_neither_taken_nor_freed() {
 }
 
 #[test]
-fn killed_between_lock_and_delete_the_next_run_starts_anew() {
+fn run_killed_before_the_delete_is_started_over() {
     let mut world = stale();
     world.fault(Fault::new(POD, FaultKind::Silence).on("DELETE").times(1));
     let api = ApiServer::start(world);
@@ -1039,7 +1039,7 @@ fn killed_between_lock_and_delete_the_next_run_starts_anew() {
 }
 
 #[test]
-fn killed_between_delete_and_verify_the_next_run_goes_on_without_another_restart() {
+fn run_killed_after_the_delete_is_resumed_without_another_restart() {
     let api = ApiServer::start(stale());
     let kubeconfig = api.kubeconfig();
     let first = fix(&kubeconfig, &["--yes"]).start();
@@ -1068,7 +1068,7 @@ fn an_expired_lock_is_taken_over_and_a_held_one_is_not() {
 
 /// It restarted an agent that is long gone, and whose successor is stale again.
 #[test]
-fn a_run_that_was_interrupted_long_ago_is_not_gone_on_with() {
+fn run_interrupted_long_ago_is_not_resumed() {
     let mut world = stale();
     let mut lease = held("bob@desk/7", "prusik", Duration::from_secs(3 * 86_400));
     lease["metadata"]["annotations"]["staledp/pod-uid"] = "uid-of-then".into();
@@ -1096,7 +1096,7 @@ fn a_lock_expires_by_the_clock_of_the_api_server() {
 }
 
 #[test]
-fn a_second_interruption_ends_it_at_once() {
+fn second_interruption_ends_at_once() {
     let api = ApiServer::start(stale());
     let kubeconfig = api.kubeconfig();
     let running = fix(&kubeconfig, &["--yes", "--watch", "60s"]).start();
@@ -1128,7 +1128,7 @@ fn has(log: &[Logged], method: &str, times: usize) -> bool {
 
 /// Step 5 has a test of its own: it takes a terminal.
 #[test]
-fn an_interruption_at_any_step_leaves_good_order() {
+fn interruption_at_any_step_leaves_good_order() {
     let by = |seconds, path: &str, method| Fault::new(path, FaultKind::Delay(Duration::from_secs(seconds))).on(method);
     let late = |path: &str, method| by(2, path, method);
     // What follows is quick, and a busy machine may take its time to see the words and to interrupt.
@@ -1206,7 +1206,7 @@ fn an_interruption_at_any_step_leaves_good_order() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_released_is_told_with_its_end() {
+fn lock_that_cannot_be_released_is_reported_with_its_expiry() {
     let mut world = stale();
     world.fault(Fault::new(POD, FaultKind::Delay(Duration::from_secs(1))).on("DELETE"));
     let api = ApiServer::start(world);
@@ -1223,7 +1223,7 @@ fn a_lock_that_cannot_be_released_is_told_with_its_end() {
 }
 
 #[test]
-fn a_lock_whose_answers_get_lost_is_taken_and_held_all_the_same() {
+fn lock_is_held_although_its_answers_get_lost() {
     let mut world = stale();
     world.fault(Fault::new(LEASE, FaultKind::DoneThenHangUp).on("PUT").times(1));
     let (api, outcome) = run(world, &["--yes"]);
@@ -1332,7 +1332,7 @@ fn on_a_terminal(api: &ApiServer, flag: &str, meanwhile: impl Fn(&ApiServer), ty
 }
 
 #[test]
-fn the_question_is_answered_with_no_unless_somebody_says_yes() {
+fn question_defaults_to_no() {
     // Who wants to hear nothing else hears what is asked; the last is Ctrl-C.
     let cases = [("", "\n", 7, 0), ("", "n\n", 7, 0), ("", "y\n", 0, 1), ("-q", "n\n", 7, 0), ("", "\u{3}", 130, 0)];
     at_once(cases, |(flag, typed, code, deleted)| {
@@ -1410,7 +1410,7 @@ fn several_nodes_are_repaired_one_after_the_other() {
 }
 
 #[test]
-fn several_nodes_go_no_further_than_the_first_that_is_not_verified() {
+fn several_nodes_stop_at_the_first_that_is_not_verified() {
     let mut world = stale();
     world.writes.cure.clear();
     let brno = Scene::new(&[("prusik", Health::Stale), ("vienna", Health::Fine), ("brno", Health::Stale)]).world();

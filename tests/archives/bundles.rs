@@ -96,7 +96,7 @@ fn of_what_lies_twice_in_a_bundle_the_last_counts() {
 }
 
 #[test]
-fn a_bundle_that_was_not_copied_whole_says_so_and_keeps_what_it_has() {
+fn truncated_bundle_is_named_and_its_rest_is_read() {
     let bundle = fixture("stale-datapath");
     let keep = tempfile::tempdir().expect("a folder");
     let path = keep.path().join("kept.tar");
@@ -206,7 +206,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn what_is_no_bundle_is_refused_with_what_is_missing() {
+fn path_without_bundle_json_exits_5() {
     let keep = tempfile::tempdir().expect("a folder");
     let refused = |path: &Path, words: &str| {
         let outcome = crate::run(path).exits(5);

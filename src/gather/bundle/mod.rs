@@ -197,13 +197,13 @@ impl Bundle {
         Ok(page.items)
     }
 
-    /// Why a list, or a part of it, could not be had when the bundle was saved, where that is known.
+    /// Why a list, or a part of it, was missing when the bundle was saved, where that is known.
     fn gap(&self, name: &str) -> Option<ListGap> {
         let text = self.files.read(&format!("kube/{name}.error.json"), MOST_DESCRIPTION).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// A file that only symptoms are read from, or why it could not be had when the bundle was saved: that is as good
+    /// A file that only symptoms are read from, or why it was missing when the bundle was saved: that is as good
     /// as the thing itself.
     fn read_further(&self, name: &str) -> Result<Vec<u8>, Failure> {
         self.files.read(name, MOST_FURTHER).map_err(|error| match error.kind() {

@@ -61,7 +61,7 @@ pub struct Live {
     known: RefCell<Known>,
 }
 
-/// SSH, or why it can't be had for any node.
+/// SSH, or why it is not available for any node.
 struct SshRoute {
     ssh: Result<Ssh, Failure>,
     address: SshAddress,
@@ -124,7 +124,7 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; the lists stay as they were.
+    /// Why they cannot be read; the lists stay as they were.
     pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Result<Vec<Pod>, Failure> {
         let mut here = self.cluster.pods_on(node).await?;
         here.retain(|pod| pod.metadata.deletion_timestamp.is_none());
@@ -513,7 +513,7 @@ fn prefixed(way: &str, failure: &Failure) -> Failure {
     Failure::new(failure.kind, format!("{way}: {}", failure.message))
 }
 
-/// What the agent's container said, beside the reason why SSH could not be had.
+/// What the agent's container said, beside the reason why SSH failed.
 fn after_ssh(ssh: &Failure, mut answer: Answer) -> Answer {
     match &mut answer.end {
         End::Failed(failure) => failure.message = format!("ssh: {ssh}; agent container: {failure}"),

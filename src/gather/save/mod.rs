@@ -185,7 +185,7 @@ impl<'a, S: Source> Saving<'a, S> {
         PodRef { namespace: self.name(&pod.namespace), name: self.name(&pod.name) }
     }
 
-    /// One list, or in its place why it could not be had.
+    /// One list, or in its place why it could not be read.
     fn list<T: Serialize>(&self, name: &str, list: &Listed<T>) {
         #[derive(Serialize)]
         #[serde(bound = "T: Serialize")]
@@ -496,7 +496,7 @@ impl<S: Source> Source for Saving<'_, S> {
         self.source.refusals()
     }
 
-    /// Keeps the events one by one, so that nobody holds them.
+    /// Keeps the events one by one, without holding them in memory.
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
         let mut kept =
             KeptEvents { saving: self, name: format!("symptoms/events/{reason}.json"), output: None, open: true };

@@ -236,7 +236,7 @@ pub fn name(bundle: &Path, name: &Path) -> Result<Option<PathBuf>, String> {
     Ok(older)
 }
 
-/// Makes a file that nobody else may read; fails where anything of that name is there, a link included.
+/// Creates a file that only this user can read; fails where anything of that name is there, a link included.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }

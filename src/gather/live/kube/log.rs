@@ -34,7 +34,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub(super) async fn tail(
         &self,
         pod: &PodRef,

@@ -140,7 +140,7 @@ impl Cluster {
 }
 
 /// Makes the client. A login plugin is run meanwhile, and kube waits for it without a limit and without yielding, so it
-/// gets a thread that nobody has to wait for.
+/// gets a thread that need not be waited for.
 async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
     let (sender, client) = oneshot::channel();
     let runtime = Handle::current();

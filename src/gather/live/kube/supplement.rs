@@ -48,11 +48,11 @@ struct Refusal {
 }
 
 impl Cluster {
-    /// The events of one reason in all namespaces, shown as they come: nobody holds more than a page of them.
+    /// The events of one reason in all namespaces, shown as they come: at most one page is held in memory.
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn events(&self, reason: &str, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
         let right = Right { verbs: "`list`", resource: "events", namespace: None };
         let fields = format!("reason={reason}");
@@ -63,7 +63,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         match *what {
             Supplement::Log { pod, container } => {
