@@ -5,6 +5,7 @@ mod entry;
 mod neighbour;
 mod node;
 mod pace;
+mod settings;
 pub mod supplement;
 
 use std::cell::RefCell;
@@ -23,18 +24,18 @@ use crate::gather::Source;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
 use crate::report;
-use crate::report::{NodeReport, Report, SourceInfo, Summary};
+use crate::report::{NodeReport, Report, Skipped, SourceInfo, Summary};
 use crate::rules;
-use crate::settings::Settings;
 use crate::symptoms;
 use crate::symptoms::listed::symptoms_of_lists;
 use crate::symptoms::{Symptoms, explain};
 use crate::ways::picture::Picture;
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
-use entry::{node_report, unfinished};
+use entry::{node_report, not_meant, unfinished};
 use node::{Looker, SoFar};
 use pace::Pace;
+pub use settings::DiagnoseSettings;
 use supplement::read_symptoms;
 
 /// Starts are spread over this time: nodes that begin together ask together ever after.
@@ -79,7 +80,7 @@ pub(crate) async fn glance<S: Source>(
     source: &S,
     inventory: &Inventory,
     node: &str,
-    settings: &Settings,
+    settings: &DiagnoseSettings,
 ) -> Result<Box<Picture>, String> {
     let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let looker = Looker { source, cluster, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
@@ -91,13 +92,14 @@ pub async fn diagnose<S: Source>(
     source: &S,
     inventory: &Inventory,
     nodes: &[String],
-    settings: &Settings,
+    settings: &DiagnoseSettings,
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let cluster = &*cluster;
+    let (nodes, skipped) = &leave_out_those_without_cilium(nodes, cluster, settings);
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
     let limit = settings.symptoms_limit();
@@ -197,14 +199,34 @@ pub async fn diagnose<S: Source>(
         partial_reason: ended.map(|ended| if stopped { ended.to_owned() } else { format!("{ended}; see --deadline") }),
         shard: settings.shard,
         notes: inventory.partial_lists().into_iter().chain(busy(source.refusals())).collect(),
+        skipped: skipped.clone(),
         nodes: reports,
     }
+}
+
+/// The nodes to judge, and those that Cilium is not meant for. Who names a node gets an entry for it.
+fn leave_out_those_without_cilium(
+    nodes: &[String],
+    cluster: &ClusterMap<'_>,
+    settings: &DiagnoseSettings,
+) -> (Vec<String>, Vec<Skipped>) {
+    let (mut judged, mut skipped) = (Vec::with_capacity(nodes.len()), Vec::new());
+    for node in nodes {
+        match cluster.why_not_meant(node).filter(|_| !settings.named) {
+            Some(says) => skipped.push(Skipped { node: node.clone(), says }),
+            None => judged.push(node.clone()),
+        }
+    }
+    (judged, skipped)
 }
 
 /// Looks at one node and judges it by itself, with a look at a neighbour where it is the only one.
 async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bool) -> NodeReport {
     if !only && !looker.source.is_saved() {
         sleep(Duration::from_millis(spread(looker.node) % SPREAD_MS)).await;
+    }
+    if let Some(why) = looker.cluster.why_not_meant(looker.node) {
+        return not_meant(looker.node, looker.cluster, &why);
     }
     let (case, checks) = looker.look().await;
     let mut entry = node_report(&case, checks, rules::judge(&case));

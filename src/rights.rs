@@ -1,15 +1,15 @@
-//! The rights that commands use, in one table: `staledp rbac` prints it, and the preflight of `fix` asks about it.
+//! The permissions that commands use, in one table: `staledp rbac` prints it, and the preflight of `fix` checks it.
 //!
-//! `pods/exec` needs `get` and `create`: the handshake of a WebSocket is a GET, and newer API servers ask for both. The
-//! creating PUT of a Lease asks for `create` with the name, so that right can be bound to the one name; a POST has no
-//! name yet, and could not (seen on 1.36).
+//! `pods/exec` needs `get` and `create`: the handshake of a WebSocket is a GET, and newer API servers check both. A PUT
+//! that creates a Lease is checked for `create` with the name, so that permission can be bound to the one name; a POST has
+//! no name yet, and cannot (seen on 1.36).
 
 use std::fmt::Write as _;
 
 /// The name of the one Lease.
 pub const LEASE: &str = "staledp-fix";
 
-/// Where a right holds.
+/// Where a permission holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// In the whole cluster.
@@ -18,7 +18,7 @@ pub enum Scope {
     CiliumNamespace,
 }
 
-/// A right, in the words of a Role.
+/// A permission, in the words of a Role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Where it holds.
@@ -45,7 +45,7 @@ const fn cluster(
 }
 
 impl Grant {
-    /// The same, in the namespace of the Cilium agents only.
+    /// The same permission, in the namespace of the Cilium agents only.
     const fn in_cilium_namespace(self) -> Self {
         Self { scope: Scope::CiliumNamespace, ..self }
     }
@@ -54,7 +54,7 @@ impl Grant {
 /// What `diagnose` uses.
 pub const DIAGNOSE: &[Grant] = &[
     cluster("", "nodes", &["list"], "which nodes there are, and their addresses"),
-    cluster("", "pods", &["list"], "agents, DNS, and whose address is whose"),
+    cluster("", "pods", &["list"], "agents, DNS, and which pod has which address"),
     cluster("", "services", &["list"], "the address of cluster DNS"),
     cluster("discovery.k8s.io", "endpointslices", &["list"], "the ready endpoints of cluster DNS"),
     cluster("", "events", &["list"], "warnings, failed probes, and earlier restarts by staledp"),
@@ -64,10 +64,11 @@ pub const DIAGNOSE: &[Grant] = &[
 
 /// What `fix` uses beside [`DIAGNOSE`].
 pub const FIX: &[Grant] = &[
-    cluster("", "nodes", &["get"], "the images on the node, and whether it died"),
+    cluster("", "nodes", &["get"], "the images on the node, and whether it was replaced"),
     cluster("", "pods", &["delete"], "the one restart").in_cilium_namespace(),
-    cluster("apps", "daemonsets", &["get"], "whether the agent comes back, and as which version").in_cilium_namespace(),
-    cluster("apps", "controllerrevisions", &["list"], "which revision is the newest").in_cilium_namespace(),
+    cluster("apps", "daemonsets", &["get"], "whether the agent will be recreated, and as which version")
+        .in_cilium_namespace(),
+    cluster("apps", "controllerrevisions", &["list"], "which revision is current").in_cilium_namespace(),
     Grant {
         scope: Scope::CiliumNamespace,
         group: "coordination.k8s.io",
@@ -76,22 +77,22 @@ pub const FIX: &[Grant] = &[
         verbs: &["get", "create", "update"],
         why: "the lock: one repair at a time",
     },
-    cluster("events.k8s.io", "events", &["create"], "the trace: one Event per restart").in_cilium_namespace(),
+    cluster("events.k8s.io", "events", &["create"], "one Event per restart").in_cilium_namespace(),
 ];
 
-/// What `symptoms` uses. Where one is missing, the rest goes on.
+/// What `symptoms` uses. Each is optional: what it may not read it reports.
 pub const SYMPTOMS: &[Grant] = &[
     cluster("", "nodes", &["list"], "which nodes there are, and whether they are ready"),
     cluster("", "pods", &["list"], "restarts, and which pod is on which node"),
     cluster("", "events", &["list"], "failed probes, and nodes that were not ready"),
-    cluster("external-secrets.io", "secretstores", &["list"], "what they say of their connection"),
-    cluster("external-secrets.io", "clustersecretstores", &["list"], "the same"),
-    cluster("external-secrets.io", "externalsecrets", &["list"], "the same; their Secrets are not read"),
-    cluster("argoproj.io", "applications", &["list"], "what they say of names and connections"),
-    cluster("cilium.io", "ciliumlocalredirectpolicies", &["list"], "what leads to NodeLocal DNS"),
-    cluster("", "pods/log", &["get"], "with --logs: names that were not resolved"),
-    cluster("", "services/proxy", &["get"], "with --prometheus NS/SERVICE: the way to it"),
-    cluster("", "services", &["list"], "with --prometheus NS/SERVICE: its port, where none is given"),
+    cluster("external-secrets.io", "secretstores", &["list"], "their connection errors"),
+    cluster("external-secrets.io", "clustersecretstores", &["list"], "their connection errors"),
+    cluster("external-secrets.io", "externalsecrets", &["list"], "their connection errors; Secrets are not read"),
+    cluster("argoproj.io", "applications", &["list"], "their DNS and connection errors"),
+    cluster("cilium.io", "ciliumlocalredirectpolicies", &["list"], "which traffic is redirected to NodeLocal DNS"),
+    cluster("", "pods/log", &["get"], "with --logs: failed DNS lookups"),
+    cluster("", "services/proxy", &["get"], "with --prometheus NS/SERVICE: queries through the API server"),
+    cluster("", "services", &["list"], "with --prometheus NS/SERVICE: its port, if none is given"),
 ];
 
 /// The roles of a command as YAML; `grants` go into a ClusterRole and, those of the Cilium namespace, into a Role.
@@ -100,7 +101,7 @@ pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
     let name = format!("staledp-{command}");
     let of = |scope: Scope| grants.iter().copied().flatten().filter(move |grant| grant.scope == scope);
     let mut text = format!(
-        "# The least rights for `staledp {command}`. Bind them, for one user:\n\
+        "# The least permissions for `staledp {command}`. Bind them to a user:\n\
          #   kubectl create clusterrolebinding {name} --clusterrole={name} --user=USER\n"
     );
     if of(Scope::CiliumNamespace).next().is_some() {
@@ -108,8 +109,8 @@ pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
     }
     if of(Scope::Cluster).any(|grant| grant.resource == "pods/exec") {
         text.push_str(
-            "# pods/exec is a strong right: who may exec may do what the container may. It need not hold for the whole\n\
-             # cluster: a Role in Cilium's namespace and in those of the pods named by --probe-pod is enough.\n",
+            "# pods/exec is a strong permission: it allows whatever the container is allowed. It can be narrowed to a Role in\n\
+             # Cilium's namespace and in the namespaces of the pods named by --probe-pod.\n",
         );
     }
     text.push_str("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n");

@@ -70,21 +70,29 @@ fn words(args: &[String]) -> Vec<&str> {
 fn stalled_reader_of_any_command_is_interrupted_by_the_first_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let report = report_file(folder.path(), &bundle("stale-datapath"));
-    for args in printing_commands(&report.display().to_string()) {
-        for signal in ["INT", "TERM"] {
-            let (writer, reader) = full_pipe();
-            let mut child: Child =
-                staledp(&words(&args)).stdout(writer).stderr(Stdio::null()).spawn().expect("the program starts");
-            wait_until_it_handles_signals(&child);
-            std::thread::sleep(Duration::from_millis(400));
-            assert!(child.try_wait().expect("a child").is_none(), "{args:?} waits for its reader");
-            send(&child, signal);
-            let (code, took) = end(&mut child, PATIENCE);
-            assert_eq!(code, Some(130), "{args:?} {signal}");
-            assert!(took <= SOON, "{args:?} {signal}: {took:?}");
-            drop(reader);
-        }
+    for some in printing_commands(&report.display().to_string()).chunks(4) {
+        std::thread::scope(|scope| {
+            for args in some {
+                for signal in ["INT", "TERM"] {
+                    scope.spawn(move || signal_ends_stalled(args, signal));
+                }
+            }
+        });
     }
+}
+
+fn signal_ends_stalled(args: &[String], signal: &str) {
+    let (writer, reader) = full_pipe();
+    let mut child: Child =
+        staledp(&words(args)).stdout(writer).stderr(Stdio::null()).spawn().expect("the program starts");
+    wait_until_it_handles_signals(&child);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().expect("a child").is_none(), "{args:?} waits for its reader");
+    send(&child, signal);
+    let (code, took) = end(&mut child, PATIENCE);
+    assert_eq!(code, Some(130), "{args:?} {signal}");
+    assert!(took <= SOON, "{args:?} {signal}: {took:?}");
+    drop(reader);
 }
 
 #[test]
@@ -137,7 +145,7 @@ fn report_larger_than_a_pipe_arrives_whole_at_a_slow_reader() {
     assert!(child.try_wait().expect("a child").is_none(), "more than a pipe holds waits for its reader");
     let out = child.wait_with_output().expect("the program ends");
     let text = String::from_utf8(out.stdout).expect("text");
-    assert_eq!((text.lines().count(), out.status.code()), (61, Some(1)));
+    assert_eq!((text.lines().count(), out.status.code()), (61, Some(3)), "many stale nodes have a common cause");
     assert!(text.len() > 64 << 10, "{} bytes", text.len());
     assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }

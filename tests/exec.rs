@@ -611,7 +611,7 @@ fn an_agent_that_refuses_global_is_asked_again_without() {
 fn a_pod_with_curl_only_is_asked_by_curl() {
     let rules = vec![("curl", complained("curl: (6) Could not resolve host: google.com\n", 6))];
     let (raw, _) = ask(Evidence::PodEgress, rules);
-    assert_eq!(argv(&raw.answer), "curl -sS -o /dev/null -w %{http_code}\\n -m 5 https://google.com");
+    assert_eq!(argv(&raw.answer), r"curl -sS -o /dev/null -w %{http_code}\n -m 5 https://google.com");
     assert_eq!(raw.answer.end, End::Exited(6));
     assert_eq!(raw.answer.pod.map(|pod| pod.to_string()).as_deref(), Some("apps/web"));
 }

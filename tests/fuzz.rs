@@ -5,6 +5,8 @@
 //! the bytes as they lie there; the plain tar below gzip, with its headers' sums made right again; and the texts
 //! within.
 //!
+//! Texts of further evidence get the same mistakes, and go straight to their parsers.
+//!
 //! `cargo test --test fuzz` takes some seconds with the same inputs every time. For longer, with new ones:
 //! `STALEDP_FUZZ_SECONDS=600 cargo test --release --test fuzz -- --nocapture`; `STALEDP_FUZZ_SEED=N` runs one again.
 
@@ -12,6 +14,8 @@
 mod judged;
 #[path = "archives/made.rs"]
 mod made;
+#[path = "archives/parsed.rs"]
+mod parsed;
 
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
@@ -32,6 +36,8 @@ const MOST_MEMORY: u64 = 96 << 10;
 /// The longest input, in bytes.
 const MOST_INPUT: usize = 1 << 20;
 
+/// One test at a time: the figures of memory are the whole process's.
+static TURN: Mutex<()> = Mutex::new(());
 /// The input that is being read.
 static SEED: AtomicU64 = AtomicU64::new(0);
 
@@ -324,6 +330,7 @@ fn read(path: &Path, panics: &Mutex<Vec<String>>) -> Result<bool, String> {
 
 #[test]
 fn archives_with_mistakes_end_soon_in_little_memory_and_without_a_panic() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let number_of = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let whole = Duration::from_secs(number_of("STALEDP_FUZZ_SECONDS").unwrap_or(SECONDS));
     let only = number_of("STALEDP_FUZZ_SEED");
@@ -384,4 +391,25 @@ fn archives_with_mistakes_end_soon_in_little_memory_and_without_a_panic() {
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(only.is_some() || inputs > 20, "only {inputs} inputs were tried");
+}
+
+#[test]
+fn evidence_with_mistakes_is_read_soon_and_without_a_panic() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seconds = std::env::var("STALEDP_FUZZ_SECONDS").ok().and_then(|value| value.parse().ok()).unwrap_or(2);
+    let (begun, mut slowest, mut inputs) = (Instant::now(), Duration::ZERO, 0_u64);
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        let mut random = Random::new(inputs);
+        // Long enough that reading a text twice for each of its rows would be felt.
+        let times = 1 << random.below(10);
+        let text = random.one(&parsed::TEXTS).repeat(times);
+        let other = *random.one(&parsed::TEXTS);
+        let input = changed(text.into_bytes(), other.as_bytes(), &mut random);
+        let started = Instant::now();
+        parsed::read_all(&String::from_utf8_lossy(&input));
+        slowest = slowest.max(started.elapsed());
+        inputs += 1;
+    }
+    eprintln!("{inputs} texts; the slowest took {slowest:?}");
+    assert!(slowest < MOST_TIME && inputs > 20, "{inputs} texts, the slowest took {slowest:?}");
 }

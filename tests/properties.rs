@@ -5,8 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
+use staledp::base::net::Prefix;
 use staledp::cilium::conntrack::entry::{Direction, Entry, Flags, Packets, Protocol};
-use staledp::cilium::{agent_log, drops, endpoints, lb, nat, programs, services, status};
+use staledp::cilium::{
+    agent_log, bpf_endpoints, calls_maps, cgroup_tree, config_drift, drops, endpoint_list, endpoints, firewall,
+    ipcache, lb, links, mounts, nat, programs, services, status,
+};
 use staledp::kubernetes::roles::{Range, Role, Roles};
 use staledp::ways::group::Group;
 use staledp::ways::lens::Lens;
@@ -147,6 +151,110 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// All parsers of further evidence, and what is asked of what they read.
+fn further(text: &str) {
+    let kernel = bpf_endpoints::parse(text);
+    let _ = kernel.against(&kernel);
+    let table = ipcache::parse(text, |_| true);
+    let _ = (table.against(&table), table.lookup([10, 42, 1, 1].into()), table.tunnels_to_no_node(&[]).count());
+    let _ = endpoint_list::parse(text).map(|list| list.not_ready().count());
+    let links = links::parse(text);
+    let _ = (links.detached().count(), links.on("lxc1").count());
+    let tree = cgroup_tree::parse(text);
+    let _ = (tree.missing(true, true), tree.duplicates(), tree.socket_programs().len());
+    let _ = (mounts::parse(text).are_stacked(), config_drift::parse(text), calls_maps::parse(text).empty().count());
+    let firewall = firewall::parse(text);
+    for hook in [firewall::Hook::Input, firewall::Hook::Output, firewall::Hook::Forward] {
+        let packet = firewall::Packet {
+            hook,
+            input: Some("lxc1"),
+            output: None,
+            source: Some([10, 42, 1, 1].into()),
+            destination: None,
+            protocol: Some("udp"),
+            source_port: None,
+            destination_port: Some(53),
+        };
+        let _ = firewall.decide(&packet);
+    }
+}
+
+/// A word that some parser looks for, or any other.
+fn word() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "\n",
+        " ",
+        "\t",
+        "  ",
+        ":",
+        "=",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\"",
+        "/",
+        ",",
+        "12",
+        "0",
+        "10.9.1.7",
+        "fd00::7",
+        "10.9.1.7:0",
+        "id=7",
+        "IP ADDRESS\n",
+        "IP PREFIX/ADDRESS\n",
+        "Key Value\n",
+        "identity=7",
+        "tunnelendpoint=192.0.2.1",
+        "sync",
+        "(localhost)",
+        "ifindex ",
+        "(detached)",
+        "(unknown)",
+        "lxc1(9)",
+        "cgroup_id ",
+        "attach_type ",
+        "prog ",
+        "CgroupPath\n",
+        "cil_sock4_connect",
+        "*filter\n",
+        "COMMIT\n",
+        ":INPUT DROP [0:0]\n",
+        "-A INPUT ",
+        "-A SITE ",
+        "-j SITE\n",
+        "-g SITE\n",
+        "-j DROP\n",
+        "-j INPUT\n",
+        "-s ",
+        "! ",
+        "--dport ",
+        "-m comment ",
+        "- bpf bpf rw\n",
+        "/sys/fs/bpf",
+        "cilium_calls_",
+        "tc:\n",
+        "tcx/ingress ",
+        "bpf_lxc.o:[from-container]",
+        "Controller Status:",
+        "Cluster health:",
+        "Encryption: IPsec\n",
+        "Allocated addresses:\n",
+        "[DEGRADED]",
+        "Cilium: Ok 1.19.4\n",
+        "KVStore: Ok\n",
+        "map[7:a/b",
+        "endpoints=",
+        "time=1 level=warn ",
+        "[{\"id\": 1}]",
+        "cilium_drift_checker_config_delta ",
+        "NaN",
+        "1e400",
+        "Detected unexpected endpoint BPF program removal",
+    ]);
+    prop_oneof![3 => known.prop_map(str::to_owned), 1 => "\\PC{0,6}"]
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -169,7 +277,68 @@ proptest! {
             let _ = drops::parse(&text).of("denied");
             let _ = agent_log::parse(&text);
             nat::NatRows::default().line(input);
+            further(&text);
         }
+    }
+
+    #[test]
+    fn no_words_make_a_parser_of_further_evidence_panic(words in proptest::collection::vec(word(), 0..80)) {
+        let text = words.concat();
+        further(&text);
+        let _ = (status::parse(&text).map(|status| status.unreachable_peers().count()), programs::parse(&text).duplicated());
+    }
+
+    #[test]
+    fn a_table_differs_from_itself_in_nothing(rows in proptest::collection::btree_map(any::<u16>(), any::<(u32, u8)>(), 0..40)) {
+        let mut endpoints = vec!["IP ADDRESS   LOCAL ENDPOINT INFO\n".to_owned()];
+        let mut identities = vec!["IP PREFIX/ADDRESS   IDENTITY\n".to_owned()];
+        for (key, (value, node)) in &rows {
+            let [high, low] = key.to_be_bytes();
+            endpoints.push(format!("10.9.{high}.{low}:0   id={value} ifindex={node} mac=0A:00:00:00:00:01\n"));
+            identities.push(format!("10.9.{high}.{low}/32   identity={value} tunnelendpoint=192.0.2.{node}\n"));
+        }
+        let (endpoints, identities) = (endpoints.concat(), identities.concat());
+        let table = bpf_endpoints::parse(&endpoints);
+        prop_assert_eq!((table.endpoints.len(), table.against(&table).map(|all| all.len())), (rows.len(), Some(0)));
+        let table = ipcache::parse(&identities, |_| true);
+        prop_assert_eq!((table.all, table.against(&table).map(|all| all.len())), (rows.len(), Some(0)));
+        // Without one row, exactly this one is missing.
+        if let Some((key, _)) = rows.iter().next() {
+            let [high, low] = key.to_be_bytes();
+            let prefix: Prefix = format!("10.9.{high}.{low}").parse().expect("an address");
+            let without = ipcache::parse(&identities, |other| other != prefix);
+            let missing = without.against(&table).expect("both are whole");
+            prop_assert_eq!(missing.iter().map(|d| d.key.clone()).collect::<Vec<_>>(), [prefix.to_string()]);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_convicts_nobody(at in any::<prop::sample::Index>()) {
+        let whole = "IP ADDRESS   LOCAL ENDPOINT INFO\n10.9.1.1:0   id=1 ifindex=3\n10.9.1.2:0   id=2 ifindex=4\n";
+        let cut = bpf_endpoints::parse(&whole[..at.index(whole.len())]);
+        let differences = cut.against(&bpf_endpoints::parse(whole)).unwrap_or_default();
+        // A cut between two rows can't be seen in the text: that the command ended well is the caller's to know.
+        prop_assert!(differences.iter().all(|difference| difference.kernel.is_none()), "{:?}", differences);
+    }
+
+    #[test]
+    fn counters_that_only_rise_are_told_by_how_much(
+        rows in proptest::collection::btree_map("[A-Z][a-z]{1,12} [a-z]{1,9}", (0_u64..1 << 40, 0_u64..1 << 20), 1..20),
+    ) {
+        let list = |later: bool| {
+            let rows = rows.iter().map(|(reason, (first, rise))| {
+                let packets = first + if later { *rise } else { 0 };
+                format!("{reason}   EGRESS   {packets}   9   77   bpf_lxc.c\n")
+            });
+            drops::parse(&("REASON   DIRECTION\n".to_owned() + &rows.collect::<String>()))
+        };
+        let rises = list(false).rises(&list(true), 6.0);
+        for (reason, (_, rise)) in &rows {
+            prop_assert!(rises.packets_of(reason, Some(drops::Way::Egress)) >= Some(*rise));
+            prop_assert_eq!(rises.packets_of(reason, Some(drops::Way::Ingress)), Some(0));
+        }
+        let all: u64 = rows.values().map(|(_, rise)| rise).sum();
+        prop_assert_eq!(rises.packets_of("", None), Some(all));
     }
 
     #[test]

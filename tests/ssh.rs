@@ -12,10 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use staledp::base::answer::End;
+use staledp::base::cluster_settings::SshSettings;
 use staledp::base::failure::{Failure, FailureKind};
 use staledp::base::ssh_address::SshAddress;
 use staledp::gather::live::ssh::{Ended, Ssh};
-use staledp::settings::SshSettings;
 use tempfile::TempDir;
 
 use sshd::{SSHD, is_here};

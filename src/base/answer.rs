@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
 
-/// From where the host's question was answered.
+/// From where the host's own network was probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
@@ -22,7 +22,8 @@ pub enum End {
     Exited(i32),
     /// There was no clean end.
     Failed(Failure),
-    /// Nobody asked: the bundle has no such file, or there was nobody to ask. The text says which.
+    /// The question was not asked: the bundle has no such file, or there was no pod or container to ask. The text is the
+    /// reason.
     NotGathered(String),
 }
 
@@ -39,14 +40,14 @@ pub struct Answer {
     pub started_at: Option<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Only for `host-ping`: from where.
+    /// Only for `host-ping`: whether over SSH or from the agent's container.
     pub via: Option<Via>,
     /// Only for the pod probes: from which pod.
     pub pod: Option<PodRef>,
 }
 
 impl Answer {
-    /// An answer that was never asked for, and why.
+    /// The answer to a question that was not asked, and why.
     pub fn not_gathered(why: impl Into<String>) -> Self {
         Self {
             argv: Vec::new(),
@@ -69,5 +70,5 @@ pub struct Raw {
     pub stdout: Vec<u8>,
 }
 
-/// The most that is kept of an output that is read as a whole, in bytes. What is longer counts as truncated.
+/// The most that is kept of an output that is read as a whole, in bytes. A longer one counts as truncated.
 pub const SMALL_OUTPUT: usize = 8 << 20;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::evidence::Evidence;
+use crate::base::time::span;
 
 /// Why there was no clean end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,13 +14,13 @@ use crate::base::evidence::Evidence;
 pub enum FailureKind {
     /// A deadline passed.
     Timeout,
-    /// A right is missing, or a login was refused.
+    /// A permission is missing, or a login was refused.
     Forbidden,
-    /// The thing asked, or the program that answers, is not there.
+    /// The object, file or program does not exist.
     NotFound,
-    /// No connection came about.
+    /// No connection was established.
     Unreachable,
-    /// It began, and broke off before its exit status, or hit the size cap.
+    /// The connection closed before the exit status, or the output reached the size limit.
     Truncated,
     /// The container has no shell or tool to ask with.
     NoShell,
@@ -43,11 +44,11 @@ impl Failure {
         Self { kind, message: message.into() }
     }
 
-    /// The time that a whole node may take was over before this evidence was there.
+    /// The timeout of the whole node passed before this evidence was complete.
     #[must_use]
     pub fn time_over(evidence: Evidence, whole: Duration) -> Self {
-        let whole = crate::base::time::span(whole);
-        let message = format!("the node's time of {whole} was over before {evidence} ended; see --timeout");
+        let whole = span(whole);
+        let message = format!("timed out after {whole} collecting {evidence} (--timeout)");
         Self::new(FailureKind::Timeout, message)
     }
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::base::error::Error;
 
 /// An address range, `185.12.0.0/16`; a single address is a range of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix(IpNet);
 
 impl Prefix {

@@ -1,4 +1,4 @@
-//! The program's own patterns.
+//! Regular expressions that are part of the program's text.
 
 use regex::Regex;
 

@@ -24,7 +24,7 @@ impl Selector {
         let mut parts = Vec::new();
         for part in split(text) {
             let part = part.trim();
-            parts.push(parse_part(part).ok_or_else(|| format!("'{part}' is no label selector; write key=value"))?);
+            parts.push(parse_part(part).ok_or_else(|| format!("'{part}' is not a label selector: write key=value"))?);
         }
         if parts.is_empty() { Err("the label selector is empty; write key=value".to_owned()) } else { Ok(Self(parts)) }
     }

@@ -10,7 +10,7 @@ use crate::base::error::Error;
 /// A shard of the nodes: the `index`-th of `of`, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shard {
-    /// Which, from 0.
+    /// Which one, from 0.
     pub index: u32,
     /// Of how many; at least 1.
     pub of: u32,

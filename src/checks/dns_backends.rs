@@ -1,7 +1,8 @@
 //! `dns-backends`: does the datapath know as many cluster DNS backends as are ready?
 //!
-//! One backend is right where a local redirect leads to this node's NodeLocal DNS, and where one endpoint is ready. So
-//! the table is held against the cluster's endpoints, and a difference counts only when it has outlived an update.
+//! One backend is right where a local redirect leads to this node's NodeLocal DNS, where one endpoint is ready, and where
+//! hints or the traffic policy keep traffic near. So the table is held against the endpoints that this node should have,
+//! by any right reading of the service, and a difference counts only when it has outlived an update.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use crate::base::clock::seconds_between;
 use crate::base::failure::{Failure, FailureKind};
 use crate::cilium::services;
 use crate::cilium::services::{Row, ServiceList};
-use crate::kubernetes::cluster_dns::{ClusterDns, DnsEndpoint};
+use crate::kubernetes::cluster_dns::{ClusterDns, DnsBackend, DnsPort, Reading};
 use crate::kubernetes::node_view::NodeView;
 
 /// An update of the service table takes seconds; a difference older than this is none, in seconds.
@@ -95,52 +96,49 @@ fn read(raw: &Raw) -> Result<ServiceList, Failure> {
     Ok(list)
 }
 
-/// What one protocol's rows say.
+/// What the rows of one frontend lack or have too much.
 #[derive(Default)]
 struct Difference {
     missing: BTreeSet<IpAddr>,
     stray: BTreeSet<IpAddr>,
     pending: BTreeSet<IpAddr>,
+    /// Rules other than "every ready endpoint" that the table follows.
+    by: BTreeSet<String>,
+    /// Lines of these rows that could not be read.
+    unread: usize,
+    /// Every ready endpoint, whatever the table should hold.
+    ready: BTreeSet<IpAddr>,
 }
 
 fn compare(list: ServiceList, dns: &ClusterDns, around: &NodeView, raw: &Raw) -> Backends {
     // What a redirect took over may be the node-local address as well as the service's.
-    let redirectable = |ip: &IpAddr| dns.addresses.contains(ip) || around.node_local_dns.addresses.contains(ip);
-    let redirects: Vec<&Row> = list
-        .rows
-        .iter()
-        .filter(|r| r.frontend.port == 53 && r.is_local_redirect() && redirectable(&r.frontend.ip))
-        .collect();
-    let redirect_without_backend = redirects.iter().any(|r| r.active().next().is_none());
-    let of_service = |r: &&Row| r.frontend.port == 53 && dns.addresses.contains(&r.frontend.ip) && !r.internal;
-    let rows: Vec<&Row> = list.rows.iter().filter(of_service).collect();
+    let local = |row: &Row| row.frontend.port == 53 && around.node_local_dns.addresses.contains(&row.frontend.ip);
+    let of_service = |row: &Row| dns.is_frontend(row.frontend.ip, row.frontend.port);
+    let redirects: Vec<&Row> =
+        list.rows.iter().filter(|r| r.is_local_redirect() && (of_service(r) || local(r))).collect();
+    let redirect_without_backend = redirects.iter().any(|r| r.active().chain(r.in_unknown_state()).next().is_none());
+    let rows: Vec<&Row> = list.rows.iter().filter(|r| of_service(r) && !r.internal).collect();
 
     let now = raw.answer.started_at.as_deref();
-    let age = |e: &DnsEndpoint| e.since.as_deref().zip(now).and_then(|(since, now)| seconds_between(since, now));
-    let under_way = dns.endpoints.values().flatten().any(|e| age(e).is_some_and(|age| age <= UPDATE_S));
+    let age = |b: &DnsBackend| b.since.as_deref().zip(now).and_then(|(since, now)| seconds_between(since, now));
+    let under_way = dns.backends.iter().any(|b| age(b).is_some_and(|age| age <= UPDATE_S));
     let mut by_protocol = BTreeMap::new();
     let mut all = Difference::default();
-    for (protocol, endpoints) in &dns.endpoints {
+    for port in &dns.ports {
         for address in &dns.addresses {
-            let of_address = |r: &&&Row| r.frontend.ip == *address && r.frontend.fits(protocol);
-            let mine: Vec<&Row> = rows.iter().filter(of_address).copied().collect();
-            let endpoints: Vec<&DnsEndpoint> =
-                endpoints.iter().filter(|e| e.ip.is_ipv4() == address.is_ipv4()).collect();
+            let of_frontend = |r: &&&Row| {
+                (r.frontend.ip, r.frontend.port) == (*address, port.port) && r.frontend.fits(&port.protocol)
+            };
+            let mine: Vec<&Row> = rows.iter().filter(of_frontend).copied().collect();
             // A second address of a family without endpoints is not served, and need not be.
-            if mine.is_empty() && endpoints.is_empty() {
+            if mine.is_empty() && dns.behind(*address, port).next().is_none() {
                 continue;
             }
-            let realized: BTreeSet<IpAddr> = mine.iter().flat_map(|r| r.active()).map(|t| t.ip).collect();
-            let ready: BTreeSet<IpAddr> = endpoints.iter().filter(|e| e.ready).map(|e| e.ip).collect();
-            let figures = BackendFigures { realized: realized.len() as u64, expected: ready.len() as u64 };
-            let worst: &mut BackendFigures = by_protocol.entry(protocol.clone()).or_insert(figures);
+            let figures = hold_against(&mine, dns, (*address, port), around, now, &mut all);
+            let worst: &mut BackendFigures = by_protocol.entry(port.protocol.clone()).or_insert(figures);
             if figures.realized < worst.realized {
                 *worst = figures;
             }
-            if mine.iter().any(|r| r.is_local_redirect()) {
-                continue;
-            }
-            differ(&realized, &ready, &endpoints, now, &mut all);
         }
     }
     let realized = by_protocol.values().map(|f: &BackendFigures| f.realized).min();
@@ -155,47 +153,72 @@ fn compare(list: ServiceList, dns: &ClusterDns, around: &NodeView, raw: &Raw) ->
         expected,
         by_protocol,
     };
+    let ready = expected.map(|_| all.ready.len());
     let (status, summary) = say(&data, &all, !redirects.is_empty(), redirect_without_backend);
+    let reason = (status == Status::Unknown).then(|| Failure::new(FailureKind::Other, summary.clone()));
     Backends {
-        finding: Finding { status, summary, reason: None, duration_ms: raw.answer.duration_ms, data },
+        finding: Finding { status, summary, reason, duration_ms: raw.answer.duration_ms, data },
         missing: all.missing,
         stray: all.stray,
         under_way: under_way || !all.pending.is_empty(),
         pending: all.pending,
         redirect_without_backend,
         redirected: !redirects.is_empty(),
-        expected: expected.and_then(|n| usize::try_from(n).ok()),
+        expected: ready,
         list: Some(list),
     }
 }
 
-/// Sorts differences by whether they have outlived an update.
-fn differ(
-    realized: &BTreeSet<IpAddr>,
-    ready: &BTreeSet<IpAddr>,
-    endpoints: &[&DnsEndpoint],
+/// Holds the rows of one frontend against what this node should have behind it.
+fn hold_against(
+    rows: &[&Row],
+    dns: &ClusterDns,
+    (address, port): (IpAddr, &DnsPort),
+    around: &NodeView,
     now: Option<&str>,
     all: &mut Difference,
-) {
+) -> BackendFigures {
+    // What a state that is unknown here means cannot be told: such a backend is neither missing nor stray.
+    let unclear: BTreeSet<IpAddr> = rows.iter().flat_map(|r| r.in_unknown_state()).map(|t| t.ip).collect();
+    let mut realized: BTreeSet<IpAddr> = rows.iter().flat_map(|r| r.active()).map(|t| t.ip).collect();
+    realized.extend(&unclear);
+    let readings = dns.readings(address, port, &around.node, around.zone());
+    let lacks = |reading: &&Reading| reading.backends.difference(&realized).count();
+    let wanted = readings.iter().min_by_key(lacks);
+    let none = BTreeSet::new();
+    let right = wanted.map_or(&none, |reading| &reading.backends);
+    let every = readings.first().map_or(&none, |reading| &reading.backends);
+    all.ready.extend(every);
+    all.unread += rows.iter().map(|row| row.unread).sum::<usize>();
+    let figures = BackendFigures { realized: realized.len() as u64, expected: right.len() as u64 };
+    if rows.iter().any(|r| r.is_local_redirect() || r.unread > 0) {
+        return figures;
+    }
+    if let Some(reading) = wanted.filter(|reading| reading.backends != *every) {
+        all.by.insert(reading.by.clone());
+    }
+    let backends: Vec<&DnsBackend> = dns.behind(address, port).collect();
     let lasting = |ip: &IpAddr| {
-        let since = endpoints.iter().find(|e| e.ip == *ip).and_then(|e| e.since.as_deref());
+        let since = backends.iter().find(|b| b.ip == *ip).and_then(|b| b.since.as_deref());
         let age = since.zip(now).and_then(|(since, now)| seconds_between(since, now));
         age.is_some_and(|age| age > UPDATE_S)
     };
-    for ip in ready.difference(realized) {
+    let mut sort = |ip: &IpAddr, lasts: fn(&mut Difference) -> &mut BTreeSet<IpAddr>| {
         if lasting(ip) {
-            all.missing.insert(*ip)
+            lasts(all).insert(*ip)
         } else {
             all.pending.insert(*ip)
         };
+    };
+    for ip in right.difference(&realized) {
+        sort(ip, |all| &mut all.missing);
     }
-    for ip in realized.difference(ready) {
-        if lasting(ip) {
-            all.stray.insert(*ip)
-        } else {
-            all.pending.insert(*ip)
-        };
+    // While no endpoint is ready, those that end and still answer are used.
+    let serves = |ip: &IpAddr| backends.iter().any(|b| b.ip == *ip && b.serving && b.terminating);
+    for ip in realized.difference(every).filter(|ip| !unclear.contains(ip) && !serves(ip)) {
+        sort(ip, |all| &mut all.stray);
     }
+    figures
 }
 
 fn say(data: &DnsBackendsData, all: &Difference, redirected: bool, without: bool) -> (Status, String) {
@@ -205,8 +228,13 @@ fn say(data: &DnsBackendsData, all: &Difference, redirected: bool, without: bool
         return (Status::Fail, "a local redirect has no active backend".to_owned());
     }
     if redirected {
-        let says = format!("a local redirect leads to this node's NodeLocal DNS: {realized} backend is right");
+        let is = if realized == 1 { "backend is" } else { "backends are" };
+        let says = format!("a local redirect leads to this node's NodeLocal DNS: {realized} {is} right");
         return (Status::Pass, says);
+    }
+    if all.unread > 0 {
+        let lines = if all.unread == 1 { "1 line".to_owned() } else { format!("{} lines", all.unread) };
+        return (Status::Unknown, format!("{lines} of cluster DNS in the service list could not be read"));
     }
     if !all.missing.is_empty() {
         let says = format!("{realized} of {expected} ready endpoints; missing for minutes: {}", list(&all.missing));
@@ -215,7 +243,7 @@ fn say(data: &DnsBackendsData, all: &Difference, redirected: bool, without: bool
     if !all.stray.is_empty() {
         return (Status::Fail, format!("backends that have not been ready for minutes: {}", list(&all.stray)));
     }
-    if expected == 0 {
+    if all.ready.is_empty() {
         return (Status::Fail, "cluster DNS has no ready endpoint anywhere".to_owned());
     }
     if !all.pending.is_empty() {
@@ -223,8 +251,21 @@ fn say(data: &DnsBackendsData, all: &Difference, redirected: bool, without: bool
             format!("{realized} of {expected} ready endpoints; an update may be under way: {}", list(&all.pending));
         return (Status::Warn, says);
     }
-    if expected == 1 {
+    if realized == 0 {
+        let by = all.by.iter().next().map_or("", String::as_str);
+        return (Status::Warn, format!("this node has no backend of cluster DNS, and should have none: {by}"));
+    }
+    if all.ready.len() == 1 {
         return (Status::Warn, "the one ready endpoint of cluster DNS is known: there is no second".to_owned());
+    }
+    if let Some(by) = all.by.iter().next() {
+        let ready = all.ready.len();
+        let says =
+            format!("{realized} of {expected} endpoints that this node should have are known ({by}), of {ready} ready");
+        return (Status::Pass, says);
     }
     (Status::Pass, format!("{realized} of {expected} ready endpoints are known"))
 }
+
+#[cfg(test)]
+mod tests;

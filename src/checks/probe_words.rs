@@ -36,7 +36,8 @@ pub(super) fn fetched(raw: &Raw, own: Families) -> Outcome {
     }
     let timed_out = (program == "curl" && code == 28)
         || matches!(code, 124 | 137 | 143)
-        || said.has(&["timed out", "timeout", "time-out"]);
+        || said.has(&["timed out", "timeout", "time-out"])
+        || (program == "wget" && code == 4 && waited(raw));
     if timed_out {
         return Outcome::Timeout;
     }
@@ -57,6 +58,13 @@ pub(super) fn fetched(raw: &Raw, own: Families) -> Outcome {
     if far_end_spoke || said.has(&FAR_END) { Outcome::Ok } else { Outcome::Failed }
 }
 
+/// Whether a fetch took as long as its own limit: GNU's wget says nothing at all under `-q`, but for this.
+fn waited(raw: &Raw) -> bool {
+    raw.answer.duration_ms.is_some_and(|took| took >= OWN_LIMIT_MS)
+}
+
+/// The limit that the probes give a tool, in milliseconds.
+const OWN_LIMIT_MS: u64 = 5_000;
 /// Words of a name that no server knew.
 const UNKNOWN_NAME: [&str; 9] = [
     "bad address",
@@ -115,6 +123,10 @@ fn program(raw: &Raw) -> &str {
     raw.answer.argv.first().map_or("", |program| program.rsplit('/').next().unwrap_or(program))
 }
 
+/// Words of a tool that ran out of something.
+const OUT_OF: [&str; 6] =
+    ["thread failed to start", "cannot allocate memory", "out of memory", "can't fork", "cannot fork", "fork: "];
+
 /// Whether the tool asked nobody on the path: it is not there, does not know the options, crashed, ran out of something,
 /// or went to a proxy.
 fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
@@ -128,8 +140,6 @@ fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
     if broken || is_usage_error(&raw.answer.stderr) {
         return true;
     }
-    const OUT_OF: [&str; 6] =
-        ["thread failed to start", "cannot allocate memory", "out of memory", "can't fork", "cannot fork", "fork: "];
     match program {
         // 1 to 4: the protocol, the start, the URL, a feature that is not built in; 5 and 97: the proxy; 27: memory.
         "curl" => {

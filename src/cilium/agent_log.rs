@@ -8,6 +8,14 @@ use std::collections::BTreeMap;
 /// The most endpoints that are kept of the watchdog's lines.
 const MOST: usize = 4_096;
 
+/// Words of a datapath that does not come up, in any case.
+const FAILED: [&str; 4] = [
+    "failed to initialize datapath",
+    "unable to initialize datapath",
+    "failed to compile socket lb",
+    "failed to load socket lb",
+];
+
 /// Why the datapath does not come up, by the error's own words: the retry loop is the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatapathFailure {
@@ -101,12 +109,6 @@ impl AgentLog {
         self.errors += usize::from(matches!(field(line, "level").as_deref(), Some("error" | "fatal" | "panic")));
         let lower = line.to_ascii_lowercase();
         self.verifier_errors += usize::from(lower.contains("verifier error"));
-        const FAILED: [&str; 4] = [
-            "failed to initialize datapath",
-            "unable to initialize datapath",
-            "failed to compile socket lb",
-            "failed to load socket lb",
-        ];
         if FAILED.iter().any(|words| lower.contains(words)) {
             self.datapath_failures += 1;
             self.last_failure = Some(line.to_owned());

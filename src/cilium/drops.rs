@@ -12,7 +12,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use crate::base::pattern::pattern;
-use crate::cilium::lines::rows;
+use crate::cilium::lines::{is_remark, rows};
 
 /// The most rows that are kept. The kernel's table holds 1,024.
 const MOST: usize = 65_536;
@@ -155,6 +155,9 @@ pub struct Drops {
     pub unread: usize,
     /// Lines of the agent's logger in between.
     pub remarks: usize,
+    /// Whether one of them says that reading replaced the kernel's table: 1.18 does that to a table that was made with
+    /// other flags, and the counters then stay empty until the agent restarts.
+    pub was_replaced: bool,
 }
 
 static ROW: LazyLock<Regex> = LazyLock::new(|| {
@@ -199,6 +202,7 @@ pub fn parse(text: &str) -> Drops {
         }
     }
     drops.remarks = remarks;
+    drops.was_replaced = text.lines().any(|line| is_remark(line) && line.contains("Removing map"));
     drops
 }
 
@@ -248,6 +252,9 @@ impl Drops {
     pub fn rises(&self, later: &Self, seconds: Option<f64>) -> Rises {
         if !self.recognized || !later.recognized {
             return Rises::Unknown("a reading is missing");
+        }
+        if self.was_replaced || later.was_replaced {
+            return Rises::Unknown("reading replaced the table of counters");
         }
         let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
         let fell = |(counter, before): (&Counter, &Amount)| {
@@ -316,6 +323,7 @@ mod tests {
         let remark = "time=2026-11-27T15:16:13Z level=warn msg=\"Removing map to allow for property upgrade\"\n";
         let text = parse(&format!("{remark}{TEXT}"));
         assert_eq!((text.remarks, text.of("policy denied")), (1, 123));
+        assert!(text.was_replaced && matches!(text.rises(&text, Some(6.0)), Rises::Unknown(_)));
         let json = parse(&format!("{remark}[{{\"reason\": \"Success\", \"direction\": \"egress\", \"packets\": 4}}]"));
         assert_eq!((json.remarks, json.forwarded(Way::Egress)), (1, 4));
     }
@@ -324,7 +332,7 @@ mod tests {
     fn what_rises_is_told_with_way_place_and_rate() {
         let later = TEXT.replace("120 ", "150 ")
             + "Invalid packet            INGRESS     12        70        2560   bpf_lxc.c\n";
-        let rises = parse(TEXT).rises(&parse(&later), 6.0);
+        let rises = parse(TEXT).rises(&parse(&later), Some(6.0));
         let told: Vec<(String, u64)> = rises
             .drops()
             .unwrap()
@@ -332,7 +340,7 @@ mod tests {
             .map(|rise| (format!("{} {}", rise.counter.reason, rise.counter.way), rise.packets))
             .collect();
         assert_eq!(told, [("Policy denied egress".to_owned(), 30), ("Invalid packet ingress".to_owned(), 12)]);
-        assert!(rises.drops().is_some_and(|drops| (drops[0].per_s - 5.0).abs() < 1e-9));
+        assert!(rises.drops().is_some_and(|drops| drops[0].per_s.is_some_and(|per_s| (per_s - 5.0).abs() < 1e-9)));
         assert_eq!(rises.packets_of("POLICY", Some(Way::Egress)), Some(30));
         assert_eq!(rises.packets_of("policy denied", Some(Way::Ingress)), Some(0));
     }
@@ -340,11 +348,11 @@ mod tests {
     #[test]
     fn counters_that_began_again_say_nothing() {
         let (full, empty) = (parse(TEXT), parse("No entries found.\n"));
-        assert!(matches!(full.rises(&empty, 6.0), Rises::Unknown(_)));
-        assert!(matches!(full.rises(&parse(&TEXT.replace("1000 ", "9 ")), 6.0), Rises::Unknown(_)));
-        assert!(matches!(full.rises(&full, 0.0), Rises::Unknown(_)));
-        assert!(matches!(full.rises(&parse("hello\n"), 6.0), Rises::Unknown(_)));
-        assert_eq!(full.rises(&full, 6.0), Rises::Between(Vec::new()));
-        assert_eq!(empty.rises(&full, 6.0).drops().map(|drops| drops.len()), Some(3));
+        assert!(matches!(full.rises(&empty, Some(6.0)), Rises::Unknown(_)));
+        assert!(matches!(full.rises(&parse(&TEXT.replace("1000 ", "9 ")), Some(6.0)), Rises::Unknown(_)));
+        assert!(matches!(full.rises(&full, None), Rises::Between(_)));
+        assert!(matches!(full.rises(&parse("hello\n"), Some(6.0)), Rises::Unknown(_)));
+        assert_eq!(full.rises(&full, Some(6.0)), Rises::Between(Vec::new()));
+        assert_eq!(empty.rises(&full, Some(6.0)).drops().map(|drops| drops.len()), Some(3));
     }
 }

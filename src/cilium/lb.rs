@@ -4,13 +4,14 @@
 //! (section 2.2 of the format notes). Both come out as frontends with their backends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::base::pattern::pattern;
 
-use super::services::Target;
+use super::services::{ServiceList, Target};
 
 /// What the kernel has for one frontend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,43 @@ pub struct LbList {
     pub header: bool,
     /// The frontends. Those of internal scope (`/i`) are left out: they are twins.
     pub frontends: BTreeMap<Target, Frontend>,
-    /// Lines that could not be read.
-    pub unparsed: usize,
+    /// How many lines behind the header could not be read.
+    pub unread: usize,
+}
+
+/// A frontend for which the agent's table and the kernel's differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableDifference {
+    /// The frontend, as the agent has it.
+    pub frontend: Target,
+    /// The active backends of the agent's table.
+    pub agent: BTreeSet<IpAddr>,
+    /// The backends of the kernel's table.
+    pub kernel: BTreeSet<IpAddr>,
+}
+
+/// The frontends, of those that are `wanted`, for which the agent's table and the kernel's differ. What could not be read
+/// proves nothing: a row with such lines is passed over, and a kernel's list with such lines is not compared. Backends
+/// that take no new traffic, or whose state is unknown, may stand in the kernel's table or not.
+#[must_use]
+pub fn differences(agent: &ServiceList, kernel: &LbList, wanted: impl Fn(&Target) -> bool) -> Vec<TableDifference> {
+    if !kernel.header || kernel.frontends.is_empty() || kernel.unread > 0 {
+        return Vec::new();
+    }
+    let rows = agent.rows.iter().filter(|row| !row.internal && row.unread == 0 && wanted(&row.frontend));
+    let compared = rows.filter_map(|row| {
+        let same = |frontend: &Target| {
+            (frontend.ip, frontend.port) == (row.frontend.ip, row.frontend.port)
+                && row.frontend.protocol.as_deref().is_none_or(|protocol| frontend.fits(protocol))
+        };
+        let has = kernel.frontends.iter().filter(|(frontend, _)| same(frontend));
+        let has: BTreeSet<IpAddr> = has.flat_map(|(_, frontend)| &frontend.backends).map(|target| target.ip).collect();
+        let active: BTreeSet<IpAddr> = row.active().map(|target| target.ip).collect();
+        let every: BTreeSet<IpAddr> = row.backends.iter().map(|backend| backend.target.ip).collect();
+        let agree = active.is_subset(&has) && has.is_subset(&every);
+        (!agree).then(|| TableDifference { frontend: row.frontend.clone(), agent: active, kernel: has })
+    });
+    compared.collect()
 }
 
 static ROW: LazyLock<Regex> = LazyLock::new(|| {
@@ -51,14 +87,14 @@ pub fn parse(text: &str) -> LbList {
             continue;
         }
         let Some(cells) = ROW.captures(line) else {
-            list.unparsed += 1;
+            list.unread += usize::from(list.header);
             continue;
         };
         if let Some(frontend) = cells.get(1) {
             current = Target::parse(frontend.as_str());
         }
         let (Some((frontend, internal)), Some((backend, _))) = (&current, Target::parse(&cells[2])) else {
-            list.unparsed += 1;
+            list.unread += 1;
             continue;
         };
         // Wildcard rows say what happens to ports that are no service's.
@@ -97,12 +133,34 @@ mod tests {
         );
         for list in [&grouped, &rows] {
             assert!(list.header);
-            assert_eq!((list.frontends.len(), list.unparsed), (1, 0));
+            assert_eq!((list.frontends.len(), list.unread), (1, 0));
             let frontend = list.frontends.values().next().unwrap();
             let backends: Vec<_> = frontend.backends.iter().map(|b| b.ip.to_string()).collect();
             assert_eq!(backends, ["10.42.5.11", "10.42.6.12"]);
             assert!(frontend.flags.contains("ClusterIP"));
         }
+    }
+
+    #[test]
+    fn the_tables_of_agent_and_kernel_differ_by_what_takes_traffic_only() {
+        let service =
+            |rows: &str| crate::cilium::services::parse(&format!("ID   Frontend   Service Type   Backend\n{rows}"));
+        let kernel = |rows: &str| parse(&format!("SERVICE ADDRESS     BACKEND ADDRESS (REVNAT_ID) (SLOT)\n{rows}"));
+        let ending = "1    10.43.0.10:53/UDP   ClusterIP   1 => 10.42.5.11:53/UDP (active)\n                    \
+                      \x20                 2 => 10.42.6.12:53/UDP (terminating-not-serving)\n";
+        let one = "10.43.0.10:53/UDP (1)       10.42.5.11:53/UDP (3) (1)\n";
+        let two = format!("{one}10.43.0.10:53/UDP (2)       10.42.6.12:53/UDP (3) (2)\n");
+        for rows in [one, &two] {
+            assert!(differences(&service(ending), &kernel(rows), |_| true).is_empty(), "{rows}");
+        }
+        let other = "10.43.0.10:53/UDP (1)       10.42.9.9:53/UDP (3) (1)\n";
+        let found = differences(&service(ending), &kernel(other), |_| true);
+        assert_eq!((found.len(), found[0].agent.len(), found[0].kernel.len()), (1, 1, 1));
+        assert!(differences(&service(ending), &kernel(other), |frontend| frontend.port != 53).is_empty());
+        let odd = format!("{other}10.43.0.10:53/UDP (2)       of another kind\n");
+        assert!(differences(&service(ending), &kernel(&odd), |_| true).is_empty(), "what was not read may be the rest");
+        let unread = format!("{ending}                                      of another kind\n");
+        assert!(differences(&service(&unread), &kernel(other), |_| true).is_empty());
     }
 
     #[test]

@@ -4,12 +4,22 @@
 //! shown, not guessed.
 
 pub mod agent_log;
+pub mod bpf_endpoints;
+pub mod calls_maps;
+pub mod cgroup_tree;
+pub mod config_drift;
 pub mod conntrack;
 pub mod drops;
+pub mod endpoint_list;
 pub mod endpoints;
+pub mod firewall;
+pub mod ipcache;
 pub mod lb;
 pub mod lines;
+pub mod links;
+pub mod mounts;
 pub mod nat;
 pub mod programs;
 pub mod services;
 pub mod status;
+pub mod two_copies;

@@ -47,13 +47,13 @@ impl Target {
 
 /// What the agent thinks of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum BackendState {
     /// It takes traffic. Up to 1.11 no state is printed, and this is meant.
     Active,
     /// It is being ended, or failed its health check, or was taken out: no new traffic.
     Resting,
-    /// A word unknown here.
-    Unknown(String),
+    /// Words unknown here, as a newer release may print: whether it takes traffic cannot be told.
+    Other(String),
 }
 
 /// A backend of a frontend.
@@ -62,7 +62,7 @@ pub struct Backend {
     /// Where it listens.
     pub target: Target,
     /// What the agent thinks of it.
-    pub state: State,
+    pub state: BackendState,
 }
 
 /// A frontend and its backends.
@@ -76,12 +76,19 @@ pub struct Row {
     pub kind: String,
     /// The backends, in the order of the list.
     pub backends: Vec<Backend>,
+    /// How many of its backends' lines could not be read: then the row is no evidence of a backend that is missing.
+    pub unread: usize,
 }
 
 impl Row {
     /// The addresses of its active backends.
     pub fn active(&self) -> impl Iterator<Item = &Target> {
-        self.backends.iter().filter(|b| b.state == State::Active).map(|b| &b.target)
+        self.backends.iter().filter(|b| b.state == BackendState::Active).map(|b| &b.target)
+    }
+
+    /// The addresses of backends in a state that is unknown here: they may be active.
+    pub fn in_unknown_state(&self) -> impl Iterator<Item = &Target> {
+        self.backends.iter().filter(|b| matches!(b.state, BackendState::Other(_))).map(|b| &b.target)
     }
 
     /// Whether a local redirect policy took this frontend over.
@@ -98,13 +105,14 @@ pub struct ServiceList {
     pub header: bool,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Lines that could not be read.
-    pub unparsed: usize,
+    /// How many lines could not be read, those of the rows included.
+    pub unread: usize,
 }
 
 static BACKEND: LazyLock<Regex> = LazyLock::new(|| {
-    // `2 => 10.244.1.102:53/TCP (active)`, with `(preferred)` behind it in cluster meshes.
-    pattern(r"^\s*\d+ => (\S+)(?:\s+\(([a-zA-Z]+)\))?(?:\s+\([a-z]+\))*\s*$")
+    // `2 => 10.244.1.102:53/TCP (active)`, with `(preferred)` behind it in cluster meshes; `(terminating-not-serving)`
+    // since 1.20, and whatever comes next in parentheses.
+    pattern(r"^\s*\d+ => (\S+)(?:\s+\(([^()]*)\))?(?:\s+\([^()]*\))*\s*$")
 });
 
 static REMARK: LazyLock<Regex> = LazyLock::new(|| {
@@ -130,38 +138,52 @@ pub fn parse(text: &str) -> ServiceList {
         }
         if line.starts_with("ID ") && line.contains("Frontend") {
             list.header = true;
-        } else if let Some(backend) = backend(line) {
-            match list.rows.last_mut() {
-                Some(row) => row.backends.push(backend),
-                None => list.unparsed += 1,
+        } else if line.starts_with(char::is_whitespace) || is_backend(line) {
+            match (list.rows.last_mut(), backend(line)) {
+                (Some(row), Some(backend)) => row.backends.push(backend),
+                (Some(row), None) => row.unread += 1,
+                (None, _) => list.unread += 1,
             }
         } else if let Some(row) = row(line) {
             list.rows.push(row);
         } else {
-            list.unparsed += 1;
+            list.unread += 1;
         }
     }
+    list.unread += list.rows.iter().map(|row| row.unread).sum::<usize>();
     list
 }
 
+/// Whether a line begins as a backend does, `2 => `: then it belongs to the row above.
+fn is_backend(line: &str) -> bool {
+    line.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(" => ")
+}
+
 fn row(line: &str) -> Option<Row> {
-    let cells = ROW.captures(line)?;
+    let Some(cells) = ROW.captures(line) else { return row_with_unknown_cells(line) };
     let (frontend, internal) = Target::parse(cells.get(2)?.as_str())?;
-    let backends = match cells.get(4) {
-        Some(cell) => vec![backend(cell.as_str())?],
-        None => Vec::new(),
-    };
+    let first = cells.get(4).map(|cell| backend(cell.as_str()));
     let kind = cells.get(3).map_or(String::new(), |kind| kind.as_str().to_owned());
-    Some(Row { frontend, internal, kind, backends })
+    let unread = usize::from(matches!(first, Some(None)));
+    Some(Row { frontend, internal, kind, backends: first.flatten().into_iter().collect(), unread })
+}
+
+/// A row is kept whatever stands behind its frontend: without it, its service would seem not to be there.
+fn row_with_unknown_cells(line: &str) -> Option<Row> {
+    let mut cells = line.split_whitespace();
+    cells.next().filter(|id| id.chars().all(|c| c.is_ascii_digit()))?;
+    let (frontend, internal) = Target::parse(cells.next()?)?;
+    let kind = cells.next().filter(|cell| cell.starts_with(|c: char| c.is_ascii_alphabetic())).unwrap_or_default();
+    Some(Row { frontend, internal, kind: kind.to_owned(), backends: Vec::new(), unread: 1 })
 }
 
 fn backend(cell: &str) -> Option<Backend> {
     let parts = BACKEND.captures(cell)?;
     let (target, _) = Target::parse(parts.get(1)?.as_str())?;
     let state = match parts.get(2).map(|s| s.as_str()) {
-        None | Some("active" | "preferred") => State::Active,
-        Some("terminating" | "quarantined" | "maintenance") => State::Resting,
-        Some(other) => State::Unknown(other.to_owned()),
+        None | Some("active" | "preferred") => BackendState::Active,
+        Some("terminating" | "terminating-not-serving" | "quarantined" | "maintenance") => BackendState::Resting,
+        Some(other) => BackendState::Other(other.to_owned()),
     };
     Some(Backend { target, state })
 }
@@ -185,7 +207,7 @@ mod tests {
              9    0.0.0.0:30464/TCP      NodePort                                        \n",
         );
         assert!(list.header);
-        assert_eq!(list.unparsed, 0);
+        assert_eq!(list.unread, 0);
         assert_eq!(list.rows.len(), 3);
         assert_eq!(addresses(&list.rows[0]), ["10.42.5.11", "10.42.6.12"]);
         assert_eq!(addresses(&list.rows[1]), ["10.42.5.11"], "a quarantined backend takes no traffic");
@@ -224,7 +246,35 @@ mod tests {
         assert!(list.rows[1].internal);
         assert_eq!(list.rows[1].kind, "LoadBalancer (Remote)");
         assert!(list.rows[2].backends.is_empty());
-        assert_eq!(list.rows[3].backends[0].state, State::Unknown("dancing".to_owned()));
-        assert_eq!(list.unparsed, 1, "the remark of kubectl");
+        assert_eq!(list.rows[3].backends[0].state, BackendState::Other("dancing".to_owned()));
+        assert_eq!(list.unread, 1, "the remark of kubectl");
+    }
+
+    #[test]
+    fn a_backend_in_a_state_of_a_newer_release_stays_in_its_row() {
+        let list = parse(
+            "ID   Frontend             Service Type   Backend\n\
+             1    10.43.0.10:53/TCP    ClusterIP      1 => 10.42.0.94:53/TCP (terminating-not-serving)\n\
+             \x20                                      2 => 10.42.1.16:53/TCP (active)\n\
+             \x20                                      3 => 10.42.1.17:53/TCP (draining: 30s left)\n",
+        );
+        assert_eq!((list.rows.len(), list.unread), (1, 0));
+        let states: Vec<&BackendState> = list.rows[0].backends.iter().map(|backend| &backend.state).collect();
+        let later = BackendState::Other("draining: 30s left".to_owned());
+        assert_eq!(states, [&BackendState::Resting, &BackendState::Active, &later]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_a_row_is_counted_there() {
+        let list = parse(
+            "ID   Frontend             Service Type   Backend\n\
+             1    10.43.0.10:53/TCP    ClusterIP      1 => backend-of-another-kind\n\
+             \x20                                      2 => 10.42.1.16:53/TCP (active)\n\
+             \x20                                      another column\n\
+             2    10.43.0.11:80/TCP    ClusterIP      1 => 10.42.1.18:80/TCP (active)\n",
+        );
+        let unread: Vec<usize> = list.rows.iter().map(|row| row.unread).collect();
+        assert_eq!((unread, list.unread), (vec![2, 0], 2));
+        assert_eq!(addresses(&list.rows[0]), ["10.42.1.16"]);
     }
 }

@@ -232,9 +232,8 @@ impl AgentStatus {
 
     /// Nodes that the agent's probes do not reach, itself or by its health endpoint.
     pub fn unreachable_peers(&self) -> impl Iterator<Item = &PeerHealth> {
-        self.peers
-            .iter()
-            .filter(|peer| !peer.is_own && !(peer.node_reachable && peer.endpoint_reachable != Some(false)))
+        let is_reached = |peer: &PeerHealth| peer.node_reachable && peer.endpoint_reachable != Some(false);
+        self.peers.iter().filter(move |peer| !peer.is_own && !is_reached(peer))
     }
 }
 

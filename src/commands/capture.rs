@@ -14,7 +14,7 @@ use crate::base::pod_ref::PodRef;
 use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
 use crate::cli::{CaptureArgs, SaveArgs};
-use crate::diagnose::{Observer, supplement};
+use crate::diagnose::{DiagnoseSettings, Observer, supplement};
 use crate::gather::{Probe, Question, Source};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::Inventory;
@@ -56,7 +56,8 @@ impl Work for Collect<'_> {
     ) -> Result<Exit, Error> {
         let Some(save) = &settings.save else { return Err(Error::bug("a capture without a place for it")) };
         let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
-        let Capture { partial, answers, missing } = capture(&saving, inventory, nodes, settings, self.progress).await;
+        let Capture { partial, answers, missing } =
+            capture(&saving, inventory, nodes, &settings.diagnose, self.progress).await;
         self.progress.clear();
         if partial {
             saving.mark_partial();
@@ -90,7 +91,7 @@ async fn capture<S: Source>(
     source: &S,
     inventory: &Inventory,
     nodes: &[String],
-    settings: &Settings,
+    settings: &DiagnoseSettings,
     observer: &impl Observer,
 ) -> Capture {
     observer.begin(nodes.len());
@@ -103,7 +104,7 @@ async fn capture<S: Source>(
         observer.done(node);
         done
     });
-    // What is told meanwhile passes through the source, too.
+    // Symptoms are read meanwhile, and saved like everything that passes through the source.
     let telling =
         supplement::read_symptoms(source, inventory, &settings.symptoms, Some(nodes), settings.symptoms_limit());
     let told = futures::stream::once(telling).map(|told| Capture {

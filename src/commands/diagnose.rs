@@ -55,10 +55,10 @@ impl Work for Judge<'_> {
         about: SourceInfo,
     ) -> Result<Report, Error> {
         let Some(save) = &settings.save else {
-            return Ok(diagnose(source, inventory, nodes, settings, about, self.progress).await);
+            return Ok(diagnose(source, inventory, nodes, &settings.diagnose, about, self.progress).await);
         };
         let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
-        let report = diagnose(&saving, inventory, nodes, settings, about, self.progress).await;
+        let report = diagnose(&saving, inventory, nodes, &settings.diagnose, about, self.progress).await;
         self.progress.clear();
         if report.partial {
             saving.mark_partial();

@@ -3,10 +3,10 @@
 use super::printing::Terminal;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::knowledge;
+use crate::report::explain::explain;
 
 /// Explains one topic, or lists them all.
 pub(super) async fn run(topic: Option<&str>, terminal: &Terminal) -> Result<Exit, Error> {
-    terminal.print(knowledge::explain(topic).map_err(Error::usage)?).await?;
+    terminal.print(explain(topic)?).await?;
     Ok(Exit::Healthy)
 }

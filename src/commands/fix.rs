@@ -6,11 +6,11 @@ use crate::base::exit::Exit;
 use crate::base::screen::Format;
 use crate::cli::FixArgs;
 use crate::report::json;
-use crate::settings::FixSettings;
+use crate::settings;
 
 /// Repairs the named nodes and prints the report.
 pub(super) async fn run(args: FixArgs, terminal: &Terminal) -> Result<Exit, Error> {
-    let settings = FixSettings::resolve(args);
+    let settings = settings::fix(args);
     let progress = terminal.progress();
     let report = crate::fix::run(&settings, &terminal.screen, &progress, terminal.signals.came()).await?;
     let text = match terminal.screen.format {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::printing::{Terminal, render};
 use crate::base::error::Error;
@@ -10,13 +10,13 @@ use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
 use crate::diagnose::{compare, make_final, sort};
-use crate::report::{NodeReport, Report, SCHEMA, SourceInfo, Summary, read};
+use crate::report::{NodeReport, Report, SCHEMA, Skipped, SourceInfo, Summary, read};
 
 /// Joins the reports and prints the whole.
 pub(super) async fn run(paths: Vec<PathBuf>, terminal: &Terminal) -> Result<Exit, Error> {
     let screen = terminal.screen;
     let joined = terminal.beside(move || {
-        let report = join(paths.into_iter().map(read_one).collect::<Result<_, Error>>()?)?;
+        let report = join(paths.iter().map(|path| read_one(path)).collect::<Result<_, Error>>()?)?;
         Ok((render(&report, &screen)?, report.exit()))
     });
     let (text, exit) = joined.await?;
@@ -25,9 +25,9 @@ pub(super) async fn run(paths: Vec<PathBuf>, terminal: &Terminal) -> Result<Exit
 }
 
 /// A report and what errors call it; `-` is standard input.
-fn read_one(path: PathBuf) -> Result<(String, Report), Error> {
+fn read_one(path: &Path) -> Result<(String, Report), Error> {
     let name = path.display().to_string();
-    let report = if name == "-" { read::from("standard input", io::stdin().lock()) } else { read::read(&path) };
+    let report = if name == "-" { read::from("standard input", io::stdin().lock()) } else { read::read(path) };
     Ok((name, report?))
 }
 
@@ -79,6 +79,7 @@ fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
 
     let mut reasons: Vec<String> = Vec::new();
     let mut remarks: Vec<String> = Vec::new();
+    let mut skipped: BTreeMap<String, Skipped> = BTreeMap::new();
     let mut nodes: BTreeMap<String, NodeReport> = BTreeMap::new();
     let mut twice = BTreeSet::new();
     for (name, report) in named {
@@ -87,6 +88,7 @@ fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
             reasons.push(format!("{name} is partial: {reason}"));
         }
         remarks.extend(report.notes);
+        skipped.extend(report.skipped.into_iter().map(|skipped| (skipped.node.clone(), skipped)));
         for node in report.nodes {
             let replaced = nodes.insert(node.node.clone(), node);
             twice.extend(replaced.map(|node| node.node));
@@ -119,6 +121,7 @@ fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
         // Only an empty slice needs to say that it is one.
         shard: shards.first().copied().filter(|_| shards.len() == 1 && !missing.is_empty()),
         notes: remarks,
+        skipped: skipped.into_values().filter(|skipped| !nodes.iter().any(|n| n.node == skipped.node)).collect(),
         nodes,
     })
 }

@@ -3,7 +3,7 @@
 use crate::base::error::Error;
 use crate::base::selector::Selector;
 use crate::kubernetes::objects::Inventory;
-use crate::settings::{Nodes, Settings};
+use crate::settings::{NodeChoice, Settings};
 
 /// The nodes that were meant, sorted by name. Where evidence was `saved` and no node was named, all nodes are meant.
 pub(super) fn choose(
@@ -17,16 +17,16 @@ pub(super) fn choose(
         Error::usage(failed).with_hint(format!("nodes: {names}"))
     };
     let chosen: Vec<String> = match &settings.nodes {
-        Nodes::All => there.to_vec(),
-        Nodes::Unsaid if saved => there.to_vec(),
-        Nodes::Unsaid => return Err(usage("no nodes selected: use --node, -l or --all-nodes".to_owned())),
-        Nodes::Named(asked) => {
+        NodeChoice::All => there.to_vec(),
+        NodeChoice::Unsaid if saved => there.to_vec(),
+        NodeChoice::Unsaid => return Err(usage("no nodes selected: use --node, -l or --all-nodes".to_owned())),
+        NodeChoice::Named(asked) => {
             if let Some(unknown) = asked.iter().find(|name| !there.contains(name)) {
                 return Err(usage(format!("no node named '{unknown}'")));
             }
             asked.clone()
         }
-        Nodes::Labelled(labels) => {
+        NodeChoice::Labelled(labels) => {
             let selector = Selector::parse(labels).map_err(Error::usage)?;
             let nodes = inventory.nodes.some();
             let nodes =
@@ -56,7 +56,7 @@ pub(super) fn narrow(mut chosen: Vec<String>, settings: &Settings) -> Result<Vec
     if chosen.is_empty() {
         return Err(Error::usage("--exclude-node leaves no node to judge"));
     }
-    // A shard of few nodes may hold none, and says so with an empty report.
-    chosen.retain(|name| settings.shard.is_none_or(|shard| shard.holds(name)));
+    // A shard of few nodes may hold none: its report is empty.
+    chosen.retain(|name| settings.diagnose.shard.is_none_or(|shard| shard.holds(name)));
     Ok(chosen)
 }

@@ -7,7 +7,7 @@ use crate::base::error::Error;
 use crate::gather::Source;
 use crate::gather::save::{Run, Saving};
 use crate::kubernetes::objects::Inventory;
-use crate::settings::{Origin, Settings};
+use crate::settings::{EvidenceFrom, Settings};
 
 /// Begins a bundle with the cluster's lists.
 pub(super) fn begin<'a, S: Source>(
@@ -17,7 +17,7 @@ pub(super) fn begin<'a, S: Source>(
     inventory: &Inventory,
     terminal: &Terminal,
 ) -> Result<Saving<'a, S>, Error> {
-    if let Origin::Path(from) = &settings.origin
+    if let EvidenceFrom::Path(from) = &settings.evidence
         && let (Ok(from), Ok(to)) = (from.canonicalize(), path.canonicalize())
         && from == to
     {
@@ -25,8 +25,8 @@ pub(super) fn begin<'a, S: Source>(
         return Err(Error::usage(failed).with_hint("save to another path"));
     }
     let argv = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let redact = settings.redact.then(|| settings.questions.addresses());
-    let run = Run { argv, timeout: settings.timeout, redact };
+    let redact = settings.redact.then(|| settings.diagnose.questions.addresses());
+    let run = Run { argv, timeout: settings.diagnose.timeout, redact };
     let saving = Saving::create(source, path, &run).map_err(Error::cannot_read)?;
     if let Some(older) = saving.older() {
         terminal.say(&format!("existing bundle moved to {}", older.display()));

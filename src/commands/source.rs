@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
 use super::nodes;
+use crate::base::cluster_settings::ClusterSettings;
 use crate::base::error::Error;
 use crate::gather::Source;
 use crate::gather::live;
@@ -15,7 +16,7 @@ use crate::gather::saved::Saved;
 use crate::kubernetes::objects::Inventory;
 use crate::progress::Progress;
 use crate::report::{SourceInfo, SourceKind};
-use crate::settings::{ClusterSettings, Nodes, Origin, Settings};
+use crate::settings::{EvidenceFrom, NodeChoice, Settings};
 
 /// What a command does with nodes once they are chosen.
 pub(super) trait Work {
@@ -40,9 +41,9 @@ pub(super) trait Work {
 
 /// Opens what is looked at, chooses the nodes, and does the work.
 pub(super) async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Done, Error> {
-    match &settings.origin {
-        Origin::Path(path) => look_saved(path, settings, work).await,
-        Origin::Cluster(cluster) => look_live(cluster, settings, work).await,
+    match &settings.evidence {
+        EvidenceFrom::Path(path) => Box::pin(look_saved(path, settings, work)).await,
+        EvidenceFrom::Cluster(cluster) => Box::pin(look_live(cluster, settings, work)).await,
     }
 }
 
@@ -73,7 +74,8 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
 
 async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work: &W) -> Result<W::Done, Error> {
     let begun = Instant::now();
-    let live = within(settings, begun, live::connect(cluster, &settings.questions, settings.timeout)).await??;
+    let live = within(settings, begun, live::connect(cluster, &settings.diagnose.questions, settings.diagnose.timeout))
+        .await??;
     let looked = look_at(&live, settings, begun, work).await;
     // Also after an error: connections to nodes are not left behind.
     live.close().await;
@@ -88,18 +90,18 @@ async fn look_at<W: Work>(live: &Live, settings: &Settings, begun: Instant, work
             nodes::choose(settings, &inventory, &there, false)?
         }
         // Without the right to list nodes one can still be looked at by its name.
-        (Err(_), Nodes::Named(named)) => nodes::narrow(named.clone(), settings)?,
+        (Err(_), NodeChoice::Named(named)) => nodes::narrow(named.clone(), settings)?,
         (Err(failure), _) => return Err(Error::from(failure.clone()).context("cannot list the nodes")),
     };
     let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
-    let deadline = settings.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
-    let settings = Settings { deadline, ..settings.clone() };
+    let mut settings = settings.clone();
+    settings.diagnose.deadline = settings.diagnose.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
     work.on(live, &inventory, &nodes, &settings, about).await
 }
 
 /// What comes before the nodes counts against the run's deadline as well.
 async fn within<T>(settings: &Settings, begun: Instant, what: impl Future<Output = T>) -> Result<T, Error> {
-    let Some(whole) = settings.deadline else { return Ok(what.await) };
+    let Some(whole) = settings.diagnose.deadline else { return Ok(what.await) };
     timeout(whole.saturating_sub(begun.elapsed()), what).await.map_err(|_| {
         Error::cannot_reach("cannot look at any node: the deadline passed before the cluster's lists came")
             .with_hint("raise --deadline")

@@ -1,8 +1,9 @@
-//! `staledp symptoms`, from settings to an exit code.
+//! `staledp symptoms`: what the cluster already reports, by node.
 
 use super::printing::{Terminal, style};
 use super::saving;
 use super::source::{Work, look};
+use crate::base::cluster_settings::ClusterSettings;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::Format;
@@ -14,7 +15,7 @@ use crate::kubernetes::objects::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
 use crate::report::{SourceInfo, SourceKind, json};
 use crate::rules::remedy::quoted;
-use crate::settings::{ClusterSettings, Origin, Settings};
+use crate::settings::{EvidenceFrom, Settings};
 
 /// Looks for symptoms in the whole cluster and prints them.
 pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit, Error> {
@@ -22,9 +23,9 @@ pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit,
     let settings = Settings::of_symptoms(cluster, from, symptoms, save);
     let read = Read { terminal };
     let found = terminal.signals.or_interrupted(async {
-        match &settings.origin {
-            Origin::Path(_) => look(&settings, &read).await,
-            Origin::Cluster(cluster) => read.live(cluster, &settings).await,
+        match &settings.evidence {
+            EvidenceFrom::Path(_) => look(&settings, &read).await,
+            EvidenceFrom::Cluster(cluster) => read.live(cluster, &settings).await,
         }
     });
     let found = found.await?;
@@ -45,7 +46,7 @@ struct Read<'a> {
 
 impl Read<'_> {
     async fn live(&self, cluster: &ClusterSettings, settings: &Settings) -> Result<SymptomsReport, Error> {
-        let live = live::connect(cluster, &settings.questions, settings.timeout).await?;
+        let live = live::connect(cluster, &settings.diagnose.questions, settings.diagnose.timeout).await?;
         let inventory = live.inventory_for_symptoms().await;
         if let (Err(pods), Err(nodes)) = (inventory.pods.some(), inventory.nodes.some()) {
             return Err(Error::cannot_reach(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
@@ -76,12 +77,12 @@ impl Work for Read<'_> {
 }
 
 async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings, about: SourceInfo) -> SymptomsReport {
-    let wish = &settings.symptoms;
-    let found = supplement::read_symptoms(source, inventory, wish, None, settings.timeout).await;
+    let wish = &settings.diagnose.symptoms;
+    let found = supplement::read_symptoms(source, inventory, wish, None, settings.diagnose.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
     let next = likeliest.map(|node| {
         let mut words = vec!["staledp diagnose".to_owned()];
-        words.extend(how(&settings.origin, about.context.as_deref()));
+        words.extend(how(&settings.evidence, about.context.as_deref()));
         words.push(format!("--node {node}"));
         words.join(" ")
     });
@@ -92,11 +93,11 @@ async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
 }
 
 /// The options that lead to the same evidence again.
-fn how(origin: &Origin, context: Option<&str>) -> Vec<String> {
+fn how(origin: &EvidenceFrom, context: Option<&str>) -> Vec<String> {
     let option = |name: &str, value: &str| format!("--{name}={}", quoted(value));
     match origin {
-        Origin::Path(path) => vec![format!("--from {}", quoted(&path.display().to_string()))],
-        Origin::Cluster(cluster) => {
+        EvidenceFrom::Path(path) => vec![format!("--from {}", quoted(&path.display().to_string()))],
+        EvidenceFrom::Cluster(cluster) => {
             let mut how: Vec<String> = context.iter().map(|context| option("context", context)).collect();
             how.extend(cluster.kubeconfig.iter().map(|file| option("kubeconfig", &file.display().to_string())));
             how.extend(cluster.as_user.iter().map(|user| option("as", user)));

@@ -87,15 +87,21 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Takes in an entry, as the node was judged by itself, and gives back those that no further node can change.
     pub(super) fn add(&mut self, entry: NodeReport) -> Vec<NodeReport> {
+        let before = self.known;
         self.known.add(&entry.verdict);
         if self.witness.is_none() && entry.verdict.kind == Kind::Healthy {
             self.witness = Some(entry.clone());
         }
-        self.held.push(entry);
         let known = self.known;
-        let (settled, held) = std::mem::take(&mut self.held).into_iter().partition(|e| known.settles(&e.verdict));
-        self.held = held;
-        let mut settled: Vec<NodeReport> = settled;
+        let (settled, held): (Vec<NodeReport>, Vec<NodeReport>) = if known == before {
+            // Those that were held back stay so where nothing new is known: looking at all of them each time would cost
+            // the square of their number.
+            [entry].into_iter().partition(|e| known.settles(&e.verdict))
+        } else {
+            std::mem::take(&mut self.held).into_iter().chain([entry]).partition(|e| known.settles(&e.verdict))
+        };
+        self.held.extend(held);
+        let mut settled = settled;
         for entry in &mut settled {
             if let Some(witness) = self.witness.clone().filter(|witness| witness.node != entry.node) {
                 let name = entry.node.clone();

@@ -11,24 +11,17 @@ use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Fi
 use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
-use crate::knowledge::upstream::Restart;
 use crate::kubernetes::agents::Agent;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{Check, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
-use crate::rules::verdict::{Because, Confidence, RiskLevel, Verdict};
+use crate::rules::verdict::{Because, Verdict};
 use crate::rules::{NodeVerdict, remedy, signs};
 
 /// The node's entry in the report.
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdict) -> NodeReport {
     let NodeVerdict { verdict, affected, mut notes, in_trouble, answered, neighbour: _ } = judgement;
     let version = case.version();
-    let risks = version.into_iter().flat_map(knowledge::upstream::restart_risks);
-    let risks = risks.map(|issue| {
-        let level = if issue.restart == Restart::TakesHost { RiskLevel::High } else { RiskLevel::Medium };
-        (level, format!("{}: {}", issue.id(), issue.symptom))
-    });
-    let risks = risks.collect();
     let known_issues = signs::matching(case, &verdict)
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
@@ -52,7 +45,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
             version: version.map(str::to_owned),
             started_at: agent.and_then(|a| a.started_at.clone()),
         },
-        remediation: remedy::remedy(case, &verdict, risks),
+        remediation: remedy::remedy(case, &verdict),
         verdict,
         checks,
         affected,
@@ -84,14 +77,25 @@ pub(super) fn unfinished(
         Some(SoFar { step, checks }) => (format!("{ended} while this node was looked at ({step})"), checks),
         None => (format!("{ended} before this node was looked at"), Vec::new()),
     };
+    not_judged(node, cluster, &why, &checks, "Run again for this node.")
+}
+
+/// The entry of a node that Cilium is not meant for, where it was asked for by its name.
+pub(super) fn not_meant(node: &str, cluster: &ClusterMap<'_>, why: &str) -> NodeReport {
+    let why = format!("Cilium is not meant to run on this node: {why}");
+    not_judged(node, cluster, &why, &[], "Choose a node that Cilium runs on.")
+}
+
+/// The entry of a node that was not judged, with those checks that were finished.
+fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check], advice: &str) -> NodeReport {
     let check = |id| {
         let finished = checks.iter().find(|check| check.id == id).cloned();
         finished.unwrap_or_else(|| match id {
-            CheckId::HostPing => unknown::<HostPingData>(id, &why),
-            CheckId::PodEgress => unknown::<PodEgressData>(id, &why),
-            CheckId::DnsConntrack => unknown::<DnsConntrackData>(id, &why),
-            CheckId::ExternalConntrack => unknown::<ExternalConntrackData>(id, &why),
-            CheckId::DnsBackends => unknown::<DnsBackendsData>(id, &why),
+            CheckId::HostPing => unknown::<HostPingData>(id, why),
+            CheckId::PodEgress => unknown::<PodEgressData>(id, why),
+            CheckId::DnsConntrack => unknown::<DnsConntrackData>(id, why),
+            CheckId::ExternalConntrack => unknown::<ExternalConntrackData>(id, why),
+            CheckId::DnsBackends => unknown::<DnsBackendsData>(id, why),
         })
     };
     let checks = CheckId::ALL.into_iter().map(check).collect();
@@ -108,7 +112,7 @@ pub(super) fn unfinished(
         cause: None,
         open: Vec::new(),
         summary: format!("This node was not judged: {why}."),
-        because: vec![Because::evidence("run", why.clone())],
+        because: vec![Because::evidence("run", why)],
         ruled_out: Vec::new(),
     };
     NodeReport {
@@ -123,7 +127,7 @@ pub(super) fn unfinished(
         checks,
         affected: Vec::new(),
         remediation: None,
-        advice: vec!["Run again for this node.".to_owned()],
+        advice: vec![advice.to_owned()],
         notes: Vec::new(),
         in_trouble: false,
         answered: false,

@@ -9,7 +9,6 @@ use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::objects::Node;
 use crate::rules::fleet::Neighbour;
-use crate::settings::Settings;
 use crate::ways::dns::{Dns, DnsLife};
 use crate::ways::life::Life;
 use crate::ways::picture::Picture;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::DiagnoseSettings;
 use super::Observer;
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::clock::seconds_between;
@@ -37,7 +39,6 @@ use crate::report::Check;
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Supplement};
 use crate::rules::stale::service_map::service_map;
-use crate::settings::Settings;
 use crate::ways::dns::Dns;
 use crate::ways::lens::Lens;
 use crate::ways::pass::Pass;
@@ -50,7 +51,7 @@ const UPDATE: Duration = Duration::from_secs(10);
 pub(super) struct Looker<'a, S, O> {
     pub(super) source: &'a S,
     pub(super) cluster: &'a ClusterMap<'a>,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a DiagnoseSettings,
     pub(super) observer: &'a O,
     pub(super) node: &'a str,
     /// When the whole run has to be over.
@@ -102,7 +103,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
         self.found(CheckId::PodEgress, &egress.finding);
-        learn_dns_address(&mut around, &egress, questions);
+        let tell = probes.iter().all(|probe| !around.other_dns.contains(&probe.pod));
+        if let Some(server) = egress.dns_server.filter(|_| tell) {
+            learn_dns_address(&mut around, server, self.cluster, questions);
+        }
 
         self.step("reading the conntrack table");
         let lens = self.lens(&around, &probes);
@@ -226,8 +230,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     }
 
     fn lens(&self, around: &NodeView, probes: &[ProbeRaw]) -> Lens {
-        let asked =
-            |ip: &&std::net::IpAddr| around.names.get(ip).is_some_and(|pod| probes.iter().any(|p| p.pod == *pod));
+        let asked = |ip: &&IpAddr| around.names.get(ip).is_some_and(|pod| probes.iter().any(|p| p.pod == *pod));
         Lens {
             roles: Arc::clone(&around.roles),
             external: self.settings.questions.external.clone(),
@@ -420,12 +423,16 @@ fn nobody_to_probe(node: &str, cluster: &ClusterMap<'_>) -> Failure {
     }
 }
 
-/// The server that a pod's lookup went to is its node-local DNS address, where it is nobody else's.
-fn learn_dns_address(around: &mut NodeView, egress: &pod_egress::Egress, questions: &Questions) {
-    let Some(server) = egress.dns_server.filter(|_| questions.node_local_dns.is_none()) else {
-        return;
-    };
+/// The server that a pod's lookup went to is its node-local DNS address, where it is nobody else's; or it is the service
+/// that is cluster DNS.
+fn learn_dns_address(around: &mut NodeView, server: IpAddr, cluster: &ClusterMap<'_>, questions: &Questions) {
+    if let Some(asked) = cluster.cluster_dns_at(server) {
+        around.cluster_dns = Ok(Arc::new(asked));
+    }
     let dns = &mut around.node_local_dns;
+    if questions.node_local_dns.is_some() {
+        return;
+    }
     if dns.addresses.contains(&server) {
         dns.addresses.retain(|address| *address != server);
         dns.addresses.insert(0, server);

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::objects::Lease;
+use super::process;
 use super::requests::{PutAnswer, Writer};
 use crate::base::failure::Failure;
-use crate::base::process;
 
 /// How long the lock holds without being renewed, in seconds.
 pub(super) const LIFE_S: i64 = 15 * 60;

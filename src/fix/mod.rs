@@ -12,11 +12,13 @@ mod lock;
 pub mod objects;
 mod plan;
 mod preflight;
+pub mod process;
 mod recheck;
 mod report;
 mod requests;
 mod restart;
 mod resume;
+mod settings;
 mod show;
 mod stop;
 mod trace;
@@ -46,13 +48,13 @@ use crate::report::diff;
 use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
 use crate::rules::remedy;
 use crate::rules::verdict::RiskLevel;
-use crate::settings::FixSettings;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 use preflight::{RuleReport, RuleResult};
 pub use report::{FixOutcome, FixReport, NodeFix, RestartOutcome};
 use requests::Writer;
 use restart::PodFate;
+pub use settings::FixSettings;
 use show::Steps;
 use stop::Stop;
 
@@ -187,6 +189,7 @@ fn final_report(cx: &FixContext<'_>, fixes: &[NodeFix]) -> Report {
         partial_reason: None,
         shard: None,
         notes: Vec::new(),
+        skipped: Vec::new(),
         nodes,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::FixSettings;
 use super::lock;
 use super::requests::PodToDelete;
 use crate::knowledge::code::{Code, Kind};
@@ -10,7 +11,6 @@ use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Inventory, Pod};
 use crate::report::{NodeReport, Report};
 use crate::rules::remedy;
-use crate::settings::FixSettings;
 
 /// The plan for one node.
 #[derive(Clone, Debug)]

@@ -383,8 +383,7 @@ fn hosts_dns(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory) -> RuleRep
         Ok(dns) => dns,
         Err(failure) => return unknown(RULE, format!("unknown where cluster DNS runs: {failure}")),
     };
-    let ready: std::collections::BTreeSet<_> =
-        dns.endpoints.values().flatten().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.ip).collect();
+    let ready = dns.ready();
     let on_node = |pod: &&Pod| pod.spec.node_name == plan.node && pod.ips().any(|ip| ready.contains(&ip));
     let here = inventory.pods.known().iter().filter(on_node).count();
     match here {

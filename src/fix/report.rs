@@ -10,7 +10,7 @@ use super::preflight::{self, RuleReport};
 use super::verify::LookAfter;
 use crate::base::exit::Exit;
 use crate::report::diff;
-use crate::report::diff::{Change, Row};
+use crate::report::diff::{Change, DiffRow};
 use crate::report::text;
 use crate::report::text::{hang, safe};
 use crate::report::{NodeReport, Report};
@@ -215,7 +215,7 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
             None => "not asked",
         };
         let what = "name lookup".to_owned();
-        rows.push(Row { what, before: "not asked".to_owned(), after: lookup.to_owned(), changed: true });
+        rows.push(DiffRow { what, before: "not asked".to_owned(), after: lookup.to_owned(), changed: true });
         out.push('\n');
         out.push_str(&diff::beside(&rows.iter().collect::<Vec<_>>(), columns));
     }

@@ -11,13 +11,13 @@ use super::watch::Watched;
 use crate::base::probe_tools::host_and_port;
 use crate::checks::Status;
 use crate::checks::pod_egress::{Lookup, read_lookup};
+use crate::diagnose::DiagnoseSettings;
 use crate::diagnose::{Silent, diagnose};
 use crate::gather::Source;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::report::{NodeReport, SourceInfo, SourceKind};
-use crate::settings::Settings;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ pub(super) async fn verify(
 }
 
 async fn look(cx: &FixContext<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> LookAfter {
-    let settings = Settings { since_agent_start: true, ..cx.settings.look.clone() };
+    let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
     let inventory = cx.live.inventory().await;
     let about = SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None };
     let mut report = diagnose(cx.live, &inventory, &[node.to_owned()], &settings, about, &Silent).await;

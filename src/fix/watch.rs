@@ -15,11 +15,11 @@ use super::FixContext;
 use super::lock::Lock;
 use super::objects::AgentPod;
 use crate::base::pod_ref::PodRef;
+use crate::diagnose::DiagnoseSettings;
 use crate::diagnose::glance;
 use crate::gather::Source as _;
 use crate::kubernetes::objects::{Inventory, Pod};
 use crate::report::text::count;
-use crate::settings::Settings;
 use crate::symptoms::probes::Tally;
 use crate::ways::group::Group;
 use crate::ways::picture::{Flow, Picture};
@@ -144,7 +144,7 @@ struct Sight {
 }
 
 async fn take_sight(cx: &FixContext<'_>, node: &str, inventory: &mut Inventory) -> Result<Sight, String> {
-    let settings = Settings { since_agent_start: true, ..cx.settings.look.clone() };
+    let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
     let pods = cx.live.pods_on(node, inventory).await.map_err(|failure| failure.message)?;
     let picture = glance(cx.live, inventory, node, &settings).await?;
     let mut probes = Tally::default();

@@ -9,7 +9,6 @@ use crate::base::probe_tools::host_and_port;
 use crate::base::questions::Questions;
 use crate::kubernetes::agents::is_agent;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::node_local_dns::is_node_local_dns;
 use crate::kubernetes::objects::Pod;
 
 /// The most pods that are asked on one node.
@@ -35,8 +34,8 @@ pub fn choose(node: &str, cluster: &ClusterMap<'_>, named: &[PodRef]) -> Vec<Pod
         named.truncate(MOST);
         return named;
     }
-    let serves = |pod: &Pod| is_agent(pod) || is_node_local_dns(pod) || cluster.is_cluster_dns(pod);
-    let mut pods: Vec<&Pod> = here.filter(|pod| is_settled(pod) && pod.may_ask_cluster_dns() && !serves(pod)).collect();
+    let may_tell = |pod: &Pod| is_settled(pod) && !is_agent(pod) && cluster.asks_cluster_dns(pod);
+    let mut pods: Vec<&Pod> = here.filter(|pod| may_tell(pod)).collect();
     pods.sort_by_cached_key(|pod| {
         let started = pod.status.start_time.clone().unwrap_or_else(|| "~".to_owned());
         (is_short_lived(pod), lacks_tools(pod), started, pod.reference())

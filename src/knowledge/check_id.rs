@@ -10,7 +10,7 @@ pub enum CheckId {
     HostPing,
     /// Does a pod of this node reach the outside, by name and by address?
     PodEgress,
-    /// Do DNS packets that pods send to the node-local address get answers?
+    /// Do DNS packets that pods send get answers?
     DnsConntrack,
     /// Do connections from pods to the outside exist, and are they answered?
     ExternalConntrack,
@@ -41,7 +41,7 @@ impl CheckId {
         match self {
             Self::HostPing => "does the node itself reach the outside?",
             Self::PodEgress => "does a pod of this node reach the outside, by name and by address?",
-            Self::DnsConntrack => "do DNS packets that pods send to the node-local address get answers?",
+            Self::DnsConntrack => "do DNS packets that pods send get answers?",
             Self::ExternalConntrack => "do connections from pods to the outside exist, and are they answered?",
             Self::DnsBackends => "does the datapath know as many cluster DNS backends as are ready?",
         }

@@ -1,11 +1,12 @@
-//! What is known before looking: the verdict codes and the checks in words, and upstream issues by version.
+//! What is known before a node is looked at: the verdict codes, their look-alikes and the checks in words, upstream
+//! issues with their signs, and what a restart may cost. Data only; `report` renders it.
 
 pub mod check_id;
 pub mod checks;
 pub mod code;
 pub mod codes;
-pub mod explain;
+pub mod lookalikes;
+pub mod risk;
 pub mod upstream;
 
 pub use codes::advice;
-pub use explain::explain;

@@ -44,6 +44,17 @@ pub enum Found {
     Within(Holds),
 }
 
+/// Who answers DNS at an address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsEnd {
+    /// NodeLocal DNS, at its address or in its pod.
+    NodeLocal,
+    /// The service of cluster DNS: packets go there untranslated.
+    Service,
+    /// A pod of cluster DNS, at the pod's own port.
+    Backend,
+}
+
 /// The addresses and ranges of a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct AddressMap {
@@ -53,6 +64,10 @@ pub struct AddressMap {
     /// A bit for each /16 of IPv4 in which something is known: most of the world is in none of them.
     v4_in_use: Vec<u64>,
     cluster_dns: FxHashSet<u128>,
+    /// By address and port.
+    dns_ends: FxHashMap<(u128, u16), DnsEnd>,
+    /// The ports of `dns_ends`, a handful: most lines of a dump have none of them.
+    dns_ports: Vec<u16>,
 }
 
 impl AddressMap {
@@ -85,6 +100,22 @@ impl AddressMap {
     #[must_use]
     pub fn is_cluster_dns(&self, address: IpAddr) -> bool {
         self.cluster_dns.contains(&key(address))
+    }
+
+    /// Says who answers DNS at an address and port. What was said first stands.
+    pub fn answers_dns(&mut self, address: IpAddr, port: u16, end: DnsEnd) {
+        self.dns_ends.entry((key(address), port)).or_insert(end);
+        if !self.dns_ports.contains(&port) {
+            self.dns_ports.push(port);
+        }
+    }
+
+    /// Who answers DNS at an address and port.
+    #[must_use]
+    #[inline]
+    pub fn dns_end(&self, address: IpAddr, port: u16) -> Option<DnsEnd> {
+        let is_dns = self.dns_ports.contains(&port);
+        if is_dns { self.dns_ends.get(&(key(address), port)).copied() } else { None }
     }
 
     /// Who owns an address, or what range it lies in.

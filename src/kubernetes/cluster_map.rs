@@ -8,9 +8,12 @@ use rustc_hash::FxHashMap;
 use crate::base::failure::Failure;
 use crate::base::net::Prefix;
 pub use crate::base::questions::Named;
-use crate::kubernetes::address_map::{AddressMap, Holds, NodeId, Owner};
+use crate::kubernetes::address_map::{AddressMap, DnsEnd, Holds, NodeId, Owner};
 use crate::kubernetes::agents::{Agent, agent_namespace, agent_of_node, is_agent};
-use crate::kubernetes::cluster_dns::{ClusterDns, find_cluster_dns};
+use crate::kubernetes::cluster_dns::{
+    ClusterDns, DNS_PORT, choose_service, cluster_dns_of, is_cluster_dns_pod, may_be_cluster_dns,
+};
+use crate::kubernetes::meant_for::why_not_meant;
 use crate::kubernetes::node_local_dns::{
     NodeLocalDns, addresses_in_arguments, is_node_local_dns, node_local_dns_pod, usual_addresses,
 };
@@ -27,6 +30,8 @@ pub struct ClusterMap<'a> {
     /// By [`NodeId`]; a node may be known by its pods only.
     nodes: Vec<Around<'a>>,
     agent_namespace: Option<String>,
+    /// An agent of any node: what its DaemonSet asks of nodes, all agents ask.
+    some_agent: Option<&'a Pod>,
     /// NodeLocal DNS, without the pod of any node.
     node_local_dns: NodeLocalDns,
     cluster_dns: Result<Arc<ClusterDns>, Failure>,
@@ -51,6 +56,7 @@ impl<'a> ClusterMap<'a> {
             nodes: Vec::new(),
             agent_namespace: named.cilium_namespace.clone().or_else(|| agent_namespace(pods)),
             named,
+            some_agent: pods.iter().find(|pod| is_agent(pod) && pod.is_alive()),
             node_local_dns: NodeLocalDns::default(),
             cluster_dns: Err(Failure::new(crate::base::failure::FailureKind::Other, "not looked for yet")),
             addresses: Arc::default(),
@@ -115,6 +121,17 @@ impl<'a> ClusterMap<'a> {
         }
     }
 
+    /// Why Cilium is not meant to run on a node, where it has no agent by design: Fargate, virtual kubelets, Windows, and
+    /// nodes that the agents' selector or tolerations leave out. None where an agent should be there, or is.
+    #[must_use]
+    pub fn why_not_meant(&self, name: &str) -> Option<String> {
+        let node = self.node(name)?;
+        if self.pods_on(name).iter().any(|pod| is_agent(pod)) {
+            return None;
+        }
+        why_not_meant(node, self.some_agent)
+    }
+
     /// Cluster DNS.
     ///
     /// # Errors
@@ -134,12 +151,29 @@ impl<'a> ClusterMap<'a> {
         services: &Listed<Service>,
         slices: &Listed<EndpointSlice>,
     ) -> Result<ClusterDns, Failure> {
-        let pod_at = |ip: IpAddr, node: &str| {
-            let has = |pod: &&&Pod| pod.is_alive() && pod.ips().any(|own| own == ip);
-            let on_node = self.pods_on(node).iter().find(has).copied();
-            on_node.or_else(|| self.nodes.iter().flat_map(|around| &around.pods).find(has).copied())
-        };
-        find_cluster_dns(services, slices, self.named.dns_service.as_ref(), pod_at)
+        let service = choose_service(services, self.named.dns_service.as_ref())?;
+        cluster_dns_of(service, slices, |ip, node| self.pod_at(ip, node))
+    }
+
+    /// The service that pods were seen to ask at an address, where it is another than the one that was chosen, and
+    /// nobody named one.
+    #[must_use]
+    pub fn cluster_dns_at(&self, asked: IpAddr) -> Option<ClusterDns> {
+        let Inventory { services, endpoint_slices, .. } = self.inventory;
+        let known = self.cluster_dns.as_ref().is_ok_and(|dns| dns.addresses.contains(&asked));
+        if known || self.named.dns_service.is_some() {
+            return None;
+        }
+        let service = services.known().iter().find(|service| service.ips().any(|ip| ip == asked))?;
+        let dns = cluster_dns_of(service, endpoint_slices, |ip, node| self.pod_at(ip, node)).ok()?;
+        Some(dns).filter(|dns| !dns.ports.is_empty())
+    }
+
+    /// The living pod with an address, sought first on the node where it should run.
+    fn pod_at(&self, ip: IpAddr, node: &str) -> Option<&'a Pod> {
+        let has = |pod: &&&Pod| pod.is_alive() && pod.ips().any(|own| own == ip);
+        let on_node = self.pods_on(node).iter().find(has).copied();
+        on_node.or_else(|| self.nodes.iter().flat_map(|around| &around.pods).find(has).copied())
     }
 
     /// NodeLocal DNS as it is on a node.
@@ -151,7 +185,14 @@ impl<'a> ClusterMap<'a> {
     /// Whether a pod answers for cluster DNS.
     #[must_use]
     pub fn is_cluster_dns(&self, pod: &Pod) -> bool {
-        pod.ips().any(|ip| self.addresses.is_cluster_dns(ip))
+        is_cluster_dns_pod(pod) || !pod.spec.host_network && pod.ips().any(|ip| self.addresses.is_cluster_dns(ip))
+    }
+
+    /// Whether what a pod is told when it looks a name up says something of cluster DNS: it uses it, and is neither
+    /// cluster DNS itself nor NodeLocal DNS.
+    #[must_use]
+    pub fn asks_cluster_dns(&self, pod: &Pod) -> bool {
+        pod.may_ask_cluster_dns() && !is_node_local_dns(pod) && !self.is_cluster_dns(pod)
     }
 
     /// Which role each address has, seen from a node.
@@ -179,15 +220,24 @@ impl<'a> ClusterMap<'a> {
         let mut map = AddressMap::default();
         for address in &self.node_local_dns.addresses {
             map.own(*address, Owner::NodeLocalDns);
+            map.answers_dns(*address, DNS_PORT, DnsEnd::NodeLocal);
         }
         if let Ok(dns) = &self.cluster_dns {
             for address in &dns.addresses {
                 map.own(*address, Owner::Service);
                 map.hold(service_range(*address), Holds::Services);
+                for port in &dns.ports {
+                    map.answers_dns(*address, port.port, DnsEnd::Service);
+                }
             }
-            for endpoint in dns.endpoints.values().flatten() {
-                map.answers_for_cluster_dns(endpoint.ip);
+            for backend in &dns.backends {
+                map.answers_for_cluster_dns(backend.ip);
+                map.answers_dns(backend.ip, backend.port, DnsEnd::Backend);
             }
+        }
+        // Others that may be asked, too.
+        for address in self.inventory.services.known().iter().filter(|s| may_be_cluster_dns(s)).flat_map(Service::ips) {
+            map.own(address, Owner::Service);
         }
         let numbered = || self.nodes.iter().zip(0_u32..);
         for (around, id) in numbered() {
@@ -209,6 +259,9 @@ impl<'a> ClusterMap<'a> {
                 };
                 for ip in pod.ips() {
                     map.own(ip, owner);
+                    if matches!(owner, Owner::NodeLocalDnsPod(_)) {
+                        map.answers_dns(ip, DNS_PORT, DnsEnd::NodeLocal);
+                    }
                     // Cilium may give out other ranges than the node object says: a pod's neighbours are pods or were.
                     if !pod.spec.host_network {
                         map.hold(neighbours(ip), Holds::PodsOf(id));
@@ -239,3 +292,6 @@ fn cluster_range(address: IpAddr) -> Prefix {
 fn near(address: IpAddr, v4: u8, v6: u8) -> Prefix {
     Prefix::around(address, if address.is_ipv4() { v4 } else { v6 })
 }
+
+#[cfg(test)]
+mod tests;

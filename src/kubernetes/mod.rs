@@ -7,6 +7,7 @@ pub mod cluster_dns;
 pub mod cluster_map;
 pub mod foreign_kind;
 pub mod inventory;
+pub mod meant_for;
 pub mod node_local_dns;
 pub mod node_view;
 pub mod objects;

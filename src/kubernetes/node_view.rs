@@ -2,7 +2,7 @@
 //!
 //! Taken from a [`ClusterMap`] before anything is asked of the node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct NodeView {
     pub names: BTreeMap<IpAddr, PodRef>,
     /// How many pods of this node have an address of their own; none where not all pods could be listed.
     pub pods: Option<usize>,
+    /// The pods of this node whose lookups say nothing of cluster DNS: they ask another resolver, or are DNS themselves.
+    pub other_dns: BTreeSet<PodRef>,
     /// Why pods of this cluster may be missing from the list; none where all are in it.
     pub pods_gap: Option<Failure>,
 }
@@ -48,6 +50,7 @@ impl NodeView {
             names.extend(pod.ips().map(|ip| (ip, pod.reference())));
         }
         let pods = &map.inventory().pods;
+        let other_dns = map.pods_on(node).iter().filter(|pod| !map.asks_cluster_dns(pod)).map(|pod| pod.reference());
         Self {
             node: node.to_owned(),
             found: map.node(node).cloned(),
@@ -56,9 +59,16 @@ impl NodeView {
             cluster_dns: map.cluster_dns().clone(),
             roles: Arc::new(map.roles(node)),
             names,
+            other_dns: other_dns.collect(),
             pods: pods.whole().map(|_| own.count()),
             pods_gap: pods.gap().cloned(),
         }
+    }
+
+    /// The node's zone, where its labels name one.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.found.as_ref().and_then(Node::zone)
     }
 
     /// The node's processor architecture, `arm64` for one.

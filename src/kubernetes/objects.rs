@@ -51,6 +51,21 @@ object! {
         deletion_timestamp: Option<String>,
         /// Who owns it.
         owner_references: Vec<Owner>,
+        /// The few annotations that count here; all others may hold secrets.
+        #[serde(skip_serializing_if = "is_default")]
+        annotations: Annotations,
+    }
+}
+
+object! {
+    /// The annotations that count here.
+    Annotations {
+        /// On a service: `Auto` where near endpoints are preferred.
+        #[serde(rename = "service.kubernetes.io/topology-mode", skip_serializing_if = "String::is_empty")]
+        topology_mode: String,
+        /// The same under its older name.
+        #[serde(rename = "service.kubernetes.io/topology-aware-hints", skip_serializing_if = "String::is_empty")]
+        topology_aware_hints: String,
     }
 }
 
@@ -105,6 +120,21 @@ object! {
         pod_cidrs: Vec<String>,
         /// Whether it is cordoned.
         unschedulable: bool,
+        /// What keeps pods away that do not tolerate it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        taints: Vec<Taint>,
+    }
+}
+
+object! {
+    /// A taint of a node.
+    Taint {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+        effect: String,
     }
 }
 
@@ -143,6 +173,9 @@ object! {
         container_runtime_version: String,
         /// The operating system's image.
         os_image: String,
+        /// `linux` or `windows`.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        operating_system: String,
     }
 }
 
@@ -170,6 +203,26 @@ object! {
         dns_policy: String,
         /// Its containers.
         containers: Vec<Container>,
+        /// The labels that its node has to have; kept for Cilium's agents only.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        node_selector: BTreeMap<String, String>,
+        /// The taints that it tolerates; kept for Cilium's agents only.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tolerations: Vec<Toleration>,
+    }
+}
+
+object! {
+    /// What a pod tolerates.
+    Toleration {
+        /// The taint's key; empty with `Exists`: every taint.
+        key: String,
+        /// `Exists` or `Equal`; empty means `Equal`.
+        operator: String,
+        /// The taint's value.
+        value: String,
+        /// The taint's effect; empty: every effect.
+        effect: String,
     }
 }
 
@@ -301,6 +354,12 @@ object! {
         cluster_ips: Vec<String>,
         /// Its ports.
         ports: Vec<ServicePort>,
+        /// `Local` where traffic from inside stays on its node; else `Cluster` or empty.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        internal_traffic_policy: String,
+        /// `PreferClose`, `PreferSameZone`, `PreferSameNode`; empty where near endpoints are not preferred.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        traffic_distribution: String,
     }
 }
 
@@ -341,6 +400,32 @@ object! {
         target_ref: ObjectRef,
         /// The node it is on.
         node_name: String,
+        /// The zone it is in.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        zone: String,
+        /// Who should use it.
+        #[serde(skip_serializing_if = "is_default")]
+        hints: EndpointHints,
+    }
+}
+
+object! {
+    /// Who should use an endpoint, where topology counts; both empty: everybody.
+    EndpointHints {
+        /// The zones.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        for_zones: Vec<Hint>,
+        /// The nodes.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        for_nodes: Vec<Hint>,
+    }
+}
+
+object! {
+    /// The name of a zone or node.
+    Hint {
+        /// The name.
+        name: String,
     }
 }
 
@@ -415,6 +500,10 @@ object! {
         /// The node, where a kubelet said it.
         host: String,
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn is_nobody(source: &EventSource) -> bool {
@@ -527,6 +616,14 @@ impl Node {
         first.into_iter().chain(&self.spec.pod_cidrs).filter_map(|range| range.parse().ok())
     }
 
+    /// The zone of the node, where its labels name one.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        let labels = &self.metadata.labels;
+        let named = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];
+        named.iter().find_map(|key| labels.get(*key)).map(String::as_str)
+    }
+
     /// The first address of this type.
     #[must_use]
     pub fn address(&self, kind: &str) -> Option<&str> {
@@ -571,6 +668,23 @@ impl Pod {
     #[must_use]
     pub fn container(&self, name: &str) -> Option<&ContainerStatus> {
         self.status.container_statuses.iter().find(|c| c.name == name)
+    }
+}
+
+impl Service {
+    /// Its addresses; none where it is headless.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let first = Some(&self.spec.cluster_ip).filter(|_| self.spec.cluster_ips.is_empty());
+        first.into_iter().chain(&self.spec.cluster_ips).filter_map(|ip| ip.parse().ok())
+    }
+
+    /// How it prefers near endpoints, in its own word; empty where it does not.
+    #[must_use]
+    pub fn distribution(&self) -> &str {
+        let Annotations { topology_mode, topology_aware_hints } = &self.metadata.annotations;
+        let told = [&self.spec.traffic_distribution, topology_mode, topology_aware_hints];
+        let prefers = |word: &&&String| !word.is_empty() && !word.eq_ignore_ascii_case("disabled");
+        told.iter().find(prefers).map_or("", |word| word.as_str())
     }
 }
 

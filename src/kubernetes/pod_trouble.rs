@@ -144,7 +144,7 @@ fn is_timeout(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::questions::Questions;
+    use crate::base::questions::Named;
     use crate::kubernetes::inventory::{Inventory, Listed, Origin};
 
     const NOW: &str = "2026-06-06T12:00:00Z";
@@ -158,7 +158,7 @@ mod tests {
             endpoint_slices: Listed::Whole(Vec::new()),
             events: Listed::Whole(serde_json::from_str(events).unwrap()),
         };
-        PodTrouble::of_node("graz", &ClusterMap::new(&inventory, &Questions::default()), Some(NOW))
+        PodTrouble::of_node("graz", &ClusterMap::new(&inventory, Named::default()), Some(NOW))
     }
 
     fn event(reason: &str, message: &str, at: &str) -> String {

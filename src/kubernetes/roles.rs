@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::net::Prefix;
-use crate::kubernetes::address_map::{AddressMap, Found, Holds, NodeId, Owner};
+use crate::kubernetes::address_map::{AddressMap, DnsEnd, Found, Holds, NodeId, Owner};
+use crate::kubernetes::cluster_dns::DNS_PORT;
 
 pub(crate) use crate::kubernetes::address_map::key;
 
@@ -116,6 +117,16 @@ impl Roles {
     #[must_use]
     pub fn is_cluster_dns(&self, address: IpAddr) -> bool {
         self.map.is_cluster_dns(address)
+    }
+
+    /// Who answers DNS at an address and port, as far as the cluster's lists and this node's own evidence tell.
+    #[must_use]
+    #[inline]
+    pub fn dns_end(&self, address: IpAddr, port: u16) -> Option<DnsEnd> {
+        if port == DNS_PORT && self.learned.contains(&address) {
+            return Some(DnsEnd::NodeLocal);
+        }
+        self.map.dns_end(address, port)
     }
 
     /// Whose this address is.

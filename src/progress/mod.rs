@@ -19,11 +19,11 @@ use crate::knowledge::code::Kind;
 use crate::report::{NodeReport, json, table, text};
 pub use output::Output;
 
-/// So many of the slowest nodes are shown.
+/// How many of the slowest nodes are shown.
 const SLOWEST: usize = 4;
 /// Above this many nodes, healthy ones get no line of their own.
 const MANY: usize = 20;
-/// How often the bar is drawn anew.
+/// How often the bar is redrawn.
 const TICK: Duration = Duration::from_millis(200);
 
 /// The screen while nodes are looked at.
@@ -74,7 +74,7 @@ impl Progress {
         }
     }
 
-    /// Shows how much of an archive was read from now on, as what comes out of this is told.
+    /// Shows from now on how much of an archive was read, as reported to the returned meter.
     #[must_use]
     pub fn meter(&self) -> Meter {
         let Some(Bars { bar, .. }) = &self.bars else { return Meter::default() };
@@ -107,20 +107,20 @@ impl Progress {
         self.stopped.get()
     }
 
-    /// Says a line on standard error, beside the bar.
+    /// Writes a line to standard error, above the bar.
     pub fn say(&self, line: &str) {
         if self.screen.quiet {
             return;
         }
         let line = text::safe(line);
         match &self.bars {
-            // A screen that cannot be written to is no reason to stop.
+            // An error of standard error does not stop the run.
             Some(bars) => drop(bars.all.println(&line)),
             None => drop(writeln!(io::stderr(), "{line}")),
         }
     }
 
-    /// Takes everything off the screen again.
+    /// Removes bars from the screen.
     pub fn clear(&self) {
         if let Some(bars) = &self.bars {
             bars.bar.finish_and_clear();
@@ -245,7 +245,7 @@ impl Observer for Progress {
     }
 
     async fn interrupted(&self) {
-        // Without a reader there is no one to look at nodes for.
+        // Without a reader the results are of no use.
         tokio::select! {
             () = self.stop.notified() => {}
             () = self.output.failed() => {}

@@ -41,12 +41,12 @@ pub struct NodeDiff {
     pub changes: Vec<Change>,
     /// The same in the words of both reports, and what did not change, too.
     #[serde(skip)]
-    pub rows: Vec<Row>,
+    pub rows: Vec<DiffRow>,
 }
 
 /// Something of a node in words, before and after.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct DiffRow {
     /// What it is: `verdict`, `agent`, or a check.
     pub what: String,
     /// What was said of it.
@@ -68,8 +68,8 @@ pub struct Change {
     pub after: Value,
 }
 
-/// Compares two reports of the same nodes. Wording, times and durations are no changes; a figure that could not be had
-/// is null, which is different from 0.
+/// Compares two reports of the same nodes. Wording, times and durations do not count; a missing figure is null,
+/// which differs from 0.
 #[must_use]
 pub fn compare(before: &Report, after: &Report) -> Diff {
     let by_name = |report: &Report| -> BTreeMap<String, NodeReport> {
@@ -110,7 +110,7 @@ pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
             add(name, before, after, &mut changes);
         }
         let [before, after] = words;
-        rows.push(Row { what: what.to_owned(), before, after, changed: changes.len() > so_far });
+        rows.push(DiffRow { what: what.to_owned(), before, after, changed: changes.len() > so_far });
     };
     let both = |word: fn(&NodeReport) -> String| [word(then), word(now)];
     let value = |name: &str, value: fn(&NodeReport) -> Value| (name.to_owned(), value(then), value(now));
@@ -173,7 +173,7 @@ pub fn text(diff: &Diff, columns: usize) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     for node in &diff.changed {
-        let changed: Vec<&Row> = node.rows.iter().filter(|row| row.changed).collect();
+        let changed: Vec<&DiffRow> = node.rows.iter().filter(|row| row.changed).collect();
         // Writing to a String can't fail.
         _ = writeln!(out, "{}", safe(&node.node));
         out += &beside(&changed, columns);
@@ -204,7 +204,7 @@ pub fn text(diff: &Diff, columns: usize) -> String {
 
 /// Before and after side by side; on narrow screens one below the other.
 #[must_use]
-pub fn beside(rows: &[&Row], columns: usize) -> String {
+pub fn beside(rows: &[&DiffRow], columns: usize) -> String {
     let mut out = String::new();
     if columns < NARROW {
         for row in rows {
@@ -214,7 +214,7 @@ pub fn beside(rows: &[&Row], columns: usize) -> String {
         }
         return out;
     }
-    let head = Row { what: "CHECK".into(), before: "BEFORE".into(), after: "AFTER".into(), changed: false };
+    let head = DiffRow { what: "CHECK".into(), before: "BEFORE".into(), after: "AFTER".into(), changed: false };
     let first = rows.iter().map(|row| width(&row.what)).max().unwrap_or(0).max(width(&head.what));
     let longest = rows.iter().map(|row| width(&safe(&row.before))).max().unwrap_or(0).max(width(&head.before));
     let room = columns.saturating_sub(first + 4);

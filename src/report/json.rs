@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::symptoms::SymptomsReport;
 use super::text::shows;
-use super::{NodeReport, Report, SourceInfo, Summary};
+use super::{NodeReport, Report, Skipped, SourceInfo, Summary};
 use crate::base::error::Error;
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
@@ -97,11 +97,24 @@ pub fn jsonl_end(report: &Report) -> Result<String, Error> {
         shard: &'a Option<Shard>,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         notes: &'a [String],
+        #[serde(skip_serializing_if = "<[Skipped]>::is_empty")]
+        skipped: &'a [Skipped],
     }
-    let Report { schema, tool, generated_at, source, summary, partial, partial_reason, shard, notes, nodes: _ } =
-        report;
+    let Report {
+        schema,
+        tool,
+        generated_at,
+        source,
+        summary,
+        partial,
+        partial_reason,
+        shard,
+        notes,
+        skipped,
+        nodes: _,
+    } = report;
     let partial = partial.then_some(true);
-    line(&End { schema, tool, generated_at, source, summary, partial, partial_reason, shard, notes })
+    line(&End { schema, tool, generated_at, source, summary, partial, partial_reason, shard, notes, skipped })
 }
 
 /// The whole report as YAML, with a newline at its end.

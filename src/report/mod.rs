@@ -3,6 +3,7 @@
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
 pub mod diff;
+pub mod explain;
 pub mod figures;
 pub mod json;
 pub mod read;
@@ -57,16 +58,19 @@ pub struct Report {
     /// What is to be known of the run as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Nodes that Cilium is not meant for: they were not judged, and change no exit code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
     /// One entry per requested node: by kind (stale, other-fault, inconclusive, healthy), then by name.
     pub nodes: Vec<NodeReport>,
 }
 
 impl Report {
-    /// The exit code of a run with this report: the worst node decides. An empty shard is a success; a report that lacks
-    /// nodes is never one.
+    /// The exit code of a run with this report: the worst node decides. An empty shard is a success, and so is a report
+    /// whose nodes are all ones that Cilium is not meant for; a report that lacks nodes is never one.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.nodes.is_empty() && self.shard.is_some() && !self.partial {
+        if self.nodes.is_empty() && (self.shard.is_some() || !self.skipped.is_empty()) && !self.partial {
             return Exit::Healthy;
         }
         match self.summary.exit() {
@@ -74,6 +78,15 @@ impl Report {
             exit => exit,
         }
     }
+}
+
+/// A node that was not judged, because Cilium is not meant to run there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its name.
+    pub node: String,
+    /// Why Cilium is not meant to run there.
+    pub says: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]

@@ -7,7 +7,9 @@ use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
-use crate::rules::verdict::{Affected, Because, Confidence, Remediation, Risk, RiskLevel, RuledOut, Verdict};
+use crate::rules::verdict::{
+    Affected, Because, Confidence, Figures, Open, Remediation, Risk, RiskLevel, RuledOut, Verdict,
+};
 
 /// A report of these nodes.
 pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
@@ -21,6 +23,7 @@ pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
         partial_reason: None,
         shard: None,
         notes: vec![],
+        skipped: vec![],
         nodes,
     }
 }
@@ -172,10 +175,19 @@ pub(super) fn stale() -> NodeReport {
         RuledOut {
             code: Code::NodeLocalDnsDown,
             says: "its pod is ready and has not restarted for 34 days".to_owned(),
+            figures: Figures::new(),
         },
-        RuledOut { code: Code::ClusterWideOutage, says: "brno and vienna are fine".to_owned() },
-        RuledOut { code: Code::DatapathProgramsDuplicated, says: "not looked at: no bpftool in the image".to_owned() },
+        RuledOut {
+            code: Code::ClusterWideOutage,
+            says: "brno and vienna are fine".to_owned(),
+            figures: Figures::new(),
+        },
     ];
+    node.verdict.open = vec![Open {
+        code: Code::DatapathProgramsDuplicated,
+        says: "attached-programs is missing: no bpftool in the image".to_owned(),
+        settle: "attached-programs".to_owned(),
+    }];
     node.affected = (0..14)
         .map(|i| Affected {
             namespace: "loki".to_owned(),

@@ -4,13 +4,15 @@
 //! Lines are laid out here, not by the table's crate: it would break names in the middle, ask the terminal for its
 //! width, and read `NO_COLOR` behind our back. It gets cells that are wrapped already and draws them.
 
+use std::collections::BTreeMap;
+
 use anstyle::{AnsiColor, Style as Ink};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::figures;
 use super::symptoms;
 use super::text::{self, count, hang, safe, wrap};
-use super::{Check, NodeReport, Report, SourceInfo, SourceKind, Summary};
+use super::{Check, NodeReport, Report, Skipped, SourceInfo, SourceKind, Summary};
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
@@ -48,6 +50,9 @@ const RED: Ink = AnsiColor::Red.on_default().bold();
 const GREEN: Ink = AnsiColor::Green.on_default();
 const YELLOW: Ink = AnsiColor::Yellow.on_default().bold();
 const CYAN: Ink = AnsiColor::Cyan.on_default();
+
+/// How many skipped nodes are named for one reason, unless the table is wide.
+const MOST_SKIPPED: usize = 5;
 
 /// The whole report as text, with a newline at its end.
 #[must_use]
@@ -190,6 +195,17 @@ impl Page {
         }
         for note in &report.notes {
             self.item("Note: ", DIM, &safe(note));
+        }
+        let mut skipped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Skipped { node, says } in &report.skipped {
+            skipped.entry(says).or_default().push(node);
+        }
+        for (says, nodes) in skipped {
+            let more = nodes.len().saturating_sub(MOST_SKIPPED);
+            let more = if more > 0 && !self.wide { format!(" and {more} more") } else { String::new() };
+            let named = if self.wide { nodes.len() } else { MOST_SKIPPED };
+            let named = nodes.iter().take(named).copied().collect::<Vec<_>>().join(", ");
+            self.item("Skipped: ", DIM, &safe(&format!("{named}{more}: {says}")));
         }
     }
 
@@ -415,16 +431,17 @@ impl Page {
                 self.item(&format!("  {}: ", safe(&reason.check)), BOLD, &safe(&reason.says));
             }
         }
-        // What was not looked at stands among the look-alikes too; under that heading it would read as its opposite.
-        let (open, out): (Vec<_>, Vec<_>) =
-            node.verdict.ruled_out.iter().partition(|r| r.says.trim_start().starts_with("not looked at"));
-        for (title, look_alikes) in [("Ruled out", out), ("Not ruled out", open)] {
-            if look_alikes.is_empty() {
-                continue;
-            }
-            self.heading(title);
-            for look_alike in look_alikes {
+        if !node.verdict.ruled_out.is_empty() {
+            self.heading("Ruled out");
+            for look_alike in &node.verdict.ruled_out {
                 self.item(&format!("  {}: ", look_alike.code.name()), BOLD, &safe(&look_alike.says));
+            }
+        }
+        if !node.verdict.open.is_empty() {
+            self.heading("Open");
+            for look_alike in &node.verdict.open {
+                let says = format!("{} (settled by: {})", safe(&look_alike.says), safe(&look_alike.settle));
+                self.item(&format!("  {}: ", look_alike.code.name()), BOLD, &says);
             }
         }
     }
@@ -706,6 +723,7 @@ mod tests {
             }
             node.verdict.because.iter().for_each(|reason| line_of(&[&reason.check, &reason.says]));
             node.verdict.ruled_out.iter().for_each(|out| line_of(&[out.code.name(), &out.says]));
+            node.verdict.open.iter().for_each(|open| line_of(&[open.code.name(), &open.says]));
             node.known_issues.iter().for_each(|issue| line_of(&[&issue.id, &issue.title, &issue.why]));
             node.affected.iter().take(MANY_PODS).for_each(|pod| line_of(&[&pod.pod, &pod.says]));
             node.notes.iter().for_each(|says| line_of(&[says]));
@@ -807,11 +825,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_looked_at_is_not_called_ruled_out() {
+    fn look_alike_that_could_not_be_looked_at_is_open_and_not_ruled_out() {
         let shown = render(&sample::report(vec![sample::stale()]), &PLAIN);
-        let (ruled_out, open) = shown.split_once("Not ruled out").unwrap();
+        let (ruled_out, open) = shown.split_once("Open\n").unwrap();
         assert!(ruled_out.contains("node-local-dns-down"));
-        assert!(open.contains("datapath-programs-duplicated: not looked at"));
+        assert!(open.contains("datapath-programs-duplicated: attached-programs is missing"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub use crate::base::screen::DEFAULT_WIDTH;
 
-/// The width of what is no screen: nothing is wrapped there, so that a line can be found, cut and counted whole.
+/// The width where output is not a terminal: nothing is wrapped, so that lines can be searched, cut and counted whole.
 pub const UNBOUNDED: usize = usize::MAX >> 8;
 
 /// The narrowest width that is laid out for, in columns. Narrower screens get lines of this width.
@@ -24,7 +24,7 @@ pub const PROSE_WIDTH: usize = 110;
 /// The most characters that are shown of one string.
 pub const LONGEST: usize = 1_000;
 
-/// The longest word that is never broken, in columns. A Kubernetes name has at most 253; what is longer is no name.
+/// The longest word that is never broken, in columns. A Kubernetes name has at most 253; anything longer is not a name.
 const LONGEST_WORD: usize = 256;
 
 /// Whether a character may be shown as it is.
@@ -91,7 +91,7 @@ pub fn width(text: &str) -> usize {
 }
 
 /// Breaks harmless text between words into lines of at most `columns`. A word that is longer stands on a line of its
-/// own and is not broken: it is a name or a command that somebody will copy. Only what is too long to be a name
+/// own and is not broken: it is a name or a command that will be copied. Only what is too long to be a name
 /// (over 256 columns) is.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
@@ -117,7 +117,7 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A word whole, or in pieces of [`LONGEST_WORD`] columns where it is no name any more.
+/// A word whole, or in pieces of [`LONGEST_WORD`] columns where it is too long for a name.
 fn pieces(word: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut start, mut columns) = (0, 0);
@@ -167,14 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_left_alone() {
+    fn plain_text_is_unchanged() {
         for text in ["prusik", "k8s-odroid-hc4-3", "žluťoučký kůň", "日本", "ÄÖÜ …", ""] {
             assert!(matches!(safe(text), Cow::Borrowed(_)), "{text}");
         }
     }
 
     #[test]
-    fn what_steers_a_terminal_becomes_visible() {
+    fn control_characters_become_visible_escapes() {
         assert_eq!(safe("a\x1b[2Jb"), "a\\x1b[2Jb");
         assert_eq!(safe("a\nb\r\tc"), "a\\nb\\r\\tc");
         assert_eq!(safe("a\0\u{7f}\u{9b}31mb"), "a\\x00\\x7f\\x9b31mb");
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_endless_is_cut() {
+    fn long_text_is_cut_with_an_ellipsis() {
         let shown = safe(&"x".repeat(100_000)).into_owned();
         assert_eq!(shown.chars().count(), LONGEST + 1);
         assert!(shown.ends_with('…'));
     }
 
     #[test]
-    fn words_are_not_broken() {
+    fn names_are_not_broken() {
         let name = "ip-10-0-113-204.eu-central-1.compute.internal";
         assert_eq!(wrap(&format!("the node {name} is fine"), 20), ["the node", name, "is fine"]);
         assert_eq!(wrap("", 10), Vec::<String>::new());
@@ -200,20 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_word_is_broken() {
+    fn text_longer_than_a_name_is_broken() {
         let lines = wrap(&"x".repeat(600), 40);
         assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [256, 256, 88]);
     }
 
     #[test]
-    fn hanging_lines_are_indented() {
+    fn following_lines_are_indented() {
         assert_eq!(hang("- ", "one two three", 9), "- one two\n  three\n");
         assert_eq!(hang("- ", "", 9), "-\n");
     }
 
     proptest! {
         #[test]
-        fn whatever_comes_in_is_harmless_and_wraps(text in "\\PC*|(?s).*", columns in 0_usize..50) {
+        fn any_text_becomes_harmless_and_wraps(text in "\\PC*|(?s).*", columns in 0_usize..50) {
             let shown = safe(&text);
             prop_assert!(shown.chars().all(shows));
             let wrapped = wrap(&shown, columns);

@@ -196,7 +196,7 @@ fn name_neighbours(nodes: &mut [(String, NodeVerdict)]) {
 }
 
 /// What of the nodes that are known so far decides whether those still to come can change what [`compare`] says.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     healthy: bool,
     /// A judged node that shows no failure that could be everybody's.

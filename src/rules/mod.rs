@@ -130,7 +130,9 @@ fn decide(case: &Case, heard: &[(Code, Phase, Exclusion)]) -> Opinion {
         })
     };
     // Direct signs are asked before what rests on flows alone.
-    if let Some(opinion) = applies(Phase::Direct).or_else(|| stale::programs::missing(case)) {
+    if let Some(opinion) =
+        applies(Phase::Direct).or_else(|| stale::programs::missing(case)).or_else(|| stale::node_address::stale(case))
+    {
         return opinion;
     }
     if let Some(opinion) = applies(Phase::Flows).or_else(|| rest::no_dump(case)).or_else(|| rest::contradiction(case)) {

@@ -1,14 +1,14 @@
 //! What to do about a verdict: the exact command, what it may cost, and how to see whether it worked.
 
 use crate::knowledge::code::{Code, Kind};
+use crate::knowledge::risk::of_restart;
 use crate::rules::case::Case;
-use crate::rules::verdict::{Affected, Remediation, Risk, RiskLevel, Verdict};
+use crate::rules::signs::{restart_facts, signs};
+use crate::rules::verdict::{Affected, Remediation, Risk, Verdict};
 
 /// The remedy of a stale node; none for any other verdict.
-///
-/// `risks` are known faults that a restart of this version can start: how bad, and in a sentence.
 #[must_use]
-pub fn remedy(case: &Case, verdict: &Verdict, risks: Vec<(RiskLevel, String)>) -> Option<Remediation> {
+pub fn remedy(case: &Case, verdict: &Verdict) -> Option<Remediation> {
     if verdict.kind != Kind::Stale {
         return None;
     }
@@ -17,7 +17,7 @@ pub fn remedy(case: &Case, verdict: &Verdict, risks: Vec<(RiskLevel, String)>) -
     Some(Remediation {
         commands: vec![delete(context, &agent.pod.namespace, &agent.pod.name)],
         verify: vec![agents("get", context, &agent.pod.namespace, node), diagnose(context, node)],
-        risk: risk(case, risks),
+        risk: risk(case, verdict),
     })
 }
 
@@ -58,26 +58,10 @@ pub fn gentler(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<
     }
 }
 
-fn risk(case: &Case, risks: Vec<(RiskLevel, String)>) -> Risk {
-    let mut level = risks.iter().map(|(level, _)| *level).max().unwrap_or(RiskLevel::Low);
-    let mut because: Vec<String> = risks.into_iter().map(|(_, says)| says).collect();
-    if case.agent().is_some_and(|agent| agent.restarts >= 5) {
-        level = level.max(RiskLevel::Medium);
-        because.push("this agent was restarted several times already: a further restart may not last".to_owned());
-    }
-    let here = case.around.names.iter().filter(|(ip, _)| case.around.roles.is_cluster_dns(**ip));
-    let here = here.filter(|(ip, _)| case.around.roles.of(**ip) == crate::kubernetes::roles::Role::LocalPod).count();
-    if here > 0 {
-        level = level.max(RiskLevel::Medium);
-        because.push("cluster DNS runs on this node: its clients elsewhere may notice the restart".to_owned());
-    }
-    if let Some(redirects) = case.beyond.status.seen().and_then(|status| status.proxy_redirects).filter(|n| *n > 0) {
-        level = level.max(RiskLevel::Medium);
-        because.push(format!(
-            "{redirects} redirects to the agent's proxy are active: what goes through it (DNS and L7 policies) pauses"
-        ));
-    }
-    because.push("while the agent restarts, new pods wait and DNS through its proxy (L7 policies) pauses".to_owned());
+/// What a restart of this node's agent may cost, and why.
+#[must_use]
+pub fn risk(case: &Case, verdict: &Verdict) -> Risk {
+    let (level, because) = of_restart(&signs(case, verdict), restart_facts(case));
     Risk { level, because }
 }
 

@@ -3,7 +3,6 @@
 
 use crate::base::failure::{Failure, FailureKind};
 use crate::checks::Status;
-use crate::checks::dns_conntrack::Dump;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, rises_say};

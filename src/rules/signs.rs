@@ -1,112 +1,147 @@
-//! Which upstream issues fit what was seen: the version says that an issue may be there, the evidence that it is.
+//! A node's evidence as the facts that upstream issues and the risk of a restart ask for.
 
 use super::case::Case;
-use super::lookalikes::in_trouble;
 use super::verdict::Verdict;
-use crate::base::time::age as span;
+use crate::base::version::Version;
+use crate::cilium::agent_log::AgentLog;
+use crate::cilium::drops::Way;
+use crate::cilium::status::{AgentStatus, Encryption, Masquerading, Routing};
 use crate::knowledge::code::{Code, Kind};
-use crate::knowledge::upstream::{ISSUES, Issue};
+use crate::knowledge::risk::RestartFacts;
+use crate::knowledge::upstream::facts::{DropDirection, Mark, RisingDrop, Signs};
+use crate::knowledge::upstream::log_error::{self, LogError};
+use crate::knowledge::upstream::{self, Issue};
+use crate::kubernetes::roles::Role;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 
-/// A host that lost its network within this many seconds of its agent's start may have lost it by that.
-const SOON_AFTER_START_S: i64 = 3600;
-
-/// The issues that match the version and the evidence of this case, each with the reason.
-///
-/// An issue that nobody reported for the version, but that nobody excluded either, counts where its evidence is seen;
-/// one that is fixed in the version, or came after it, never does.
+/// The issues that match this node, each with the reason; none for a healthy node.
 #[must_use]
 pub fn matching(case: &Case, verdict: &Verdict) -> Vec<(&'static Issue, String)> {
     if verdict.kind == Kind::Healthy {
         return Vec::new();
     }
-    let with_reason = |issue: &'static Issue| {
-        let affects = case.version().and_then(|version| issue.affects(version));
-        let sign = sign(issue.number, case, verdict).filter(|_| affects != Some(false))?;
-        let reported = match (affects, case.version()) {
-            (Some(true), Some(version)) => format!("reported for {version}"),
-            (_, Some(version)) => format!("nobody reported it for {version} or excluded it"),
-            (_, None) => "the version is not known".to_owned(),
-        };
-        Some((issue, format!("{sign}; {reported}; {}", issue.restart.says())))
-    };
-    ISSUES.iter().filter_map(with_reason).collect()
+    upstream::matching(&signs(case, verdict))
 }
 
-/// What of this case is an issue's telling evidence, in one sentence; none where nothing is, or nobody looked.
-fn sign(number: u32, case: &Case, verdict: &Verdict) -> Option<String> {
+/// The facts that upstream issues ask for. What was not looked at is absent.
+#[must_use]
+pub fn signs(case: &Case, verdict: &Verdict) -> Signs {
+    let node = case.around.found.as_ref();
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let mut signs = Signs {
+        version: version(case),
+        code: Some(verdict.code),
+        agent_age_s: case.agent_age_s(),
+        log_errors: case.beyond.log.seen().map(log_errors),
+        rising_drops: rising_drops(case),
+        kernel: text(case.around.kernel()),
+        architecture: text(case.around.architecture()),
+        os_image: node.and_then(|node| text(&node.status.node_info.os_image)),
+        ..Signs::default()
+    };
+    if let Some(status) = case.beyond.status.seen() {
+        of_status(status, &mut signs);
+    }
+    of_services(case, &mut signs);
+    of_flows(case, verdict, &mut signs);
+    if let Some(programs) = case.beyond.programs.seen().filter(|programs| programs.recognized) {
+        let duplicates = programs.duplicates().len();
+        signs.mark(Mark::DuplicatePrograms, u64::try_from(duplicates).ok());
+        let tcx = |hook: &str| hook.starts_with("tcx/");
+        signs.mark_if(Mark::Tcx, Some(programs.attached.iter().any(|a| a.is_cilium() && tcx(&a.hook))));
+    }
+    signs
+}
+
+/// The agent's version: its own word if that is a version, else its image's tag. A failing agent's status line holds a
+/// complaint in the version's place.
+fn version(case: &Case) -> Option<Version> {
+    let own = case.beyond.status.seen().and_then(|status| status.version.as_deref());
+    let image = case.agent().and_then(|agent| agent.version.as_deref());
+    own.and_then(Version::parse).or_else(|| image.and_then(Version::parse))
+}
+
+/// Errors by class: the initialization's failures with the class of their last line, and what the verifier refused.
+fn log_errors(log: &AgentLog) -> std::collections::BTreeMap<LogError, usize> {
+    let mut errors = std::collections::BTreeMap::new();
+    for class in log.last_failure.as_deref().into_iter().flat_map(log_error::classes) {
+        errors.insert(class, log.datapath_failures);
+    }
+    if log.verifier_errors > 0 {
+        errors.insert(LogError::Verifier, log.verifier_errors);
+    }
+    errors
+}
+
+/// Drop reasons that rise between two readings; none where they were not read twice.
+fn rising_drops(case: &Case) -> Option<Vec<RisingDrop>> {
+    case.rises()?.drops()?;
+    let direction = |way: Way| match way {
+        Way::Ingress => Some(DropDirection::Ingress),
+        Way::Egress => Some(DropDirection::Egress),
+        Way::Service | Way::Unknown => None,
+    };
+    let rising = case
+        .rising("")
+        .into_iter()
+        .map(|rise| RisingDrop { direction: direction(rise.counter.way), reason: rise.counter.reason });
+    Some(rising.collect())
+}
+
+fn of_status(status: &AgentStatus, signs: &mut Signs) {
+    signs.mark_if(Mark::KubeProxyReplacement, status.kube_proxy_replacement);
+    signs.mark_if(Mark::BpfMasquerading, status.masquerading.map(|by| by == Masquerading::Bpf));
+    signs.mark_if(Mark::Netkit, status.device_mode.as_deref().map(|mode| mode == "netkit"));
+    signs.mark(Mark::ProxyRedirects, status.proxy_redirects.map(u64::from));
+    signs.mark(Mark::DegradedModules, status.degraded.map(u64::from));
+    let missing = |(healthy, all): (u32, u32)| u64::from(all.saturating_sub(healthy));
+    signs.mark(Mark::FailingControllers, status.controllers.map(missing));
+    signs.mark(Mark::ClusterHealthLow, status.cluster_health.map(missing));
+    if let Some(encryption) = &status.encryption {
+        signs.mark_if(Mark::WireGuard, Some(matches!(encryption, Encryption::Wireguard { .. })));
+        signs.mark_if(Mark::Ipsec, Some(matches!(encryption, Encryption::Ipsec { .. })));
+    }
+    signs.mark_if(Mark::BpfHostRouting, status.bpf_host_routing);
+    signs.mark_if(Mark::Tunnel, status.routing.as_ref().map(|routing| matches!(routing, Routing::Tunnel(_))));
+}
+
+fn of_services(case: &Case, signs: &mut Signs) {
+    if case.backends.list.is_none() {
+        return;
+    }
+    signs.mark_if(Mark::RedirectWithoutBackend, Some(case.backends.redirect_without_backend));
+    let local = case.around.node_local_dns.pod.as_ref();
+    let unready = local.map(|pod| case.backends.redirected && !pod.ready);
+    signs.mark_if(Mark::RedirectToUnreadyPod, unready);
+    if case.backends.expected.is_some() {
+        signs.mark(Mark::StrayBackends, u64::try_from(case.backends.stray.len()).ok());
+        signs.mark(Mark::MissingBackends, u64::try_from(case.backends.missing.len()).ok());
+    }
+}
+
+fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
     let code = verdict.code;
-    let log = case.beyond.log.seen();
-    let status = case.beyond.status.seen();
-    let kernel = case.around.kernel();
-    let says = |seen: bool, says: &str| seen.then(|| says.to_owned());
-    match number {
-        46065 => log.filter(|log| log.datapath_failures > 0).map(|log| {
-            format!("the agent's log says \"Failed to initialize datapath\" {} times", log.datapath_failures)
-        }),
-        43877 => status.filter(|status| status.degraded.is_some_and(|n| n > 0)).map(|status| {
-            let names = status.degraded_modules.join(", ");
-            format!("modules are degraded{}", if names.is_empty() { names } else { format!(": {names}") })
-        }),
-        44194 | 47847 => says(code == Code::DatapathProgramsDuplicated, "programs of one name hang twice on a hook"),
-        45077 | 30609 | 20667 | 13254 => case
-            .agent_age_s()
-            .filter(|age| code == Code::HostNetworkDown && (0..SOON_AFTER_START_S).contains(age))
-            .map(|age| format!("the host is off the network, and its agent started {} before", span(age))),
-        28433 => says(code == Code::DatapathProgramsMissing, "Cilium's programs are gone from their devices"),
-        21345 => says(
-            code == Code::DatapathProgramsMissing && verdict.summary.contains("lxc"),
-            "a pod's device lacks its program",
-        ),
-        36761 => says(code == Code::LinkLocalMasquerade, "only the link-local address is dead, and BPF masquerades"),
-        48050 => says(!case.backends.stray.is_empty(), "the service table holds backends that are ready no longer"),
-        23485 => says(code == Code::MapsNotVisible, "the whole dump is empty although pods run here"),
-        45522 => {
-            let asleep = case.around.node_local_dns.pod.as_ref().is_some_and(|pod| !pod.ready);
-            says(case.backends.redirected && asleep, "a local redirect holds the row while its own pod is not ready")
-        }
-        43800 | 42313 => says(
-            code == Code::LocalRedirectBroken && !case.backends.redirect_without_backend,
-            "queries go to the raw address past the redirect",
-        ),
-        41424 | 40450 | 36740 | 42751 => {
-            says(case.backends.redirect_without_backend, "a LocalRedirect row has no active backend")
-        }
-        43454 | 43080 => says(code == Code::NodeLocalDnsDown, "the node-local-dns pod is not ready or not there"),
-        44855 | 45233 => says(code == Code::PolicyDenied, "packets are dropped by policy before they make an entry"),
-        40820 => {
-            let ours = |picture: &crate::ways::picture::Picture| {
-                picture.maps.tcp6 + picture.maps.any6 > picture.maps.tcp4 + picture.maps.any4
-            };
-            says(code == Code::ConntrackFull && case.picture().is_some_and(ours), "most entries are of IPv6")
-        }
-        31012 => case
-            .picture()
-            .map(|picture| picture.group(Group::GoneDns).live())
-            .filter(|live| *live > 0)
-            .map(|live| format!("{live} live sockets go to DNS pods that are gone")),
-        32489 => says(
-            case.around.architecture() == "arm64"
-                && kernel.starts_with("6.6")
-                && kernel.contains("linuxkit")
-                && case.picture().is_some_and(|picture| life(picture.group(Group::DnsUpstream), FEW) == Life::Dead),
-            "arm64 with a linuxkit kernel 6.6, and upstream DNS is dead",
-        ),
-        47718 => says(log.is_some_and(|log| log.verifier_errors > 0), "the agent's log tells of a verifier error"),
-        25437 => says(
-            code == Code::EgressBroken && case.egress.by_address == Some(false),
-            "egress of this node is broken while DNS and the host are fine",
-        ),
-        46010 => {
-            let talos = case.around.found.as_ref().is_some_and(|node| node.status.node_info.os_image.contains("Talos"));
-            says(code == Code::HostNetworkDown && talos, "the host of a Talos node is off the network")
-        }
-        32472 => says(
-            in_trouble(case) && !case.rising("service backend not found").is_empty(),
-            "packets are dropped: Service backend not found",
-        ),
-        // The others are told by what this tool does not read (`lrp list`, the ipcache, cgroup links, mounts).
-        _ => None,
+    signs.mark_if(Mark::LinkLocalDnsDead, Some(code == Code::LinkLocalMasquerade));
+    let past_redirect = code == Code::LocalRedirectBroken && !case.backends.redirect_without_backend;
+    signs.mark_if(Mark::RedirectWithoutEffect, Some(past_redirect));
+    signs.mark_if(Mark::EgressByAddressDead, case.egress.by_address.map(|reaches| !reaches));
+    let Some(picture) = case.picture() else { return };
+    signs.mark(Mark::SocketsToGonePods, Some(u64::from(picture.group(Group::GoneDns).live())));
+    let upstream = life(picture.group(Group::DnsUpstream), FEW);
+    signs.mark_if(Mark::UpstreamDnsDead, (upstream != Life::Unseen).then_some(upstream == Life::Dead));
+    let maps = &picture.maps;
+    signs.mark_if(Mark::ConntrackMostlyIpv6, Some(maps.tcp6 + maps.any6 > maps.tcp4 + maps.any4));
+}
+
+/// The facts that bear on a restart apart from upstream issues.
+#[must_use]
+pub fn restart_facts(case: &Case) -> RestartFacts {
+    let dns = case.around.names.keys().filter(|ip| case.around.roles.is_cluster_dns(**ip));
+    let here = dns.filter(|ip| case.around.roles.of(**ip) == Role::LocalPod).count();
+    let known = case.around.pods.is_some() && case.around.cluster_dns.is_ok();
+    RestartFacts {
+        agent_restarts: case.agent().and_then(|agent| u64::try_from(agent.restarts).ok()),
+        cluster_dns_here: u64::try_from(here).ok().filter(|here| known || *here > 0),
     }
 }

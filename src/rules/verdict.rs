@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 
+pub use crate::knowledge::risk::RiskLevel;
+
 /// How sure a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -224,30 +226,6 @@ pub struct Affected {
     pub pod: String,
     /// How.
     pub says: String,
-}
-
-/// How much a remedy may hurt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RiskLevel {
-    /// Seconds without new connections.
-    Low,
-    /// DNS or policy may be gone for a minute.
-    Medium,
-    /// The remedy is known to start a worse outage here.
-    High,
-}
-
-impl RiskLevel {
-    /// The word in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
 }
 
 /// The risk of a remedy and why.

@@ -10,7 +10,7 @@ use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 use crate::ways::picture::Endpoint;
-use crate::ways::way::{Way, part_of_world_lives};
+use crate::ways::way::{Way, WayState};
 
 /// Who speaks for the host's own network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,10 +236,14 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     } else if let Some(says) = probes_time_out(case) {
         add(Fate::HostIn, false, "events", Some(says));
     }
+    // Where one far node alone is silent, it may be that one.
     for way in [Way::AcrossOut, Way::AcrossIn] {
-        if for_many(way, 1) {
+        if for_many(way, 2) {
             add(Fate::Across, false, "ct-list", case.way_says(way));
         }
+    }
+    if !across_decides(case) && across_is_dead_to_the_unlisted(case) {
+        add(Fate::Across, false, "ct-list", case.quote(Group::PodToGone));
     }
     if for_many(Way::Here, 2) {
         add(Fate::Here, false, "ct-list", case.way_says(Way::Here));
@@ -248,6 +252,20 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
         dead.push(DeadWay { fate: Fate::World, dns: false, because });
     }
     dead
+}
+
+/// Whether flows between nodes themselves tell how that way does.
+fn across_decides(case: &Case) -> bool {
+    [Way::AcrossOut, Way::AcrossIn].iter().any(|way| case.way(*way).life != Life::Unseen)
+}
+
+/// Whether flows to addresses of other nodes' pods that are not listed all die while node-local DNS reaches no cluster DNS
+/// pod of other nodes either: such an address alone may be a pod that is gone, both together are the way between nodes.
+fn across_is_dead_to_the_unlisted(case: &Case) -> bool {
+    let Some(picture) = case.picture() else { return false };
+    let gone = WayState::of_groups(picture, &[Group::PodToGone], FEW);
+    let upstream = life(picture.group(Group::DnsUpstream), FEW);
+    gone.is_dead_for_many() && gone.counts.answered == 0 && upstream == Life::Dead
 }
 
 /// Kubelet's second voice: most pods of the node are not ready, and their probes get no answer in time.

@@ -71,7 +71,7 @@ pub(super) fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr
                 _ => return None,
             };
             let far = match group {
-                Group::PodToRemotePod => node_of(responder),
+                Group::PodToRemotePod | Group::PodToGone => node_of(responder),
                 Group::PodToHost => port_of(entry),
                 _ => responder,
             };

@@ -1,12 +1,13 @@
 //! Many nodes: whatever happens to some of them, every one has a row, and the run ends in time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::pipe;
 use crate::support::api::{ApiServer, Kubeconfig};
 use crate::support::http::Answer;
 use crate::support::run::{Outcome, Run, staledp};
@@ -310,35 +311,43 @@ fn an_interrupt_tells_what_is_known() {
 }
 
 #[test]
-fn a_second_interrupt_ends_at_once() {
+fn interrupted_report_goes_on_while_its_reader_takes_some_and_a_second_interrupt_ends_at_once() {
     let names: Vec<String> = (0..24).map(|i| format!("node-{i:02}")).collect();
     let nodes: Vec<(&str, Health)> = names.iter().map(|name| (name.as_str(), Health::Fine)).collect();
-    let mut world = Scene::new(&nodes).world();
-    hang(&mut world, "node-00");
-    let api = ApiServer::start(world);
-    let kubeconfig = api.kubeconfig();
-    let (mut child, _home) = all(&kubeconfig, &["--timeout", "50s"]).by_hand();
-    let interrupt = |child: &Child| {
-        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
-    };
-    api.wait_until(Duration::from_secs(40), |requests| {
-        requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "node-23")
-    });
-    interrupt(&child);
-    // Nobody reads the report, which is longer than a pipe holds: without a second word this would wait for ever.
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(child.try_wait().expect("it can be waited for").is_none(), "it still prints");
-    let begun = Instant::now();
-    interrupt(&child);
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("it can be waited for") {
-            break status;
+    for second in [false, true] {
+        let mut world = Scene::new(&nodes).world();
+        hang(&mut world, "node-00");
+        let api = ApiServer::start(world);
+        let kubeconfig = api.kubeconfig();
+        let (mut child, _home) = all(&kubeconfig, &["--timeout", "50s"]).by_hand();
+        api.wait_until(Duration::from_secs(40), |requests| {
+            requests.iter().filter_map(|request| request.exec.as_ref()).any(|call| call.node == "node-23")
+        });
+        pipe::send(&child, "INT");
+        // The report is longer than a pipe holds.
+        let mut reader = child.stdout.take().expect("a pipe");
+        let (enough, stop) = std::sync::mpsc::channel::<()>();
+        let reading = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while stop.try_recv().is_err() && matches!(reader.read(&mut piece), Ok(1..)) {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            reader
+        });
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(child.try_wait().expect("it can be waited for").is_none(), "its reader still takes some");
+        if second {
+            pipe::send(&child, "INT");
+        } else {
+            // The reader stalls: nothing is waited for any more.
+            let _ = enough.send(());
         }
-        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on after a second interrupt");
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(status.code(), Some(130));
+        let (code, took) = pipe::end(&mut child, Duration::from_secs(10));
+        assert_eq!(code, Some(130));
+        assert!(took < Duration::from_millis(1500), "{took:?}");
+        drop(enough);
+        drop(reading.join());
+    }
 }
 
 /// A report in JSON or in JSON lines.

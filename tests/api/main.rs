@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/pipe.rs"]
+mod pipe;
+
 mod diagnose;
 mod fix;
 mod fleet;
@@ -15,5 +18,6 @@ mod save;
 mod second_look;
 mod server;
 mod ssh;
+mod stalled;
 mod symptoms;
 mod told;

@@ -29,7 +29,7 @@ pub(crate) fn judge(path: &Path) -> (Result<Report, String>, u64) {
     let cli = Cli::try_parse_from(words.into_iter().chain([path.as_os_str()])).expect("arguments");
     let Command::Diagnose(args) = cli.command else { panic!("it is `diagnose`") };
     let DiagnoseArgs { cluster, target, symptoms, save } = *args;
-    let settings = Settings::resolve(cluster, target, symptoms, save);
+    let settings = Settings::resolve(cluster, target, symptoms, save).diagnose;
     let meter = Arc::new(Meter::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let about = SourceInfo { kind: SourceKind::Bundle, context: None, path: None };

@@ -150,9 +150,13 @@ fn every_case_gets_an_acceptable_verdict_with_the_words_of_its_truth() {
         }
     }
     println!("not yet required:");
-    later.iter().for_each(|line| println!("  {line}"));
+    for line in &later {
+        println!("  {line}");
+    }
     println!("complaints:");
-    required.iter().for_each(|line| println!("  {line}"));
+    for line in &required {
+        println!("  {line}");
+    }
     let complained = |case: &Judged| case.complaints.iter().filter_map(|c| c.node.clone()).collect::<BTreeSet<_>>();
     let sum = |count: &dyn Fn(&Judged) -> usize| judged.iter().map(count).sum::<usize>();
     println!(

@@ -95,6 +95,13 @@ impl Run {
         }
     }
 
+    /// Starts it with this as standard output, and without a deadline.
+    pub(crate) fn into_pipe(mut self, pipe: std::io::PipeWriter) -> (Child, tempfile::TempDir) {
+        let mut child = self.command.stdout(pipe).spawn().expect("the program starts");
+        drop(drain(child.stderr.take()));
+        (child, self.home)
+    }
+
     /// Starts it with standard output in the caller's hands, and without a deadline.
     pub(crate) fn by_hand(mut self) -> (Child, tempfile::TempDir) {
         let mut child = self.command.spawn().expect("the program starts");

@@ -171,6 +171,15 @@ fn silence_and_unknown_names_are_not_answers() {
 }
 
 #[test]
+fn a_silent_wget_that_waited_its_whole_limit_timed_out() {
+    let mut silent = raw(&["wget", "-q", "http://192.0.2.7"], 4, "", "");
+    silent.answer.duration_ms = Some(5_041);
+    assert_eq!(fetched(&silent, V4), Outcome::Timeout);
+    silent.answer.duration_ms = Some(41);
+    assert_eq!(fetched(&silent, V4), Outcome::Failed);
+}
+
+#[test]
 fn an_address_of_one_family_is_a_find_whatever_the_other_says() {
     let head = "Server:\t\t169.254.25.10\nAddress:\t169.254.25.10:53\n\n";
     let found = "Name:\tdb.shop.svc.cluster.local\nAddress: 10.43.7.8\n\n";

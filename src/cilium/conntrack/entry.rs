@@ -409,7 +409,8 @@ fn side(token: &[u8]) -> Option<Side> {
     let address = &token[..at];
     let address = address.strip_prefix(b"[").and_then(|a| a.strip_suffix(b"]")).unwrap_or(address);
     let ip: IpAddr = std::str::from_utf8(address).ok()?.parse().ok()?;
-    Some(Side { ip, port: u16::try_from(decimal(&token[at + 1..])?).ok()? })
+    // An IPv4 address in IPv6's clothes is the same host's.
+    Some(Side { ip: ip.to_canonical(), port: u16::try_from(decimal(&token[at + 1..])?).ok()? })
 }
 
 /// The common case, in one go over the bytes.
@@ -649,6 +650,15 @@ mod tests {
         );
         assert_eq!(entry.initiator, at("fd00:10:3::a1", 40000));
         assert_eq!(entry.responder, at("2001:db8::24", 443));
+    }
+
+    #[test]
+    fn an_ipv4_address_that_is_mapped_into_ipv6_is_that_address() {
+        let entry = parse(
+            "UDP OUT ::ffff:10.42.3.7:40112 -> ::ffff:169.254.25.10:53 expires=70 LastRxReport=9 LastTxReport=10 \
+             Flags=0x0000 [ ] RevNAT=0 SourceSecurityID=9",
+        );
+        assert_eq!((entry.initiator, entry.responder), (at("10.42.3.7", 40112), at("169.254.25.10", 53)));
     }
 
     #[test]

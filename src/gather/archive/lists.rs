@@ -110,6 +110,7 @@ pub(super) fn slices(endpoints: Vec<Endpoints>) -> Vec<EndpointSlice> {
                 conditions: EndpointConditions { ready: Some(ready), ..EndpointConditions::default() },
                 target_ref: address.target_ref.unwrap_or_default(),
                 node_name: address.node_name.unwrap_or_default(),
+                ..Endpoint::default()
             }
         };
         let mut metadata = meta.clone();

@@ -27,6 +27,7 @@ use crate::base::probe_tools::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
+use crate::kubernetes::cluster_dns::{DNS_SELECTORS, may_be_cluster_dns};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
 use bounded::{Bounded, CommandEnd, ExecTarget, HeldOutput, Limit, Task};
@@ -37,8 +38,6 @@ use tools::Tools;
 
 /// Where Cilium usually lives, for those who may not look elsewhere.
 const USUAL_NAMESPACE: &str = "kube-system";
-/// The label of the cluster's DNS service, CoreDNS included.
-const DNS_LABEL: &str = "k8s-app=kube-dns";
 /// The most DNS services whose endpoint slices are read: NodeLocal DNS adds a second to the usual one.
 const MOST_DNS_SERVICES: usize = 8;
 /// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
@@ -184,10 +183,7 @@ impl Live {
     async fn dns(&self) -> (Listed<Service>, Listed<EndpointSlice>) {
         let services = match &self.questions.dns_service {
             Some(named) => self.cluster.service(named).await.into(),
-            None => {
-                everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.cluster.services(namespace, DNS_LABEL).await)
-                    .await
-            }
+            None => everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.dns_services(namespace).await).await,
         };
         let slices = match services.some() {
             Ok(services) => self.slices(services).await,
@@ -197,6 +193,18 @@ impl Live {
             }
         };
         (services, slices.into())
+    }
+
+    /// The services that may be cluster DNS, by the first label that finds one: most clusters are asked once.
+    async fn dns_services(&self, namespace: Option<&str>) -> Result<Vec<Service>, Failure> {
+        let mut all = Vec::new();
+        for labels in DNS_SELECTORS {
+            all.extend(self.cluster.services(namespace, labels).await?);
+            if all.iter().any(may_be_cluster_dns) {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     async fn slices(&self, services: &[Service]) -> Result<Vec<EndpointSlice>, Failure> {

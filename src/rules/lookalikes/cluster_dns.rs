@@ -59,14 +59,6 @@ pub(super) fn down(case: &Case) -> Exclusion {
     {
         return apply(Confidence::Medium, Because::said(CheckId::DnsConntrack.name(), says));
     }
-    if case.egress.by_name == Some(false)
-        && case.egress.by_address == Some(true)
-        && case.egress.dns == Some(true)
-        && nothing_else_dies
-    {
-        let says = "cluster names resolve and the world is reached by address, but names of the world do not resolve";
-        return apply(Confidence::Medium, Because::evidence("pod-dns", says));
-    }
     match (expected, case.dns_says()) {
         (_, Some(says)) if case.dns.life == DnsLife::Alive => Exclusion::RuledOut(says),
         (Some(ready @ 2..), _) if !nothing_else_dies => Exclusion::out(

@@ -10,6 +10,9 @@ use crate::rules::witnesses::reaches_world;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 
+/// A starting agent has replaced the programs of the one before it after this time, in seconds.
+const REPLACING_S: i64 = 300;
+
 /// `datapath-programs-duplicated`.
 pub(super) fn duplicated(case: &Case) -> Exclusion {
     beyond(&case.beyond.programs, Evidence::AttachedPrograms, |programs| {
@@ -19,6 +22,15 @@ pub(super) fn duplicated(case: &Case) -> Exclusion {
             let says = format!("each of {hooks} hooks holds a Cilium program once");
             return Exclusion::out(says, [("hooks", hooks.into())]);
         };
+        // An agent that replaces its programs one by one may be seen with both for a moment.
+        let young = case.agent_age_s().is_some_and(|age| (0..REPLACING_S).contains(&age));
+        if young && twice.len() * 2 < programs.attached.len() - twice.len() {
+            let says = format!(
+                "{} hooks hold a program twice, but the agent only just started and may replace them",
+                twice.len()
+            );
+            return Exclusion::open(says, "a second look in two minutes");
+        }
         let summary = format!(
             "Cilium's programs are attached twice on {} hook{} ({first} …): a restart does not clean them up.",
             twice.len(),

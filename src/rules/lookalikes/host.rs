@@ -26,7 +26,7 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
             [("target", case.host.data.target.clone().into())],
         ),
         HostWitness::OnlyPingFails => {
-            if no_route(case) && case.way(Way::HostToWorld).counts.answered == 0 {
+            if case.way(Way::HostToWorld).counts.answered == 0 && (no_route(case) || nothing_leaves(case)) {
                 return Exclusion::applies(down(case));
             }
             Exclusion::open(
@@ -40,6 +40,13 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
         ),
         HostWitness::Down | HostWitness::Contradicted => Exclusion::applies(down(case)),
     }
+}
+
+/// Whether nothing that leaves this node is answered, neither by the world nor by other nodes, whoever asks.
+fn nothing_leaves(case: &Case) -> bool {
+    case.way(Way::AcrossOut).life == Life::Dead
+        && case.way(Way::World).life == Life::Dead
+        && case.way(Way::HostToCluster).counts.answered == 0
 }
 
 /// Whether the host itself says that it has no route to the outside.

@@ -1,6 +1,7 @@
 //! `node-isolated`: pods reach the world and their node, but no pod of other nodes.
 
 use crate::base::evidence::Evidence;
+use crate::cilium::status::Encryption;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
@@ -36,16 +37,18 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
             "a pod that can probe (--probe-pod)",
         );
     }
-    let far = match out.counts.dead_peers {
-        1 if out.counts.answered_peers == 0 => "no pod of the one other node that they talk to",
-        1 => "no pod of one other node",
-        _ => "no pod of other nodes",
-    };
-    let summary = format!(
-        "Pods of this node reach the world and their node, but {far}: the tunnel, the encryption or the far node is broken."
-    );
+    let summary = "Pods of this node reach the world and their node, but no pod of other nodes: the tunnel, the encryption or \
+                   the peers are broken.";
     let mut opinion = Opinion::new(Code::NodeIsolated, Confidence::Medium, summary);
     opinion.because = across.iter().map(|way| way.because.clone()).collect();
+    if let Some(Encryption::Wireguard { peers, .. }) =
+        case.beyond.status.seen().and_then(|status| status.encryption.as_ref())
+    {
+        let peers = peers.map_or_else(|| "an unknown number of peers".to_owned(), |peers| format!("{peers} peers"));
+        opinion
+            .because
+            .push(Because::evidence(Evidence::AgentStatus.name(), format!("WireGuard encrypts here, with {peers}")));
+    }
     opinion
         .because
         .push(Because::check(crate::knowledge::check_id::CheckId::PodEgress, case.egress.finding.summary.clone()));

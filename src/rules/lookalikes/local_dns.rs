@@ -9,9 +9,10 @@ use crate::rules::lookalikes::not_looked;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{Fate, dead_ways, reaches_world};
+use crate::ways::counts::Counts;
 use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
-use crate::ways::life::Life;
+use crate::ways::life::{FEW, Life, life};
 use crate::ways::way::Way;
 
 /// Restarted so often, a resolver does not run through.
@@ -80,6 +81,17 @@ fn fails(case: &Case) -> bool {
         || (case.egress.dns == Some(false) || case.egress.by_name == Some(false)) && case.dns.life != DnsLife::Alive
 }
 
+/// Pods that ask the node-local address although no NodeLocal DNS pod is here.
+fn asks_in_vain(case: &Case) -> Option<String> {
+    let entries = case.picture()?.runbook.dns;
+    let answered = case.picture()?.group(Group::NodeLocalDns).answered;
+    let asked = case.egress.dns_server.is_some_and(|server| case.around.node_local_dns.addresses.contains(&server));
+    let here = case.around.node_local_dns.pod.is_some();
+    (!here && answered == 0 && entries > 0 && (asked || case.egress.dns == Some(false))).then(|| {
+        format!("{entries} conntrack entries go to the node-local address, but no NodeLocal DNS pod is on this node")
+    })
+}
+
 /// The figures of DNS and of what lives beside it.
 fn beside(case: &Case, opinion: Opinion) -> Opinion {
     opinion
@@ -90,7 +102,8 @@ fn beside(case: &Case, opinion: Opinion) -> Opinion {
 /// `node-local-dns-down`: the resolver on the node is down, hung or crash-looping, while other ways live.
 pub(super) fn down(case: &Case) -> Exclusion {
     let dns = &case.around.node_local_dns;
-    if !dns.deployed && !case.dns.path.ends_here() {
+    let asks_in_vain = asks_in_vain(case);
+    if !dns.deployed && !case.dns.path.ends_here() && asks_in_vain.is_none() {
         return Exclusion::NotApplicable;
     }
     if case.around.pods.is_none() {
@@ -103,10 +116,11 @@ pub(super) fn down(case: &Case) -> Exclusion {
             Some(format!("{} is ready now, but was restarted {} times", pod.pod, pod.restarts))
         }
         None if case.dns.path == DnsPath::NodeLocal => Some("no NodeLocal DNS pod is on this node".to_owned()),
+        None => asks_in_vain,
         _ => None,
     };
     if let Some(says) = &trouble
-        && (fails(case) || dns.pod.as_ref().is_some_and(|pod| pod.ready))
+        && (fails(case) || dns.pod.as_ref().is_some_and(|pod| pod.ready) || case.egress.dns == Some(false))
         && reaches_world(case)
         && !others_die
     {
@@ -154,8 +168,38 @@ fn upper(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// The same one step further: cluster DNS pods of this node ask a resolver of the host by its link-local address (Talos).
+fn upstream_masqueraded(case: &Case) -> Option<Opinion> {
+    let bpf = case.beyond.status.seen().is_some_and(|status| status.masquerading == Some(Masquerading::Bpf));
+    let picture = case.picture().filter(|_| bpf && case.dns.path != DnsPath::LinkLocal)?;
+    let dns_pods =
+        picture.endpoints.iter().filter(|e| e.address.is_some_and(|ip| case.around.roles.is_cluster_dns(ip)));
+    let counts = dns_pods.fold(Counts::default(), |sum, pod| sum.and(pod.group(Group::LinkLocalDns)));
+    if life(&counts, FEW) != Life::Dead || !reaches_world(case) || dead_ways(case).iter().any(|way| !way.dns) {
+        return None;
+    }
+    let summary =
+        "Queries of cluster DNS to the node's link-local resolver are masqueraded on their way (cilium/cilium#36761).";
+    let text = format!(
+        "cluster DNS pods of this node to the local resolver: {} of {} live flows get no answer",
+        counts.dead(),
+        counts.decided()
+    );
+    let figures =
+        [("way", "dns-upstream".into()), ("dead", counts.dead().into()), ("decided", counts.decided().into())];
+    Some(
+        Opinion::new(Code::LinkLocalMasquerade, Confidence::Medium, summary)
+            .because(Because::said("ct-list", Says::new(text, figures)))
+            .because(Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF"))
+            .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone())),
+    )
+}
+
 /// `link-local-masquerade`: queries to the link-local address are masqueraded on their way (cilium/cilium#36761).
 pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
+    if let Some(opinion) = upstream_masqueraded(case) {
+        return Exclusion::applies(opinion);
+    }
     if !case.dns.path.ends_here() {
         return Exclusion::NotApplicable;
     }

@@ -1,5 +1,6 @@
 //! `datapath-programs-missing`: a device that needs a Cilium program has none, or a program finds no tail to call.
 
+use crate::cilium::status::AgentStatus;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, packets, rises_say};
 use crate::rules::lookalikes::{MISSED_TAIL_CALL, in_trouble};
@@ -13,7 +14,7 @@ const ATTACHING_S: i64 = 60;
 /// A direct sign: programs are missing, or tail calls are.
 #[must_use]
 pub fn missing(case: &Case) -> Option<Opinion> {
-    programs_missing(case).or_else(|| tail_calls_missing(case))
+    tail_calls_missing(case).or_else(|| programs_missing(case))
 }
 
 /// Tail calls that find nothing to call: packets are dropped before they make an entry.
@@ -56,6 +57,10 @@ fn programs_missing(case: &Case) -> Option<Opinion> {
     if case.agent_age_s().is_some_and(|age| (0..ATTACHING_S).contains(&age)) {
         return None;
     }
+    let status = case.beyond.status.seen();
+    if !programs.can_miss(status.and_then(AgentStatus::attaches)) {
+        return None;
+    }
     // A device without any program is a sign by itself; one that lacks a direction may be set up so, and counts only
     // where something fails.
     let mut missing = Vec::new();
@@ -68,12 +73,10 @@ fn programs_missing(case: &Case) -> Option<Opinion> {
         }
         _ => {}
     }
-    let status = case.beyond.status.seen();
-    if let Some(status) = status
-        && status.kube_proxy_replacement == Some(true)
-    {
-        let bare = status.devices.iter().filter(|device| programs.directions(device).is_empty());
-        missing.extend(bare.cloned());
+    if let Some(status) = status {
+        let native = status.devices.iter().filter(|_| status.kube_proxy_replacement == Some(true)).cloned();
+        let needed = native.chain(status.tunnel_device());
+        missing.extend(needed.filter(|device| programs.directions(device).is_empty()));
     }
     if status.is_none_or(|s| s.device_mode.as_deref() != Some("netkit")) {
         missing.extend(bare_pod_devices(case, programs));
@@ -106,7 +109,7 @@ fn bare_pod_devices(case: &Case, programs: &crate::cilium::programs::Programs) -
     let mut missing = Vec::new();
     if devices.is_empty() {
         // Chained to another plugin, pods have devices of its names (eni…, azv…, gke…).
-        let chained = programs.attached.iter().any(|a| a.program.contains("from_container"));
+        let chained = !programs.chained_pod_devices().is_empty();
         if !chained && in_trouble(case) && case.around.pods.is_some_and(|pods| pods > 0) {
             missing.push("every lxc device".to_owned());
         }

@@ -38,7 +38,7 @@ const LONGEST_NAME: usize = 512;
 /// How often keys are drawn at the most; of eight services each is the first in one of eight draws.
 const MOST_DRAWS: u32 = 200;
 /// Fields that hold nothing of the site: kinds, states, moments, versions, numbers written as text.
-const PLAIN: [&str; 30] = [
+const PLAIN: [&str; 38] = [
     "apiVersion",
     "kind",
     "type",
@@ -48,6 +48,14 @@ const PLAIN: [&str; 30] = [
     "protocol",
     "addressType",
     "architecture",
+    "operatingSystem",
+    "dnsPolicy",
+    "internalTrafficPolicy",
+    "trafficDistribution",
+    "service.kubernetes.io/topology-mode",
+    "service.kubernetes.io/topology-aware-hints",
+    "effect",
+    "operator",
     "kernelVersion",
     "kubeletVersion",
     "containerRuntimeVersion",
@@ -261,7 +269,7 @@ impl Redaction {
             Value::Array(_) if key == "value" => {}
             Value::Object(_) if key == "redacted" => {}
             Value::Array(items) => items.iter_mut().for_each(|item| self.field(key, item)),
-            Value::Object(fields) if key == "labels" => {
+            Value::Object(fields) if matches!(key, "labels" | "nodeSelector") => {
                 let all = std::mem::take(fields);
                 fields.extend(all.into_iter().map(|(label, mut value)| {
                     self.field("", &mut value);

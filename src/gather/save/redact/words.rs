@@ -21,7 +21,8 @@ const PUBLIC: &str = "
     datapath orchestrator infra loader regeneration regenerating initialize initialized failed retrying later
     verifier error errors warn warning info level msg subsys module modules degraded stopped
     dns coredns nodelocaldns cache localip conf corefile watcher upstream upstreamsvc rke2 external secrets argocd
-    repo server redirect
+    repo server redirect openshift owning rke2 fargate eks amazonaws compute type virtual kubelet aci windows not
+    memory disk pressure pid unschedulable failure domain
     home ssh ping wget curl nslookup getent hosts bash sh exec dev tcp udp icmp icmpv6 sctp any http https get null
     timeout timed out time usr bin etc sha256 latest stable alpha beta rc pre distroless
     quay gcr ghcr docker registry github com org google in addr arpa ip ip6 src pkg go run lib var opt proc

@@ -1,20 +1,19 @@
-//! This process as others can find it again, and whether another of this machine still runs: the only reader of
-//! `/proc`.
+//! The identity of this process, and whether another process of this machine still runs: the only reader of `/proc`.
 
-/// The name of this machine; where it is not known, words for it.
+/// The hostname of this machine; `this machine` if it is unknown.
 #[must_use]
 pub fn host() -> String {
     read("/proc/sys/kernel/hostname").unwrap_or_else(|| "this machine".to_owned())
 }
 
-/// This process so that no other can be taken for it: the boot, the space of process ids, the id, and its start. None
-/// where the system does not say.
+/// An identity that no other process shares: the boot, the PID namespace, the PID, and the start time. None if the system
+/// does not report them.
 #[must_use]
 pub fn this() -> Option<String> {
     of(std::process::id())
 }
 
-/// Whether a process, written so, is known to be gone. Nothing is known of processes of other machines.
+/// Whether the process with this identity is known to have ended. Never true for processes of other machines.
 #[must_use]
 pub fn is_gone(process: &str) -> bool {
     let Some(machine) = machine() else { return false };
@@ -30,7 +29,7 @@ fn of(pid: u32) -> Option<String> {
     Some(format!("{}/{pid}/{start}", machine()?))
 }
 
-/// This boot of this machine, and this space of process ids: containers of one machine have several.
+/// This boot of this machine, and this PID namespace: containers of one machine have several.
 fn machine() -> Option<String> {
     let boot = read("/proc/sys/kernel/random/boot_id")?;
     let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_known_by_more_than_its_number() {
+    fn reused_pid_is_another_process() {
         let own = this().expect("this process is listed");
         assert!(!is_gone(&own));
         let other_start = format!("{own}1");

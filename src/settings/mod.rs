@@ -8,14 +8,14 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::base::cluster_settings::{ClusterSettings, SshSettings};
-pub use crate::base::questions::Questions;
+use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+use crate::base::questions::Questions;
 use crate::base::screen::{DEFAULT_WIDTH, Screen, When};
-use crate::base::shard::Shard;
 use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
-pub use fix::FixSettings;
+use crate::diagnose::DiagnoseSettings;
+pub use fix::fix;
 
 /// How long `symptoms` looks at a cluster.
 const SYMPTOMS: Duration = Duration::from_secs(120);
@@ -42,60 +42,45 @@ pub fn screen(args: &OutputArgs) -> Screen {
     }
 }
 
-/// The width of a stream in columns; none where it is no terminal.
+/// The width of a stream in columns; none where it is not a terminal.
 fn width<S: IsTerminal + AsFd>(stream: S) -> Option<u16> {
     let columns = |stream| terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0);
     stream.is_terminal().then(|| columns(stream))
 }
 
-/// Everything `diagnose` needs to know.
+/// What was meant by a command that reads evidence.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which nodes.
-    pub nodes: Nodes,
     /// Where the evidence comes from.
-    pub origin: Origin,
-    /// What is asked, and of whom.
-    pub questions: Questions,
-    /// Which symptoms are asked for beyond the lists.
-    pub symptoms: SymptomOptions,
-    /// How long one node may take.
-    pub timeout: Duration,
-    /// How many nodes at once.
-    pub concurrency: usize,
-    /// Where the evidence is kept as a bundle; none: nowhere.
-    pub save: Option<PathBuf>,
-    /// Whether the bundle gets other names and addresses.
-    pub redact: bool,
-    /// How long the whole run may take; none: as long as its nodes.
-    pub deadline: Option<Duration>,
+    pub evidence: EvidenceFrom,
+    /// Which nodes.
+    pub nodes: NodeChoice,
     /// Nodes to leave out.
     pub exclude: Vec<String>,
-    /// Only this slice of the nodes.
-    pub shard: Option<Shard>,
-    /// Count only conntrack lines with traffic since the agent's container started: for looking whether a restart
-    /// helped, where the old agent's dead flows are still listed.
-    pub since_agent_start: bool,
-    /// Whether a neighbour may be looked at where one node alone is judged.
-    pub compare: bool,
+    /// Where the evidence is saved as a bundle; none: nowhere.
+    pub save: Option<PathBuf>,
+    /// Whether names and addresses in the bundle are anonymized.
+    pub redact: bool,
+    /// How nodes are looked at.
+    pub diagnose: DiagnoseSettings,
 }
 
 /// Which nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Nodes {
+pub enum NodeChoice {
     /// These.
     Named(Vec<String>),
     /// All there are.
     All,
     /// Those with these labels.
     Labelled(String),
-    /// Nothing was said: with a bundle all in it, with a cluster a usage error.
+    /// None was named: all of a bundle, and a usage error with a cluster.
     Unsaid,
 }
 
 /// Where the evidence comes from.
 #[derive(Clone, Debug)]
-pub enum Origin {
+pub enum EvidenceFrom {
     /// A live cluster.
     Cluster(ClusterSettings),
     /// Something saved.
@@ -103,63 +88,48 @@ pub enum Origin {
 }
 
 impl Settings {
-    /// How long symptoms may take, which are read beside the nodes: as long as one node, and no longer than the run.
-    #[must_use]
-    pub fn symptoms_limit(&self) -> Duration {
-        self.deadline.map_or(self.timeout, |whole| whole.min(self.timeout))
-    }
-
     /// Resolves what was typed for `diagnose` and `capture`.
     #[must_use]
     pub fn resolve(cluster: ClusterArgs, target: TargetArgs, symptoms: SymptomArgs, save: SaveArgs) -> Self {
         let TargetArgs { node, all_nodes, selector, exclude_node, shard, from, deadline, look } = target;
         let SaveArgs { save, redact } = save;
         let nodes = if all_nodes {
-            Nodes::All
+            NodeChoice::All
         } else if let Some(labels) = selector {
-            Nodes::Labelled(labels)
+            NodeChoice::Labelled(labels)
         } else if node.is_empty() {
-            Nodes::Unsaid
+            NodeChoice::Unsaid
         } else {
-            Nodes::Named(node)
+            NodeChoice::Named(node)
         };
         let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
-        let origin = match from {
-            Some(path) => Origin::Path(path),
-            None => Origin::Cluster(cluster_settings(cluster, ssh, compress)),
+        let evidence = match from {
+            Some(path) => EvidenceFrom::Path(path),
+            None => EvidenceFrom::Cluster(cluster_settings(cluster, ssh, compress)),
         };
-        Self {
-            nodes,
-            origin,
+        let diagnose = DiagnoseSettings {
             questions,
-            symptoms: wish(symptoms, save.is_some()),
+            symptoms: symptom_options(symptoms, save.is_some()),
             timeout,
             concurrency,
-            save,
-            redact,
             deadline,
-            exclude: exclude_node,
             shard,
+            named: matches!(nodes, NodeChoice::Named(_)),
             since_agent_start: false,
             compare,
-        }
+        };
+        Self { evidence, nodes, exclude: exclude_node, save, redact, diagnose }
     }
 
     /// Resolves what was typed for `symptoms`: the whole cluster, and no question to any node.
     #[must_use]
     pub fn of_symptoms(cluster: ClusterArgs, from: Option<PathBuf>, symptoms: SymptomArgs, save: SaveArgs) -> Self {
         let SaveArgs { save, redact } = save;
-        let origin = match from {
-            Some(path) => Origin::Path(path),
-            None => Origin::Cluster(cluster_settings(cluster, None, true)),
+        let evidence = match from {
+            Some(path) => EvidenceFrom::Path(path),
+            None => EvidenceFrom::Cluster(cluster_settings(cluster, None, true)),
         };
-        Self {
-            nodes: Nodes::All,
-            origin,
-            symptoms: wish(symptoms, save.is_some()),
-            timeout: SYMPTOMS,
-            concurrency: 1,
-            compare: false,
+        let diagnose = DiagnoseSettings {
             questions: Questions {
                 cilium_namespace: None,
                 node_local_dns: None,
@@ -169,13 +139,16 @@ impl Settings {
                 probe_url: String::new(),
                 ping_target: IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
             },
-            save,
-            redact,
+            symptoms: symptom_options(symptoms, save.is_some()),
+            timeout: SYMPTOMS,
+            concurrency: 1,
             deadline: None,
-            exclude: Vec::new(),
             shard: None,
+            named: false,
             since_agent_start: false,
-        }
+            compare: false,
+        };
+        Self { evidence, nodes: NodeChoice::All, exclude: Vec::new(), save, redact, diagnose }
     }
 }
 
@@ -239,7 +212,7 @@ fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bo
     ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, request_timeout, ssh, compress }
 }
 
-fn wish(args: SymptomArgs, keep: bool) -> SymptomOptions {
+fn symptom_options(args: SymptomArgs, keep: bool) -> SymptomOptions {
     let SymptomArgs { logs, prometheus, query } = args;
     SymptomOptions { logs, prometheus, queries: query, keep }
 }

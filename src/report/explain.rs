@@ -1,0 +1,310 @@
+//! `staledp explain`: what is known of codes, checks and upstream issues as text, without a cluster.
+
+use super::text::{count, hang, safe};
+use crate::base::error::Error;
+use crate::base::screen::DEFAULT_WIDTH;
+use crate::knowledge::check_id::CheckId;
+use crate::knowledge::code::{Code, Kind};
+use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
+use crate::knowledge::{checks, codes, lookalikes};
+
+/// Columns of the text.
+const COLUMNS: usize = DEFAULT_WIDTH as usize;
+
+/// What to do about an unknown topic.
+const LIST: &str = "`staledp explain` lists them all";
+
+/// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
+/// address).
+/// Without a topic it lists them all. The text ends with a newline.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`](crate::base::error::ErrorKind) for any other topic; its hint names the nearest ones.
+pub fn explain(topic: Option<&str>) -> Result<String, Error> {
+    let Some(topic) = topic else { return Ok(list()) };
+    let asked = topic.trim().to_ascii_lowercase();
+    if let Some(code) = Code::ALL.iter().find(|code| code.name() == asked) {
+        return Ok(about_code(*code));
+    }
+    if let Some(id) = CheckId::ALL.iter().find(|id| id.name() == asked) {
+        return Ok(about_check(*id));
+    }
+    if let Some(issue) = upstream::all().find(|issue| issue.id() == asked || issue.url() == asked) {
+        return Ok(about_issue(issue));
+    }
+    if let Some(number) = number(&asked) {
+        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
+        return upstream::find(number).map(about_issue).ok_or_else(unknown);
+    }
+    let near = near(&asked);
+    let hint = if near.is_empty() { LIST.to_owned() } else { format!("did you mean {}? {LIST}", near.join(", ")) };
+    Err(Error::usage(format!("unknown code, check or issue '{}'", safe(topic))).with_hint(hint))
+}
+
+/// The number of an issue of cilium/cilium, as people write it.
+fn number(asked: &str) -> Option<u32> {
+    let number = asked
+        .strip_prefix("https://github.com/cilium/cilium/issues/")
+        .or_else(|| asked.strip_prefix("https://github.com/cilium/cilium/pull/"))
+        .or_else(|| asked.strip_prefix("cilium/cilium#"))
+        .or_else(|| asked.strip_prefix("cilium#"))
+        .or_else(|| asked.strip_prefix('#'))
+        .unwrap_or(asked);
+    // `parse` would take a sign.
+    number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok()).flatten()
+}
+
+/// At most three names similar to the one typed, nearest first.
+fn near(asked: &str) -> Vec<&'static str> {
+    // A longer text is not a typing error, and comparing costs its length.
+    if asked.is_empty() || asked.len() > 64 {
+        return vec![];
+    }
+    let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
+    let mut near: Vec<_> = names
+        .filter_map(|name| {
+            let away = distance(asked, name);
+            let part = asked.len() >= 3 && name.contains(asked);
+            (part || away <= name.len() / 3).then_some((if part { 0 } else { away }, name))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let cost = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], cost);
+        }
+    }
+    row[b.len()]
+}
+
+/// What a kind means for the operator.
+const fn kind_says(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Healthy => "nothing is wrong",
+        Kind::Stale => "restart this node's Cilium pod, with the risk in mind",
+        Kind::OtherFault => "something else is wrong: don't restart the Cilium pod for it",
+        Kind::Inconclusive => "the node cannot be judged: the report names what would settle it",
+    }
+}
+
+/// `#46065` for Cilium's own issues, `microsoft/retina#252` for those of others.
+fn short_id(issue: &Issue) -> String {
+    let id = issue.id();
+    id.strip_prefix("cilium/cilium").map_or_else(|| id.clone(), str::to_owned)
+}
+
+fn list() -> String {
+    let mut out = String::new();
+    for kind in [Kind::Stale, Kind::OtherFault, Kind::Inconclusive, Kind::Healthy] {
+        out += &hang("", &format!("{}: {}", kind.name(), kind_says(kind)), COLUMNS);
+        for code in Code::ALL.iter().filter(|code| code.kind() == kind) {
+            out += &hang("  ", code.name(), COLUMNS);
+            out += &hang("      ", codes::text(*code).meaning, COLUMNS);
+        }
+        out.push('\n');
+    }
+    out += "checks, in their order\n";
+    for id in CheckId::ALL {
+        out += &hang(&format!("  {:<18}  ", id.name()), id.question(), COLUMNS);
+    }
+    let issues = count(upstream::all().count(), "upstream issue", "upstream issues");
+    out.push('\n');
+    out += &hang("", &format!("{issues} known as of {KNOWN_AS_OF}"), COLUMNS);
+    for issue in upstream::all() {
+        out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
+    }
+    out += "\nstaledp explain CODE, CHECK or #ISSUE tells more.\n";
+    out
+}
+
+fn bullets(out: &mut String, title: &str, texts: &[&str]) {
+    out.push('\n');
+    out.push_str(&hang("", title, COLUMNS));
+    for text in texts {
+        out.push_str(&hang("  - ", text, COLUMNS));
+    }
+}
+
+fn about_code(code: Code) -> String {
+    let text = codes::text(code);
+    let mut out = hang("", &format!("{} ({}: {})", code.name(), code.kind().name(), kind_says(code.kind())), COLUMNS);
+    out.push('\n');
+    out += &hang("", text.meaning, COLUMNS);
+    bullets(&mut out, "Said when", text.evidence);
+    if let Some(look_alike) = lookalikes::text(code) {
+        out.push('\n');
+        out += &hang("", "Compared with a stale datapath", COLUMNS);
+        out += &hang("  - the same: ", look_alike.looks_like, COLUMNS);
+        out += &hang("  - ruled out by: ", look_alike.ruled_out_by, COLUMNS);
+        out += &hang("  - if open, settled by: ", look_alike.settle, COLUMNS);
+    }
+    bullets(&mut out, "What to do", text.todo);
+    bullets(&mut out, "What not to do", text.avoid);
+    let related: Vec<_> = text.issues.iter().filter_map(|number| upstream::find(*number)).collect();
+    if !related.is_empty() {
+        out.push('\n');
+        out += &hang("", &format!("Related upstream issues, known as of {KNOWN_AS_OF}"), COLUMNS);
+        for issue in related {
+            let versions = versions(issue);
+            let text = format!("{} ({versions}; {}): {}", issue.title, issue.state, issue.restart.says());
+            out += &hang(&format!("  {}  ", short_id(issue)), &text, COLUMNS);
+        }
+    }
+    out
+}
+
+fn about_check(id: CheckId) -> String {
+    let text = checks::text(id);
+    let mut out = hang("", &format!("{}: {}", id.name(), id.question()), COLUMNS);
+    bullets(&mut out, "Evidence", &[text.evidence]);
+    bullets(&mut out, "What its figures mean", text.means);
+    bullets(&mut out, "What proves nothing", text.not);
+    out
+}
+
+/// The versions of an issue: reported for which, fixed in which.
+fn versions(issue: &Issue) -> String {
+    let list = |texts: Vec<String>| texts.join(", ");
+    let spans = list(issue.affected.iter().map(ToString::to_string).collect());
+    let fixes = list(issue.fixed.iter().map(ToString::to_string).collect());
+    match (spans.is_empty(), fixes.is_empty()) {
+        (true, true) => "no versions named".to_owned(),
+        (true, false) => format!("fixed in {fixes}"),
+        (false, true) => format!("reported for {spans}"),
+        (false, false) => format!("reported for {spans}; fixed in {fixes}"),
+    }
+}
+
+fn about_issue(issue: &Issue) -> String {
+    let mut out = hang("", &format!("{}: {}", issue.id(), issue.title), COLUMNS);
+    out += &hang("", &issue.url(), COLUMNS);
+    out.push('\n');
+    let named = if issue.needs.is_empty() {
+        "never: staledp does not read what tells it"
+    } else {
+        "when a report shows this evidence, and the version does not exclude it"
+    };
+    for (name, text) in [
+        ("Versions", versions(issue)),
+        ("State", format!("{} (known as of {KNOWN_AS_OF})", issue.state)),
+        ("Symptom", issue.symptom.to_owned()),
+        ("Evidence", issue.evidence.to_owned()),
+        ("Named", named.to_owned()),
+        ("Restart", issue.restart.says().to_owned()),
+        ("Advice", issue.advice.to_owned()),
+    ] {
+        out += &hang(&format!("{name:<10}"), &text, COLUMNS);
+    }
+    let codes: Vec<_> = Code::ALL
+        .iter()
+        .filter(|code| codes::text(**code).issues.contains(&issue.number))
+        .map(|code| code.name())
+        .collect();
+    if !codes.is_empty() {
+        out += &hang(&format!("{:<10}", "Codes"), &codes.join(", "), COLUMNS);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::text::width;
+
+    /// The table of README: a row a code, worst kind first.
+    fn table() -> String {
+        let mut out = "| Code | Kind | Meaning |\n| --- | --- | --- |\n".to_owned();
+        for kind in [Kind::Stale, Kind::OtherFault, Kind::Inconclusive, Kind::Healthy] {
+            for code in Code::ALL.iter().filter(|code| code.kind() == kind) {
+                let cells = [&format!("`{}`", code.name()), kind.name(), codes::text(*code).meaning];
+                out += "| ";
+                out += &cells.join(" | ");
+                out += " |\n";
+            }
+        }
+        out
+    }
+
+    fn refused(topic: &str) -> String {
+        explain(Some(topic)).unwrap_err().with_advice()
+    }
+
+    #[test]
+    fn readme_lists_every_code_with_its_meaning() {
+        let table = table();
+        assert!(include_str!("../../README.md").contains(&table), "README's table of codes should be:\n{table}");
+    }
+
+    #[test]
+    fn list_names_every_code_check_and_issue() {
+        let list = explain(None).unwrap();
+        for name in Code::ALL.iter().map(|c| c.name()).chain(CheckId::ALL.iter().map(|c| c.name())) {
+            assert!(list.contains(&format!("\n  {name}")), "{name}");
+        }
+        for issue in upstream::all() {
+            assert!(list.contains(&format!("\n  {}", short_id(issue))), "{}", issue.id());
+        }
+        assert!(list.contains("upstream issues known as of 2026-11"));
+    }
+
+    #[test]
+    fn every_topic_is_explained_within_the_columns() {
+        let topics: Vec<String> = Code::ALL
+            .iter()
+            .map(|c| c.name().to_owned())
+            .chain(CheckId::ALL.iter().map(|c| c.name().to_owned()))
+            .chain(upstream::all().map(Issue::id))
+            .collect();
+        for topic in topics.iter().map(|t| Some(t.as_str())).chain([None]) {
+            let text = explain(topic).unwrap();
+            assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{topic:?}");
+            assert!(text.lines().all(|line| width(line) <= COLUMNS && line.trim_end() == line), "{text}");
+        }
+    }
+
+    #[test]
+    fn issues_are_found_however_they_are_written() {
+        for topic in ["cilium/cilium#46065", "cilium#46065", "#46065", "46065", " Cilium/Cilium#46065 "] {
+            assert!(explain(Some(topic)).unwrap().starts_with("cilium/cilium#46065: "), "{topic}");
+        }
+        assert!(
+            explain(Some("https://github.com/cilium/cilium/pull/45522")).unwrap().starts_with("cilium/cilium#45522: ")
+        );
+        assert!(explain(Some("microsoft/retina#252")).unwrap().starts_with("microsoft/retina#252: "));
+        assert!(refused("#1").contains("cilium/cilium#1"));
+    }
+
+    #[test]
+    fn look_alike_is_explained_with_what_settles_it() {
+        let text = explain(Some("datapath-drops")).unwrap();
+        assert!(
+            text.contains("ruled out by: no drop reason rises") && text.contains("settled by: drop-metrics"),
+            "{text}"
+        );
+        assert!(!explain(Some("stale-map")).unwrap().contains("ruled out by"));
+    }
+
+    #[test]
+    fn typing_error_gets_a_suggestion() {
+        assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
+        assert!(refused("stale-mpa").contains("did you mean stale-map"));
+        assert!(refused("masquerade").contains("link-local-masquerade"));
+        assert!(explain(Some("DNS-CONNTRACK")).is_ok());
+        assert!(!refused("xyzzy").contains("did you mean"));
+        for odd in ["", "#", "+46065", "#99999999999999999999", "\u{1b}[2J\n"] {
+            let error = refused(odd);
+            assert!(!error.contains('\n') && !error.contains('\u{1b}'), "{error:?}");
+        }
+        assert!(refused(&"x".repeat(1 << 20)).len() < 2_000);
+    }
+}
