@@ -150,13 +150,13 @@ fn a_ping_without_replies_is_an_answer() {
 }
 
 #[test]
-fn a_node_without_timeout_is_asked_all_the_same() {
+fn node_without_timeout_is_pinged_without_it() {
     let Some(sshd) = Sshd::start(&[("ping", LOST)], false) else { return };
     assert_eq!(sshd.ping(LIMIT).unwrap().end, End::Exited(1));
 }
 
 #[test]
-fn a_node_whose_timeout_knows_no_kill_is_asked_all_the_same() {
+fn node_with_a_timeout_without_kill_is_pinged() {
     let old = "#!/bin/sh\necho \"timeout: invalid option -- 'k'\" >&2\nexit 1\n";
     let Some(sshd) = Sshd::start(&[("ping", LOST), ("timeout", old)], false) else { return };
     let ended = sshd.ping(LIMIT).unwrap();
@@ -164,7 +164,7 @@ fn a_node_whose_timeout_knows_no_kill_is_asked_all_the_same() {
 }
 
 #[test]
-fn a_node_without_ping_is_no_node_without_network() {
+fn node_without_ping_is_not_a_node_without_network() {
     let Some(sshd) = Sshd::start(&[], false) else { return };
     failed(sshd.ping(LIMIT), FailureKind::NotFound, "no `ping` on the node");
 }
@@ -206,7 +206,7 @@ fn an_operator_may_accept_new_host_keys() {
 }
 
 #[test]
-fn a_refused_login_is_no_missing_connection() {
+fn refused_login_is_not_unreachable() {
     let Some(sshd) = Sshd::start(&[], true) else { return };
     let settings = settings(sshd.directory.path(), sshd.port, "stranger");
     failed(ping(&settings, LIMIT), FailureKind::Forbidden, "refused the login");
@@ -253,13 +253,13 @@ fn an_unknown_option_is_named() {
 
 /// A process can't change its own path here without unsafe code, so the test runs itself again with another.
 #[test]
-fn a_machine_without_ssh_is_told_so() {
+fn missing_ssh_client_is_named() {
     if std::env::var_os("STALEDP_TEST_WITHOUT_SSH").is_some() {
         let settings = settings(Path::new("/nonexistent"), 1, "user");
         return failed(ping(&settings, LIMIT), FailureKind::NotFound, "no program `ssh`");
     }
     let again = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_machine_without_ssh_is_told_so"])
+        .args(["--exact", "missing_ssh_client_is_named"])
         .env("PATH", "/nonexistent")
         .env("STALEDP_TEST_WITHOUT_SSH", "1")
         .output()

@@ -23,8 +23,6 @@ pub struct DiagnoseSettings {
     pub deadline: Option<Duration>,
     /// Which shard of all nodes these are; none: all of them.
     pub shard: Option<Shard>,
-    /// Whether the nodes were named one by one: then each gets an entry, even one that Cilium is not meant for.
-    pub named: bool,
     /// Count only conntrack entries with traffic since the agent's container started: after a restart the dead flows of
     /// the old agent are still listed.
     pub since_agent_start: bool,

@@ -68,7 +68,7 @@ impl<S: Source> SymptomAsker<'_, S> {
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         timeout_at(self.until, asked).await.unwrap_or_else(|_| {
             let limit = crate::base::time::span(self.limit);
-            Err(Failure::new(FailureKind::Timeout, format!("the time for symptoms, {limit}, was over before it came")))
+            Err(Failure::new(FailureKind::Timeout, format!("timed out: symptoms may take {limit} in all")))
         })
     }
 
@@ -120,7 +120,7 @@ impl<S: Source> SymptomAsker<'_, S> {
             let what = Supplement::Objects(kind);
             let read = self.further(&what).await.and_then(|bytes| {
                 serde_json::from_slice::<Page<Custom>>(&bytes)
-                    .map_err(|error| Failure::new(FailureKind::Other, format!("it is not readable: {error}")))
+                    .map_err(|error| Failure::new(FailureKind::Other, format!("it cannot be read: {error}")))
             });
             let read = read.map_err(|failure| match failure.kind {
                 FailureKind::NotFound => Failure::new(FailureKind::NotFound, "not saved"),
@@ -188,7 +188,7 @@ impl<S: Source> SymptomAsker<'_, S> {
             };
             found.add_not_read(format!("the log of {first}{others}"), failure.message.clone());
         } else if had == 0 && self.source.is_saved() && self.nodes.is_none() {
-            found.add_not_read("logs", "none was saved");
+            found.add_not_read("logs", "none saved");
         }
     }
 
@@ -254,7 +254,7 @@ impl<S: Source> SymptomAsker<'_, S> {
                 });
                 buffers::add_buffer_symptoms(&fill, sent.as_deref(), &pods, moment, found);
             }
-            Ok(None) if self.nodes.is_none() => found.add_not_read("buffers", "no answer of Prometheus was saved"),
+            Ok(None) if self.nodes.is_none() => found.add_not_read("buffers", "no Prometheus answer saved"),
             Ok(None) => {}
             Err(failure) => {
                 use FailureKind::{Forbidden, Timeout, Unreachable};
@@ -263,7 +263,7 @@ impl<S: Source> SymptomAsker<'_, S> {
                 // Who does not answer the first question is not asked a second one.
                 if asked && gone {
                     for query in &self.options.queries {
-                        found.add_not_read(format!("the answer to '{query}'"), "it was not asked: see buffers");
+                        found.add_not_read(format!("the answer to '{query}'"), "not asked: see buffers");
                     }
                     return;
                 }
@@ -280,7 +280,7 @@ impl<S: Source> SymptomAsker<'_, S> {
         }
         if self.options.queries.len() > MOST_QUERIES {
             let left = self.options.queries.len() - MOST_QUERIES;
-            found.add_not_read(format!("{left} more queries"), format!("at most {MOST_QUERIES} are asked"));
+            found.add_not_read(format!("{left} more queries"), format!("limit is {MOST_QUERIES}"));
         }
     }
 

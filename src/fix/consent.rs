@@ -23,12 +23,12 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
     let PodToDelete { pod, namespace, uid } = &plan.target;
     let pod = format!("{pod} in {namespace} (UID {uid})");
     let gap = format!(
-        "until the new agent is ready ({} at most), new pods of the node wait, and policies and DNS through its proxy \
+        "until the new agent is ready (at most {}), new pods on the node wait, and policy updates and proxied DNS \
          pause",
         crate::base::time::span(gap)
     );
     let facts = [
-        ("context", plan.context.as_deref().unwrap_or("none: inside the cluster")),
+        ("context", plan.context.as_deref().unwrap_or("none (in-cluster)")),
         ("node", &plan.node),
         ("pod", &pod),
         ("command", &plan.command),
@@ -39,12 +39,12 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
         for (word, says) in facts {
             steps.entry(word, says);
         }
-        steps.line("yes: --yes was given");
+        steps.line("--yes: not asked");
         return Ok(Consent(()));
     }
     // On a terminal only; that was made sure of before anything was touched.
     match tokio::time::timeout(PATIENCE, steps.ask(&facts, "Restart it now? [y/N] ")).await {
-        Err(_) => Err(format!("nobody answered within {}", crate::base::time::span(PATIENCE))),
+        Err(_) => Err(format!("no answer within {}", crate::base::time::span(PATIENCE))),
         Ok(Some(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Ok(Consent(())),
         Ok(_) => Err("not confirmed".to_owned()),
     }

@@ -82,21 +82,20 @@ pub(super) async fn read_lock(writer: &Writer<'_>, namespace: &str, own: &Holder
         renewed.and_then(|time| Timestamp::from_second(time.as_second() + lease.spec.lease_duration_seconds).ok());
     let user = lease.metadata.annotations.get(USER).map(|user| format!(" ({user})")).unwrap_or_default();
     let who = format!(
-        "{}{user} holds it for node {} since {}",
+        "{}{user} holds the lock for node {} since {}",
         lease.spec.holder_identity,
         about("staledp/node"),
         lease.spec.acquire_time.as_deref().unwrap_or("an unknown time"),
     );
     if ends.is_some_and(|ends| ends <= writer.now()) {
-        let says = format!("{who}, and let it expire");
+        let says = format!("{who}, and the lock has expired");
         return Ok(LockState::Abandoned { lease, says });
     }
     if lease.metadata.annotations.get(PROCESS).is_some_and(|process| process::is_gone(process)) {
-        let says = format!("{who}, and no longer runs on this machine");
+        let says = format!("{who}, and that process no longer runs on this machine");
         return Ok(LockState::Abandoned { lease, says });
     }
-    let until =
-        ends.map_or_else(|| "it names no time at which it expires".to_owned(), |ends| format!("it expires at {ends}"));
+    let until = ends.map_or_else(|| "it names no expiry time".to_owned(), |ends| format!("it expires at {ends}"));
     Ok(LockState::Held { says: format!("{who}; {until}") })
 }
 
@@ -105,7 +104,7 @@ pub(super) async fn read_lock(writer: &Writer<'_>, namespace: &str, own: &Holder
 pub(super) enum NotTaken {
     /// Somebody else holds it.
     Held(String),
-    /// It could not be had.
+    /// It could not be acquired.
     Failed(String),
 }
 
@@ -149,7 +148,7 @@ impl<'a> Lock<'a> {
                 }
                 PutAnswer::Refused(failure) => return Err(NotTaken::Failed(failure.message)),
                 // Looking again tells who has it now: it may be this run.
-                PutAnswer::Overtaken => "somebody else changed it at the same time".clone_into(&mut trouble),
+                PutAnswer::Overtaken => "another process changed the Lease at the same time".clone_into(&mut trouble),
                 PutAnswer::Lost(lost) => trouble = lost.0,
             }
         }
@@ -174,13 +173,13 @@ impl<'a> Lock<'a> {
                     *self.held.borrow_mut() = (*lease, Instant::now());
                     return Ok(());
                 }
-                PutAnswer::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+                PutAnswer::Overtaken => "the Lease was changed at the same time".clone_into(&mut trouble),
                 PutAnswer::Refused(failure) => return Err(failure.message),
                 PutAnswer::Lost(lost) => trouble = lost.0,
             }
             match self.writer.lease(&self.namespace).await {
                 Ok(Some(found)) if self.holder.holds(&found) => lease = found,
-                Ok(_) => return Err("somebody else took the lock".to_owned()),
+                Ok(_) => return Err("another process took the lock".to_owned()),
                 Err(failure) => return Err(format!("{trouble}; {failure}")),
             }
         }
@@ -240,7 +239,7 @@ pub(super) async fn release(
                     lease.metadata.annotations.clear();
                     match writer.put_lease(namespace, &lease).await {
                         PutAnswer::Done(_) => return Ok(true),
-                        PutAnswer::Overtaken => "it was changed at the same time".clone_into(&mut trouble),
+                        PutAnswer::Overtaken => "the Lease was changed at the same time".clone_into(&mut trouble),
                         PutAnswer::Refused(failure) => return Err(failure.message),
                         PutAnswer::Lost(lost) => trouble = lost.0,
                     }

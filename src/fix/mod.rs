@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Until `restart` nothing is changed but the lock. From then on nothing is sent twice, and every way out, an
-//! interruption included, leaves a trace and lets go of the lock.
+//! interruption included, records an Event and releases the lock.
 
 mod consent;
 mod lock;
@@ -95,7 +95,7 @@ struct Walk {
     locked: Option<Plan>,
     /// Whether it is being taken, or that failed: what was asked for may be done later.
     taking: bool,
-    /// Whether the DELETE was sent, or an interrupted run is gone on with.
+    /// Whether the DELETE was sent, or an interrupted run is resumed.
     sent: bool,
 }
 
@@ -149,7 +149,7 @@ async fn all(cx: &FixContext<'_>, stop: &Stop) -> Result<FixReport, Error> {
         settle(&mut walk, end);
         let left = tokio::time::timeout(LAST_WORDS, leave(cx, &mut walk)).await;
         if left.is_err() {
-            cx.steps.line("the trace and the lock took too long");
+            cx.steps.line("cleaning up (Event and lock) took too long");
             walk.fix.released.get_or_insert(false);
             if walk.sent {
                 walk.fix.event.get_or_insert(false);
@@ -158,7 +158,7 @@ async fn all(cx: &FixContext<'_>, stop: &Stop) -> Result<FixReport, Error> {
         first = false;
         interrupted = stop.has_come();
         if interrupted && walk.fix.outcome != FixOutcome::Interrupted {
-            walk.fix.says.push_str(" (interrupted when only the trace and the lock were left)");
+            walk.fix.says.push_str(" (interrupted during the cleanup)");
         }
         if let Some((before, after)) = walk.fix.both() {
             walk.fix.changes = diff::compare_node(before, &after.node).changes;
@@ -249,7 +249,7 @@ struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // It was renamed, or nobody needs it: a refused repair leaves nothing behind.
+        // It was renamed, or it is not needed: a refused repair leaves nothing behind.
         let _ = std::fs::remove_dir_all(&self.0).or_else(|_| std::fs::remove_file(&self.0));
     }
 }
@@ -284,17 +284,15 @@ async fn act(
     walk.borrow_mut().fix.preflight = items;
     verdict?;
 
-    cx.steps.begin(3, "Keep the evidence", "what convicted the node, before the restart destroys it");
+    cx.steps.begin(3, "Save the evidence", "the restart destroys it");
     match kept.and_then(Saving::finish).and_then(|_| name(&partial.0, &folder)) {
         Err(why) => {
-            return Err(EarlyEnd::refused(format!(
-                "the evidence can't be kept: {why}; choose another place with --save"
-            )));
+            return Err(EarlyEnd::refused(format!("cannot save the evidence: {why}; choose another path with --save")));
         }
         Ok(older) => {
             cx.steps.line(&folder.display().to_string());
             if let Some(older) = older {
-                cx.steps.line(&format!("what was there before is {} now", older.display()));
+                cx.steps.line(&format!("existing bundle moved to {}", older.display()));
             }
         }
     }
@@ -302,11 +300,11 @@ async fn act(
 
     if settings.dry_run {
         let target = &plan.target;
-        cx.steps.line(&format!("would be sent: DELETE {} {}", target.path(), target.body()));
+        cx.steps.line(&format!("would send: DELETE {} {}", target.path(), target.body()));
         return Err(EarlyEnd { outcome: FixOutcome::DryRun, says: "nothing was changed".to_owned(), next: Vec::new() });
     }
     if !settings.yes && !settings.terminal {
-        let says = "nobody can be asked: this is no terminal, and --yes was not given".to_owned();
+        let says = "not confirmed: no terminal to ask on; use --yes".to_owned();
         return Err(EarlyEnd::refused(says));
     }
 
@@ -315,7 +313,7 @@ async fn act(
     let consent =
         consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(EarlyEnd::refused)?;
     recheck_before_deletion(cx, walk, &plan, inventory).await?;
-    lock.renew(true).await.map_err(|why| EarlyEnd::refused(format!("the lock is not certain any more: {why}")))?;
+    lock.renew(true).await.map_err(|why| EarlyEnd::refused(format!("the lock may be lost: {why}")))?;
 
     cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.target.pod, plan.target.namespace));
     {
@@ -325,7 +323,7 @@ async fn act(
     }
     match restart::restart(cx, &plan, &lock, consent).await {
         Ok(RestartOutcome::NotKnown) => {
-            let says = format!("whether {} was deleted is not known: the API server gave no answer", plan.target.pod);
+            let says = format!("unknown whether {} was deleted: the API server did not answer", plan.target.pod);
             return Err(EarlyEnd::not_verified(says, vec![plan.diagnose()]));
         }
         Ok(how) => walk.borrow_mut().fix.restart = Some(how),
@@ -346,7 +344,7 @@ async fn recheck_before_deletion(
     plan: &Plan,
     inventory: &Inventory,
 ) -> Result<(), EarlyEnd> {
-    cx.steps.line("checking again what may have changed since the preflight");
+    cx.steps.line("checking again what may have changed meanwhile");
     let items = recheck::check_again(cx, plan, inventory).await;
     let verdict = weigh(cx, &items, "the check right before the DELETE");
     walk.borrow_mut().fix.recheck = items;
@@ -394,7 +392,7 @@ async fn take<'a>(cx: &FixContext<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Res
             Ok(lock)
         }
         Err(NotTaken::Held(says)) => Err(EarlyEnd::refused(format!("a repair is under way: {says}"))),
-        Err(NotTaken::Failed(why)) => Err(EarlyEnd::refused(format!("the lock can't be had: {why}"))),
+        Err(NotTaken::Failed(why)) => Err(EarlyEnd::refused(format!("cannot acquire the lock: {why}"))),
     }
 }
 
@@ -405,20 +403,20 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
     cx.steps.begin(
         7,
         "Wait",
-        &format!("for another agent on {node}, at most {}", crate::base::time::span(settings.wait)),
+        &format!("for a new agent on {node}, at most {}", crate::base::time::span(settings.wait)),
     );
     let new = wait::wait(cx, plan, lock).await.map_err(|says| {
         let describe = remedy::agents("describe", plan.context.as_deref(), &plan.target.namespace, node);
-        EarlyEnd::not_verified(says, vec![describe, "the kubelet's log of the node".to_owned()])
+        EarlyEnd::not_verified(says, vec![describe, "read the kubelet's log on the node".to_owned()])
     })?;
     let new_pod = new.metadata.name.clone();
     walk.borrow_mut().fix.new_pod = Some(new_pod.clone());
 
-    cx.steps.begin(8, "Verify", "with the checks that convicted it, on flows since the new agent's start");
+    cx.steps.begin(8, "Verify", "with the checks that failed, on flows since the new agent started");
     let convicted = convicted(walk);
     let mut seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
     if let Some(span) = settings.watch.filter(|_| seen.wrong.is_empty()) {
-        let what = "new flows without answer, new failed probes, and the agent itself";
+        let what = "new unanswered flows, new failed probes, the agent itself";
         cx.steps.line(&format!("watching for {}: {what}", crate::base::time::span(span)));
         // Who interrupts the watch leaves a node that was verified before.
         walk.borrow_mut().fix.after = Some(seen.clone());
@@ -444,9 +442,9 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
     let evidence =
         walk.borrow().fix.evidence.as_ref().map_or_else(String::new, |path| format!(", with {}", path.display()));
     Err(EarlyEnd::not_verified(
-        format!("{new_pod} runs, and this is still wrong: {}", wrong.join("; ")),
+        format!("{new_pod} runs, but this is still wrong: {}", wrong.join("; ")),
         vec![
-            "not another restart: the datapath did not recover by one".to_owned(),
+            "do not restart again: the datapath did not recover".to_owned(),
             "look for programs that a restart does not clean and for a second mount: `bpftool net show`, `mount -t bpf`; \
              then drain and reboot the node"
                 .to_owned(),
@@ -457,15 +455,15 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
 
 fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> EarlyEnd {
     EarlyEnd::not_verified(
-        format!("{pod} runs, and everything that was wrong was fine; but while watching: {}", wrong.join("; ")),
+        format!("{pod} runs and was verified, but while watching: {}", wrong.join("; ")),
         vec![
-            format!("{}: whether it is stale again, or only this is wrong", plan.diagnose()),
-            "not another restart: what one did not cure for good, another will not".to_owned(),
+            format!("{}: is the node stale again?", plan.diagnose()),
+            "do not restart again: the first restart did not last".to_owned(),
         ],
     )
 }
 
-/// The checks that failed before; where nobody knows, all.
+/// The checks that failed before; all of them where that is unknown.
 fn convicted(walk: &RefCell<Walk>) -> Vec<CheckId> {
     let walk = walk.borrow();
     match &walk.fix.before {
@@ -501,7 +499,7 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
         Ok(()) => {
             fix.outcome = FixOutcome::Verified;
             let new = fix.new_pod.as_deref().unwrap_or("the new agent");
-            fix.says = format!("{new} runs, and everything that was wrong is fine");
+            fix.says = format!("{new} runs, and the failed checks pass");
         }
         Err(EarlyEnd { outcome: FixOutcome::Interrupted, .. }) => {
             fix.outcome = FixOutcome::Interrupted;
@@ -510,7 +508,7 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
                 let verified = fix.after.as_ref().is_some_and(|seen| seen.wrong.is_empty());
                 let says = match fix.restart {
                     _ if verified => {
-                        format!("interrupted while watching, after {pod} was restarted and that was verified")
+                        format!("interrupted while watching; {pod} was restarted and verified")
                     }
                     Some(RestartOutcome::NotKnown) => {
                         format!("interrupted during the DELETE of {pod}: whether it was deleted is unknown")
@@ -518,9 +516,9 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
                     Some(RestartOutcome::Untouched) => {
                         format!("interrupted during the DELETE of {pod}, which was still untouched when looked up")
                     }
-                    Some(_) => format!("interrupted after {pod} was restarted, and before that was verified"),
+                    Some(_) => format!("interrupted after {pod} was restarted, before it was verified"),
                     None => {
-                        format!("interrupted before the restart of {pod}, which an earlier run began, was verified")
+                        format!("interrupted before the restart of {pod} by an earlier run was verified")
                     }
                 };
                 (says, walk.locked.iter().map(Plan::diagnose).collect())
@@ -540,19 +538,16 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
 async fn leave(cx: &FixContext<'_>, walk: &mut Walk) {
     let Some(plan) = &walk.locked else { return };
     let namespace = &plan.target.namespace;
-    cx.steps.begin(9, "Leave", "the trace and the lock");
+    cx.steps.begin(9, "Clean up", "record an Event, release the lock");
     // Let go first: the trace may be refused, the lock must not stay.
     match lock::release(cx.writer, namespace, cx.holder, walk.taking).await {
         Ok(held) => {
             walk.fix.released = held.then_some(true);
-            cx.steps.line(if held { "the lock is released" } else { "the lock is not held" });
+            cx.steps.line(if held { "the lock is released" } else { "the lock was not held" });
         }
         Err(why) => {
             walk.fix.released = Some(false);
-            cx.steps.line(&format!(
-                "the lock could not be released ({why}): it expires by itself after {} minutes",
-                lock::LIFE_S / 60
-            ));
+            cx.steps.line(&format!("cannot release the lock ({why}): it expires after {} minutes", lock::LIFE_S / 60));
         }
     }
     if walk.sent {
@@ -560,8 +555,8 @@ async fn leave(cx: &FixContext<'_>, walk: &mut Walk) {
         let posted = cx.writer.post_event(namespace, &event).await;
         walk.fix.event = Some(posted.is_ok());
         match posted {
-            Ok(()) => cx.steps.line("one Event is written about the restart"),
-            Err(failure) => cx.steps.line(&format!("the Event could not be written: {failure}")),
+            Ok(()) => cx.steps.line("the restart is recorded in one Event"),
+            Err(failure) => cx.steps.line(&format!("cannot record the Event: {failure}")),
         }
     }
 }

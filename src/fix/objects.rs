@@ -217,7 +217,7 @@ object! {
 object! {
     /// What is used of a Lease's specification.
     LeaseSpec {
-        /// Who holds it; empty: nobody.
+        /// Who holds it; empty if free.
         holder_identity: String,
         /// For how long after its last renewal, in seconds.
         lease_duration_seconds: i64,

@@ -51,7 +51,7 @@ pub(super) fn plan(
     if forced && settings.force != Some(verdict.code) {
         let mut instead: Vec<String> = before.advice.iter().map(ToString::to_string).collect();
         if verdict.kind == Kind::Healthy {
-            instead.push("nothing is to be repaired here".to_owned());
+            instead.push("nothing to repair".to_owned());
         }
         let forced = settings.force.map(|code| format!(" --force {} is for another verdict.", code.name()));
         let says = format!(
@@ -64,11 +64,11 @@ pub(super) fn plan(
     }
     let map = ClusterMap::new(inventory, settings.look.questions.named());
     let Agent::Running(agent) = map.agent(node) else {
-        return Err((format!("no Cilium agent runs on {node}: there is nothing to restart"), Vec::new()));
+        return Err((format!("no Cilium agent runs on {node}: nothing to restart"), Vec::new()));
     };
     let pod = inventory.pods.known().iter().find(|pod| pod.metadata.uid == agent.uid).cloned();
     let Some(pod) = pod.filter(|pod| !pod.metadata.uid.is_empty()) else {
-        return Err((format!("the pod {} has no UID, and without one it is not deleted", agent.pod), Vec::new()));
+        return Err((format!("pod {} has no UID; staledp only deletes by UID", agent.pod), Vec::new()));
     };
     let context = inventory.origin.context.clone();
     let target =

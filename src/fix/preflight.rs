@@ -110,14 +110,16 @@ pub(super) async fn run(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory,
         rights(cx, namespace).await,
         node_alive(plan, &node),
         match (owner, &set) {
-            (None, _) => stop("owner", format!("{} belongs to no DaemonSet: nobody would replace it", plan.target.pod)),
+            (None, _) => {
+                stop("owner", format!("{} belongs to no DaemonSet: it would not be replaced", plan.target.pod))
+            }
             (Some(owner), Ok(Some(set))) if set.metadata.uid == owner.uid => {
                 pass("owner", format!("{} belongs to the DaemonSet {}", plan.target.pod, owner.name))
             }
             (Some(owner), Ok(_)) => {
-                stop("owner", format!("its DaemonSet {} is gone: nobody would replace it", owner.name))
+                stop("owner", format!("its DaemonSet {} is gone: the pod would not be replaced", owner.name))
             }
-            (Some(_), Err(failure)) => unknown_stops("owner", format!("its DaemonSet can't be read: {failure}")),
+            (Some(_), Err(failure)) => unknown_stops("owner", format!("cannot read its DaemonSet: {failure}")),
         },
         same_version,
         other_agents(plan, inventory),
@@ -131,7 +133,7 @@ pub(super) async fn run(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory,
     items.push(only_replica(plan, inventory));
     items.push(cooldown(cx, plan).await);
     if plan.forced {
-        let says = format!("{} is no verdict of a stale node, and --force goes on all the same", plan.code.name());
+        let says = format!("{} is not a stale verdict; --force overrides it", plan.code.name());
         items.push(risk("verdict", RiskLevel::Medium, says));
     }
     items
@@ -161,27 +163,27 @@ async fn rights(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
     match (missing.is_empty(), unasked) {
         (false, _) => stop(
             "rights",
-            format!("this user may not: {}; `staledp rbac fix` prints what is needed", missing.join(", ")),
+            format!("missing permissions: {}; `staledp rbac fix` prints what to grant", missing.join(", ")),
         ),
         // What is not allowed will be refused: no harm comes of not knowing it before.
-        (true, Some(why)) => unknown("rights", format!("nobody could say what this user may do: {why}")),
-        (true, None) => pass("rights", format!("all {} that are needed", asked.len())),
+        (true, Some(why)) => unknown("rights", format!("cannot check permissions: {why}")),
+        (true, None) => pass("rights", format!("all {} permissions", asked.len())),
     }
 }
 
 pub(super) fn node_alive(plan: &Plan, node: &Result<Option<NodeWithImages>, Failure>) -> RuleReport {
     match node {
-        Ok(None) => stop("node", format!("there is no node {}", plan.node)),
-        Err(failure) => unknown_stops("node", format!("whether the kubelet lives can't be read: {failure}")),
+        Ok(None) => stop("node", format!("no node named {}", plan.node)),
+        Err(failure) => unknown_stops("node", format!("cannot read the node: {failure}")),
         Ok(Some(node)) => {
             let ready = node.status.conditions.iter().find(|condition| condition.r#type == "Ready");
             match ready.map(|condition| condition.status.as_str()) {
-                Some("True") => pass("node", "its kubelet is ready"),
+                Some("True") => pass("node", "the kubelet is ready"),
                 Some(status) => stop(
                     "node",
-                    format!("Ready is {status}: without its kubelet the pod would only hang, and no other would come"),
+                    format!("Ready is {status}: without the kubelet the pod would neither end nor be replaced"),
                 ),
-                None => unknown_stops("node", "it has no Ready condition: whether the kubelet lives is not known"),
+                None => unknown_stops("node", "the node has no Ready condition"),
             }
         }
     }
@@ -191,23 +193,23 @@ pub(super) async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&
     const RULE: &str = "version";
     let namespace = &plan.target.namespace;
     let Some(first) = set else {
-        return unknown_stops(RULE, "without its DaemonSet nobody knows which version would come back");
+        return unknown_stops(RULE, "unknown which version would come back: no DaemonSet");
     };
     let mut set = first.clone();
     let patience = tokio::time::Instant::now() + LAG;
     while set.status.observed_generation != set.metadata.generation {
         if tokio::time::Instant::now() >= patience {
-            return stop(RULE, "the DaemonSet was changed a moment ago and its controller did not follow yet");
+            return stop(RULE, "the DaemonSet has just changed; its controller has not caught up");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         match cx.writer.daemon_set(namespace, &set.metadata.name).await {
             Ok(Some(newer)) => set = newer,
-            Ok(None) | Err(_) => return unknown_stops(RULE, "the DaemonSet could not be read again"),
+            Ok(None) | Err(_) => return unknown_stops(RULE, "cannot read the DaemonSet again"),
         }
     }
     let revisions = match cx.writer.revisions(namespace).await {
         Ok(revisions) => revisions,
-        Err(failure) => return unknown_stops(RULE, format!("the newest revision is not known: {failure}")),
+        Err(failure) => return unknown_stops(RULE, format!("cannot read the newest revision: {failure}")),
     };
     let of_set = |revision: &&super::objects::ControllerRevision| {
         revision.metadata.owner_references.iter().any(|owner| owner.uid == set.metadata.uid)
@@ -217,7 +219,7 @@ pub(super) async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&
     let (Some(newest), Some(own)) =
         (newest.and_then(|r| r.metadata.labels.get(label)), plan.pod.metadata.labels.get(label))
     else {
-        return unknown_stops(RULE, "nothing says which revision the pod or its DaemonSet is at");
+        return unknown_stops(RULE, "the revision of the pod or of its DaemonSet is unknown");
     };
     let (desired, updated) = (set.status.desired_number_scheduled, set.status.updated_number_scheduled);
     let on_delete = set.spec.update_strategy.r#type == "OnDelete";
@@ -225,13 +227,13 @@ pub(super) async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&
         return risk(
             RULE,
             RiskLevel::High,
-            format!("the new pod would be another version: {own} runs, {newest} waits (OnDelete)"),
+            format!("the new pod would change the version: {own} runs, {newest} is next (OnDelete)"),
         );
     }
     if own != newest || updated < desired && !on_delete {
-        return stop(RULE, format!("a rollout is under way: {updated} of {desired} agents are at the newest revision"));
+        return stop(RULE, format!("a rollout is in progress: {updated} of {desired} agents run the newest revision"));
     }
-    pass(RULE, format!("the new pod will be of the same revision, {own}"))
+    pass(RULE, format!("the new pod will have the same revision, {own}"))
 }
 
 fn other_agents(plan: &Plan, inventory: &Inventory) -> RuleReport {
@@ -263,17 +265,17 @@ async fn dry_run(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
     let pod = &plan.target.pod;
     match cx.writer.knows_dry_run().await {
         Ok(true) => {}
-        Ok(false) => return unknown(RULE, "not asked: this API server is older than dry runs"),
+        Ok(false) => return unknown(RULE, "not asked: this API server does not know dry runs"),
         Err(failure) => return unknown(RULE, format!("not asked: the API server's version is unknown: {failure}")),
     }
     match cx.writer.try_deletion(&plan.target).await {
-        DeleteAnswer::Accepted => pass(RULE, format!("the API server would delete {pod}")),
+        DeleteAnswer::Accepted => pass(RULE, format!("the API server would accept the deletion")),
         DeleteAnswer::Gone => stop(RULE, format!("{pod} is gone already")),
         DeleteAnswer::Replaced(why) => stop(RULE, format!("{pod} was replaced: {why}")),
         DeleteAnswer::Refused(why) if why.contains("does not support dry run") => {
             unknown(RULE, format!("the API server cannot tell: {why}"))
         }
-        DeleteAnswer::Refused(why) => stop(RULE, format!("the API server would refuse to delete {pod}: {why}")),
+        DeleteAnswer::Refused(why) => stop(RULE, format!("the API server would refuse: {why}")),
         // An answer that is missing now may come later; the DELETE itself is looked up where its answer gets lost.
         DeleteAnswer::Busy(why) | DeleteAnswer::Unknown(why) => unknown(RULE, format!("no answer to a dry run: {why}")),
     }
@@ -285,16 +287,14 @@ async fn locked(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
         Ok(LockState::Held { says }) => stop("lock", format!("a repair is under way: {says}")),
         Ok(LockState::Abandoned { says, lease }) => {
             let about = lease.metadata.annotations.get("staledp/node").map_or("a node", String::as_str);
-            let says = format!("a repair of {about} was interrupted: {says}; the lock will be taken over");
+            let says = format!("a repair of {about} was interrupted: {says}; staledp will take over the lock");
             risk("lock", RiskLevel::Low, says)
         }
-        Err(failure) => {
-            unknown_stops("lock", format!("whether another node is being repaired is not known: {failure}"))
-        }
+        Err(failure) => unknown_stops("lock", format!("cannot read the lock: {failure}")),
     }
 }
 
-/// One stale node is no storm. Several are, or one among many others that look broken in another way.
+/// One stale node is not a storm. Several are, or one among many others that look broken in another way.
 fn storm(cx: &FixContext<'_>, plan: &Plan, report: &Report) -> RuleReport {
     let stale = report.nodes.iter().filter(|node| node.verdict.kind == Kind::Stale || node.node == plan.node).count();
     let others: Vec<_> = report.nodes.iter().filter(|node| node.node != plan.node).collect();
@@ -310,19 +310,19 @@ fn storm(cx: &FixContext<'_>, plan: &Plan, report: &Report) -> RuleReport {
         return pass("storm", says);
     }
     if cx.settings.nodes_at_risk_ok {
-        return risk("storm", RiskLevel::Medium, format!("{says}; --nodes-at-risk-ok goes on"));
+        return risk("storm", RiskLevel::Medium, format!("{says}; --nodes-at-risk-ok overrides it"));
     }
-    stop("storm", format!("{says}; look for a common cause first, or give --nodes-at-risk-ok"))
+    stop("storm", format!("{says}; look for a common cause first, or override with --nodes-at-risk-ok"))
 }
 
 fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithImages>, Failure>) -> RuleReport {
     const RULE: &str = "image";
-    let Some(set) = set else { return unknown(RULE, "the images of the new pod are not known") };
+    let Some(set) = set else { return unknown(RULE, "the images of the new pod are unknown") };
     let spec = &set.spec.template.spec;
     let needed: Vec<&AgentContainer> = spec.init_containers.iter().chain(&spec.containers).collect();
     let here = match node {
         Ok(Some(node)) => &node.status.images,
-        Ok(None) | Err(_) => return unknown(RULE, "the images on the node can't be read"),
+        Ok(None) | Err(_) => return unknown(RULE, "cannot read the images on the node"),
     };
     let in_use: Vec<&str> = plan.pod.spec.containers.iter().map(|container| container.image.as_str()).collect();
     let is_here = |container: &&&AgentContainer| {
@@ -332,16 +332,15 @@ fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithIma
     if let Some(absent) = needed.iter().find(|container| !is_here(container)) {
         let image = &absent.image;
         return match absent.image_pull_policy.as_str() {
-            "Never" if here.len() < MOST_IMAGES => {
-                stop(RULE, format!("{image} is not on the node, and its pull policy is Never: the new pod can't start"))
-            }
+            "Never" if here.len() < MOST_IMAGES => stop(
+                RULE,
+                format!("{image} is not on the node, and its pull policy is Never: the new pod cannot start"),
+            ),
             _ if here.len() >= MOST_IMAGES => unknown(
                 RULE,
-                format!(
-                    "whether {image} is on the node is not known: the kubelet names its {MOST_IMAGES} largest only"
-                ),
+                format!("unknown whether {image} is on the node: the kubelet lists only its {MOST_IMAGES} largest"),
             ),
-            _ => risk(RULE, RiskLevel::High, format!("{image} is not on the node: it has to be pulled from there")),
+            _ => risk(RULE, RiskLevel::High, format!("{image} is not on the node and must be pulled")),
         };
     }
     if let Some(always) = needed.iter().find(|container| container.image_pull_policy == "Always") {
@@ -351,10 +350,10 @@ fn images(plan: &Plan, set: Option<&DaemonSet>, node: &Result<Option<NodeWithIma
         return risk(
             RULE,
             level,
-            format!("the pull policy of {} is Always: no start without the registry", always.name),
+            format!("the pull policy of {} is Always: the new pod needs the registry", always.name),
         );
     }
-    pass(RULE, format!("{} on the node, and nothing has to be pulled", count(needed.len(), "image is", "images are")))
+    pass(RULE, format!("{} on the node; no pull needed", count(needed.len(), "image is", "images are")))
 }
 
 /// Kubelets name images in full: `docker.io/library/busybox:1` for `busybox:1`.
@@ -365,11 +364,11 @@ fn same_image(listed: &str, wanted: &str) -> bool {
 fn known_issues(plan: &Plan) -> RuleReport {
     const RULE: &str = "known-issues";
     let Some(version) = plan.before.cilium.version.as_deref() else {
-        return unknown(RULE, "the version of the agent is not known");
+        return unknown(RULE, "the agent's version is unknown");
     };
     let risks: Vec<_> = upstream::restart_risks(version).collect();
     if risks.is_empty() {
-        return pass(RULE, format!("none is known that a restart of {version} starts"));
+        return pass(RULE, format!("no issue known that a restart of {version} triggers"));
     }
     let high = risks.iter().any(|issue| CUT_OFF.contains(&issue.number));
     let says: Vec<String> = risks.iter().map(|issue| format!("{}: {}", issue.id(), issue.symptom)).collect();
@@ -382,13 +381,13 @@ fn hosts_dns(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory) -> RuleRep
     let map = ClusterMap::new(inventory, cx.settings.look.questions.named());
     let dns = match map.cluster_dns() {
         Ok(dns) => dns,
-        Err(failure) => return unknown(RULE, format!("where cluster DNS runs is not known: {failure}")),
+        Err(failure) => return unknown(RULE, format!("unknown where cluster DNS runs: {failure}")),
     };
     let ready = dns.ready();
     let on_node = |pod: &&Pod| pod.spec.node_name == plan.node && pod.ips().any(|ip| ready.contains(&ip));
     let here = inventory.pods.known().iter().filter(on_node).count();
     match here {
-        0 => pass(RULE, "none of cluster DNS runs here"),
+        0 => pass(RULE, "no cluster DNS endpoint runs here"),
         n if n >= ready.len() => {
             risk(RULE, RiskLevel::High, format!("all {n} ready endpoints of cluster DNS run here"))
         }
@@ -411,21 +410,21 @@ fn only_replica(plan: &Plan, inventory: &Inventory) -> RuleReport {
         .map(|pods| pods[0].reference().to_string())
         .collect();
     match alone.as_slice() {
-        [] => pass(RULE, "nothing has its only ready replica here"),
+        [] => pass(RULE, "no workload has its only ready replica here"),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-            risk(RULE, RiskLevel::Medium, format!("the only ready replica of its workload: {first}{more}"))
+            risk(RULE, RiskLevel::Medium, format!("only ready replica of its workload: {first}{more}"))
         }
     }
 }
 
 /// An agent that started a moment ago gets its time, unless the risk is accepted. Where this program restarted it just
-/// now, that did not help, and another restart is no remedy: nothing goes on then.
+/// now, that did not help, and another restart will not: the rule stops.
 async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
     const RULE: &str = "cooldown";
     let now = cx.writer.now().to_string();
     let Some(age) = plan.agent.started_at.as_deref().and_then(|started| seconds_between(started, &now)) else {
-        return unknown_stops(RULE, "nothing says when the agent started");
+        return unknown_stops(RULE, "the agent's start time is unknown");
     };
     let here = |event: &&Event| event.involved_object.name == plan.node;
     let before: Vec<Option<i64>> = match cx.writer.traces(&plan.target.namespace, CONTROLLER).await {
@@ -435,28 +434,28 @@ async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
         }
         Err(failure) if age < COOLDOWN_S => {
             let says =
-                format!("the agent started {age} s ago, and whether staledp restarted it can't be read: {failure}");
+                format!("the agent started {age} s ago, and cannot check whether staledp restarted it: {failure}");
             return unknown_stops(RULE, says);
         }
-        Err(failure) => return unknown(RULE, format!("earlier restarts by staledp can't be read: {failure}")),
+        Err(failure) => return unknown(RULE, format!("cannot read earlier restarts by staledp: {failure}")),
     };
     let (left, code) = (COOLDOWN_S - age, plan.code.name());
     if age < COOLDOWN_S && before.iter().flatten().any(|ago| *ago < COOLDOWN_S) {
         let says = format!(
-            "staledp restarted this agent {age} s ago, and the node is {code} all the same: another restart is no remedy. \
-             `staledp explain {code}` says what else there is; after {left} s more it may be tried again"
+            "staledp restarted this agent {age} s ago and the node is still {code}: another restart will not help. \
+             See `staledp explain {code}`; a restart is allowed again in {left} s"
         );
         return stop(RULE, says);
     }
     if age < COOLDOWN_S {
         let says = format!(
-            "the agent started {age} s ago, and gets {COOLDOWN_S} s to settle: wait {left} s more, or give --accept-risk"
+            "the agent started {age} s ago and has {COOLDOWN_S} s to settle: wait {left} s, or override with --accept-risk"
         );
         return risk(RULE, RiskLevel::High, says);
     }
     if !before.is_empty() {
         let restarts = count(before.len(), "earlier restart", "earlier restarts");
-        let says = format!("the API still shows {restarts} of this node by staledp: it does not last");
+        let says = format!("the API still shows {restarts} of this node by staledp: restarts do not last");
         return risk(RULE, RiskLevel::Medium, says);
     }
     pass(RULE, format!("the agent has been running for {}", crate::base::time::age(age)))

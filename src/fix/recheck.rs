@@ -39,7 +39,7 @@ pub(super) async fn check_again(cx: &FixContext<'_>, plan: &Plan, inventory: &In
             let target = agents.iter().find(|pod| pod.metadata.uid == plan.target.uid);
             items.push(match target {
                 Some(pod) if pod.metadata.deletion_timestamp.is_some() => {
-                    stop("pod", format!("{} is being deleted by somebody else", plan.target.pod))
+                    stop("pod", format!("{} is already being deleted", plan.target.pod))
                 }
                 Some(_) => pass("pod", format!("{} still has the UID {}", plan.target.pod, plan.target.uid)),
                 None => {
@@ -60,7 +60,7 @@ async fn still_stale(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory) ->
     const RULE: &str = "still-stale";
     let groups = convicting_groups(plan);
     if groups.is_empty() {
-        return unknown(RULE, "not checked: one dump cannot repeat what led to this verdict");
+        return unknown(RULE, "not checked: one dump cannot repeat this verdict");
     }
     let mut inventory = inventory.clone();
     // Pods that came meanwhile have to be known by their addresses; without them the old list has to do.
@@ -95,7 +95,7 @@ fn recovery(rule: &'static str, picture: &Picture, groups: &[Group]) -> RuleRepo
     let dead: u32 = talking.iter().map(|(_, _, dead)| dead).sum();
     let silent = talking.iter().filter(|(_, answered, _)| *answered == 0).count();
     if talking.is_empty() {
-        return unknown(rule, "no live flow on the ways that convicted the node: whether it recovered is not known");
+        return unknown(rule, "no live flows to judge by");
     }
     if silent == 0 {
         return stop(
@@ -105,5 +105,5 @@ fn recovery(rule: &'static str, picture: &Picture, groups: &[Group]) -> RuleRepo
             ),
         );
     }
-    pass(rule, format!("{answered} flows answered, {dead} not, on the ways that convicted the node"))
+    pass(rule, format!("{answered} flows answered, {dead} not, on the ways that failed"))
 }

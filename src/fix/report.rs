@@ -72,7 +72,7 @@ pub struct NodeFix {
     pub request: Option<Value>,
     /// What became of it; none where none was sent.
     pub restart: Option<RestartOutcome>,
-    /// Whether an interrupted run was gone on with.
+    /// Whether an interrupted run was resumed.
     pub resumed: bool,
     /// The new pod.
     pub new_pod: Option<String>,
@@ -80,11 +80,11 @@ pub struct NodeFix {
     pub event: Option<bool>,
     /// Whether the lock is free again; none where it was not taken.
     pub released: Option<bool>,
-    /// The node before; where an interrupted run was gone on with, as that was found.
+    /// The node before; for a resumed run, as this run found it.
     pub before: Option<NodeReport>,
     /// The node after.
     pub after: Option<LookAfter>,
-    /// What changed between the two, as `staledp diff` has it; nothing where an interrupted run was gone on with.
+    /// What changed between the two, as `staledp diff` has it; empty for a resumed run.
     pub changes: Vec<Change>,
 }
 
@@ -93,7 +93,7 @@ impl NodeFix {
         Self {
             node: node.to_owned(),
             outcome: FixOutcome::NotTried,
-            says: "it was not this node's turn".to_owned(),
+            says: "not tried: an earlier node was not verified".to_owned(),
             next: Vec::new(),
             verdict: None,
             forced: false,
@@ -189,7 +189,7 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
     if let (Some(restart), Some(new)) = (node.restart, &node.new_pod) {
         let word = match restart {
             RestartOutcome::Deleted => "deleted",
-            RestartOutcome::GoneAlready => "deleted by somebody else",
+            RestartOutcome::GoneAlready => "deleted by another user",
             RestartOutcome::Untouched => "not deleted when looked up",
             RestartOutcome::NotKnown => "perhaps deleted",
         };
@@ -199,7 +199,7 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         put("  watched   ", &watched.says());
     }
     if node.event == Some(false) {
-        put("  event     ", "it may not be written");
+        put("  event     ", "it may not be recorded");
     }
     if node.released == Some(false) {
         put("  lock      ", &format!("it may still be held; it expires after {} minutes", lock::LIFE_S / 60));
@@ -212,9 +212,9 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         let lookup = match after.name_lookup {
             Some(true) => "answered",
             Some(false) => "no answer",
-            None => "nobody could ask",
+            None => "not asked",
         };
-        let what = "lookup of the name".to_owned();
+        let what = "name lookup".to_owned();
         rows.push(DiffRow { what, before: "not asked".to_owned(), after: lookup.to_owned(), changed: true });
         out.push('\n');
         out.push_str(&diff::beside(&rows.iter().collect::<Vec<_>>(), columns));

@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub(super) async fn daemon_set(&self, namespace: &str, name: &str) -> Result<Option<DaemonSet>, Failure> {
         let path = format!("{}/{name}", apps::DaemonSet::url_path(&(), Some(namespace)));
         self.get(&path, &Right { verbs: "`get`", resource: "daemonsets", namespace: Some(namespace) }).await
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; a missing right is named.
+    /// Why they cannot be read; a missing right is named.
     pub(super) async fn revisions(&self, namespace: &str) -> Result<Vec<ControllerRevision>, Failure> {
         let all = Selection { namespace: Some(namespace), ..Selection::default() };
         self.cluster.list::<apps::ControllerRevision, _>(all).await
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub(super) async fn node(&self, name: &str) -> Result<Option<NodeWithImages>, Failure> {
         let path = format!("{}/{name}", core::Node::url_path(&(), None));
         self.get(&path, &Right { verbs: "`get`", resource: "nodes", namespace: None }).await
@@ -151,7 +151,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub(super) async fn all_agents(&self, namespace: &str) -> Result<Vec<AgentPod>, Failure> {
         let labels = Some(crate::kubernetes::agents::AGENT_SELECTOR);
         let all = Selection { namespace: Some(namespace), labels, ..Selection::default() };
@@ -162,7 +162,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; a missing right is named.
+    /// Why they cannot be read; a missing right is named.
     pub(super) async fn agents(&self, namespace: &str, node: &str) -> Result<Vec<AgentPod>, Failure> {
         let fields = format!("spec.nodeName={node}");
         let labels = Some(crate::kubernetes::agents::AGENT_SELECTOR);
@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; a missing right is named.
+    /// Why they cannot be read; a missing right is named.
     pub(super) async fn traces(&self, namespace: &str, controller: &str) -> Result<Vec<Event>, Failure> {
         let fields = format!("reportingComponent={controller}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
@@ -185,7 +185,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; a missing right is named.
+    /// Why they cannot be read; a missing right is named.
     pub(super) async fn events_of(&self, namespace: &str, uid: &str) -> Result<Vec<Event>, Failure> {
         let fields = format!("involvedObject.uid={uid}");
         let own = Selection { namespace: Some(namespace), fields: Some(&fields), pages: Some(1), labels: None };
@@ -196,7 +196,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// The reason why nobody could say.
+    /// Why that cannot be answered.
     pub(super) async fn may(&self, grant: &Grant, verb: &str, cilium_namespace: &str) -> Result<bool, Failure> {
         let (resource, subresource) = grant.resource.split_once('/').unwrap_or((grant.resource, ""));
         let mut attributes = json!({"verb": verb, "group": grant.group, "resource": resource});
@@ -217,14 +217,14 @@ impl<'a> Writer<'a> {
         let answer: Value = read(&reply, &right)?;
         answer["status"]["allowed"]
             .as_bool()
-            .ok_or_else(|| Failure::new(FailureKind::Other, "the access review came back without an answer"))
+            .ok_or_else(|| Failure::new(FailureKind::Other, "the access review has no answer"))
     }
 
-    /// The lock; none where nobody ever took it.
+    /// The lock; none if it was never taken.
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub(super) async fn lease(&self, namespace: &str) -> Result<Option<Lease>, Failure> {
         self.get(&lease_path(namespace), &Right { verbs: "`get`", resource: "leases", namespace: Some(namespace) })
             .await
@@ -246,7 +246,7 @@ impl<'a> Writer<'a> {
         match reply.status {
             status if status.is_success() => match serde_json::from_slice(&reply.body) {
                 Ok(lease) => PutAnswer::Done(Box::new(lease)),
-                Err(error) => PutAnswer::Lost(NoAnswer(format!("the answer is not readable: {error}"))),
+                Err(error) => PutAnswer::Lost(NoAnswer(format!("cannot read the answer: {error}"))),
             },
             // 422 is how a creating PUT is told that the Lease is there by now; nothing else in it can be invalid.
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => PutAnswer::Overtaken,
@@ -283,7 +283,7 @@ impl<'a> Writer<'a> {
         number("major")
             .zip(number("minor"))
             .map(|version| version >= (1, 13))
-            .ok_or_else(|| Failure::new(FailureKind::Other, "it names no version"))
+            .ok_or_else(|| Failure::new(FailureKind::Other, "the version is unreadable"))
     }
 
     async fn send_deletion(&self, target: &PodToDelete, body: &Value) -> DeleteAnswer {
@@ -317,7 +317,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// Why it could not be left, or that nobody knows whether it was.
+    /// Why it was not written, or that it is unknown whether it was.
     pub(super) async fn post_event(&self, namespace: &str, event: &Value) -> Result<(), Failure> {
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let reply = self.send(Method::POST, &path, Some(event)).await;
@@ -368,7 +368,7 @@ fn read<T: DeserializeOwned>(reply: &Reply, right: &Right<'_>) -> Result<T, Fail
         return Err(refusal(&reply.refusal(), right));
     }
     serde_json::from_slice(&reply.body)
-        .map_err(|error| Failure::new(FailureKind::Other, format!("the answer is not readable: {error}")))
+        .map_err(|error| Failure::new(FailureKind::Other, format!("cannot read the answer: {error}")))
 }
 
 fn answered(reply: &Reply) -> String {

@@ -43,7 +43,7 @@ pub(super) async fn restart(
     match cx.writer.delete_pod(&plan.target, consent).await {
         DeleteAnswer::Accepted => Ok(RestartOutcome::Deleted),
         DeleteAnswer::Gone => {
-            cx.steps.line(&format!("{pod} is gone already: somebody else was faster; its replacement is awaited"));
+            cx.steps.line(&format!("{pod} was already deleted by another user; waiting for its replacement"));
             Ok(RestartOutcome::GoneAlready)
         }
         DeleteAnswer::Refused(why) | DeleteAnswer::Busy(why) => {
@@ -51,7 +51,8 @@ pub(super) async fn restart(
         }
         DeleteAnswer::Replaced(why) => match fate(cx, plan, lock, false).await {
             PodFate::EndingOrGone => {
-                cx.steps.line(&format!("somebody else was faster ({why}); the replacement is awaited"));
+                cx.steps
+                    .line(&format!("{pod} was already deleted by another user ({why}); waiting for its replacement"));
                 Ok(RestartOutcome::GoneAlready)
             }
             PodFate::Untouched | PodFate::NotKnown(_) => {
@@ -59,18 +60,18 @@ pub(super) async fn restart(
             }
         },
         DeleteAnswer::Unknown(why) => {
-            cx.steps.line(&format!("the answer to the DELETE got lost ({why}); looking at what became of {pod}"));
+            cx.steps.line(&format!("no answer to the DELETE ({why}); looking up whether {pod} was deleted"));
             match fate(cx, plan, lock, true).await {
                 PodFate::EndingOrGone => {
-                    cx.steps.line(&format!("it was done: {pod} is ending or gone"));
+                    cx.steps.line(&format!("{pod} was deleted: it is terminating or gone"));
                     Ok(RestartOutcome::Deleted)
                 }
                 PodFate::Untouched => Err(EarlyEnd::refused(format!(
-                    "the DELETE got no answer ({why}), and {pod} is untouched {} s later; it is not sent again by itself",
+                    "no answer to the DELETE ({why}); {pod} is untouched {} s later, and the DELETE is not repeated",
                     LOOK.as_secs()
                 ))),
                 PodFate::NotKnown(still) => {
-                    cx.steps.line(&format!("nobody can say: {still}"));
+                    cx.steps.line(&format!("unknown: {still}"));
                     Ok(RestartOutcome::NotKnown)
                 }
             }
@@ -83,7 +84,7 @@ pub(super) async fn restart(
 async fn fate(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>, on_its_way: bool) -> PodFate {
     let gives_up = Instant::now() + cx.settings.wait;
     let mut untouched_since = None;
-    let mut trouble = "the API server gives no answer".to_owned();
+    let mut trouble = "the API server does not answer".to_owned();
     loop {
         // Losing the lock now endangers nothing: the DELETE is not sent again.
         let _ = lock.renew(false).await;

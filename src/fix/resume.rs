@@ -38,20 +38,19 @@ pub(super) async fn resume(
     cx.steps.line(&format!("an earlier run was interrupted: {says}"));
     let since = lease.spec.renew_time.as_deref().and_then(|at| seconds_between(at, &cx.writer.now().to_string()));
     if since.is_none_or(|since| since > FORGOTTEN_S) {
-        cx.steps.line("that is too long ago to go on with: starting anew");
+        cx.steps.line("that was too long ago to resume: starting over");
         return None;
     }
     let old = agents.iter().find(|agent| agent.metadata.uid == uid);
     if old.is_some_and(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        cx.steps.line(&format!("it did not restart {pod}, which still runs: starting anew"));
+        cx.steps.line(&format!("it did not restart {pod}, which still runs: starting over"));
         return None;
     }
     cx.steps.line(&format!(
-        "{pod}, which it was to restart, is ending or gone: going on with waiting and verifying, \
-         without another restart"
+        "it deleted {pod}, which is terminating or gone: resuming with wait and verify, without another restart"
     ));
     if cx.settings.dry_run {
-        let says = format!("an interrupted repair would be gone on with: {pod} was restarted and is not verified yet");
+        let says = format!("would resume an interrupted repair: {pod} was restarted and is not verified yet");
         return Some(Err(EarlyEnd { outcome: FixOutcome::DryRun, says, next: Vec::new() }));
     }
     let owner =

@@ -32,7 +32,7 @@ impl Steps {
         self.put(&hang(&format!("[{number}/{STEPS}] {name}: "), &safe(says), self.columns));
     }
 
-    /// More about the step that goes on.
+    /// More about the current step.
     pub(super) fn line(&self, says: &str) {
         self.put(&hang("        ", &safe(says), self.columns));
     }
@@ -49,7 +49,7 @@ impl Steps {
         let _ = std::io::stderr().flush();
         self.open.set(true);
         let (sender, answer) = oneshot::channel();
-        // A read from a terminal can't be cancelled; nobody waits for this thread at the end.
+        // A read from a terminal can't be cancelled; this thread is not waited for at the end.
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);

@@ -19,15 +19,15 @@ pub(super) fn event(cx: &FixContext<'_>, plan: &Plan, fix: &NodeFix) -> Value {
     let holder = &cx.holder.identity;
     let pod = &plan.target.pod;
     let did = match (fix.resumed, fix.restart) {
-        (true, _) => format!("went on with an interrupted restart of {pod}"),
+        (true, _) => format!("resumed an interrupted restart of {pod}"),
         (_, Some(RestartOutcome::GoneAlready)) => {
-            format!("found {pod} deleted by somebody else when it was to be restarted")
+            format!("found {pod} already deleted by another user")
         }
         (_, Some(RestartOutcome::NotKnown)) => {
-            format!("asked for the deletion of {pod}, and does not know whether it was done")
+            format!("sent a DELETE for {pod} without getting an answer")
         }
         (_, Some(RestartOutcome::Untouched)) => {
-            format!("asked for the deletion of {pod}, which was untouched when looked up")
+            format!("sent a DELETE for {pod}, which was untouched when looked up")
         }
         (_, Some(RestartOutcome::Deleted) | None) => format!("restarted {pod}"),
     };

@@ -29,7 +29,7 @@ pub struct LookAfter {
     pub node: NodeReport,
     /// What became of `nslookup` of the probes' name in a pod of the node; none where there was nobody or no tool.
     pub name_lookup: Option<bool>,
-    /// What came of watching; none where nobody was to watch.
+    /// What came of watching; none if not asked for.
     pub watched: Option<Watched>,
     /// What is still wrong; empty: nothing.
     pub wrong: Vec<String>,
@@ -48,7 +48,7 @@ pub(super) async fn verify(
     loop {
         let _ = lock.renew(false).await;
         let seen = look(cx, node, pod, convicted).await;
-        let says = if seen.wrong.is_empty() { "nothing is wrong".to_owned() } else { seen.wrong.join("; ") };
+        let says = if seen.wrong.is_empty() { "all checks pass".to_owned() } else { seen.wrong.join("; ") };
         if says != told {
             cx.steps.line(&says);
             told = says;
@@ -97,7 +97,7 @@ fn wrong(found: &NodeReport, pod: &str, convicted: &[CheckId], name_lookup: Opti
     let mut wrong = Vec::new();
     if found.cilium.pod.as_deref() != Some(pod) {
         let now = found.cilium.pod.as_deref().unwrap_or("none");
-        wrong.push(format!("the agent is {now} now, and not {pod}"));
+        wrong.push(format!("the agent is {now}, not {pod}"));
     }
     if found.verdict.kind != Kind::Healthy {
         wrong.push(format!("{}: {}", found.verdict.code.name(), found.verdict.summary));
@@ -115,7 +115,7 @@ fn wrong(found: &NodeReport, pod: &str, convicted: &[CheckId], name_lookup: Opti
         }
     }
     if name_lookup == Some(false) {
-        wrong.push("a pod's lookup of the probes' name gets no answer".to_owned());
+        wrong.push("a pod cannot look up the probes' name".to_owned());
     }
     wrong
 }

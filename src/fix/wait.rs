@@ -88,9 +88,9 @@ async fn until_ready(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>, told: &R
 /// The old pod alone, or none at all.
 fn without_new(pods: &[AgentPod], plan: &Plan) -> String {
     match pods.iter().find(|pod| pod.metadata.uid == plan.target.uid) {
-        Some(old) if old.metadata.deletion_timestamp.is_some() => format!("{} is ending", plan.target.pod),
-        Some(_) => format!("{} is still there and not ending", plan.target.pod),
-        None => format!("{} is gone, and its replacement is not there yet", plan.target.pod),
+        Some(old) if old.metadata.deletion_timestamp.is_some() => format!("{} is terminating", plan.target.pod),
+        Some(_) => format!("{} is still running", plan.target.pod),
+        None => format!("{} is gone; no replacement yet", plan.target.pod),
     }
 }
 
@@ -101,7 +101,7 @@ async fn node_trouble(cx: &FixContext<'_>, node: &str) -> Option<String> {
     let ready = found.status.conditions.iter().find(|condition| condition.r#type == "Ready")?;
     (ready.status != "True").then(|| {
         format!(
-            "node {node} died meanwhile: Ready is {} ({}), and without its kubelet no pod ends or starts there",
+            "node {node} went down: Ready is {} ({}); without its kubelet no pod ends or starts there",
             ready.status, ready.reason
         )
     })
@@ -128,7 +128,7 @@ fn doing(pod: &AgentPod) -> (String, Informant) {
     // What does not run holds the rest up, whichever it is.
     let unready = || all.iter().filter(|status| !status.ready);
     let Some(status) = unready().find(|status| status.state.running.is_none()).or_else(|| unready().next()) else {
-        let says = if all.is_empty() { "starting" } else { "its containers are ready, and the pod is not yet" };
+        let says = if all.is_empty() { "starting" } else { "containers ready, pod not ready yet" };
         return (says.to_owned(), if all.is_empty() { Informant::Events } else { Informant::Nobody });
     };
     let ((does, knows), before) = (does(status), before(status));
@@ -136,7 +136,7 @@ fn doing(pod: &AgentPod) -> (String, Informant) {
         return (format!("container {} {does}{before}", status.name), knows);
     }
     if status.state.running.is_some() {
-        return (format!("the agent {does} and is not ready yet{before}"), Informant::Agent);
+        return (format!("the agent {does} but is not ready yet{before}"), Informant::Agent);
     }
     (format!("the agent {does}{before}"), knows)
 }
@@ -152,7 +152,7 @@ fn does(status: &AgentContainerStatus) -> (String, Informant) {
         "" | "ContainerCreating" | "PodInitializing" => ("is starting".to_owned(), Informant::Events),
         "CrashLoopBackOff" => (format!("crash-loops ({reason})"), Informant::Nobody),
         _ if reason.contains("Image") => (format!("waits for its image: {why}"), Informant::Nobody),
-        _ => (format!("can't start: {why}"), Informant::Nobody),
+        _ => (format!("cannot start: {why}"), Informant::Nobody),
     }
 }
 
@@ -206,7 +206,7 @@ fn of_events(events: &[Event]) -> Option<String> {
 
 /// What the agent says of its endpoints.
 fn of_endpoints(found: Option<&endpoints::Endpoints>) -> String {
-    let Some(found) = found else { return "it says nothing of its endpoints yet".to_owned() };
+    let Some(found) = found else { return "no endpoint list yet".to_owned() };
     let states: Vec<String> = found.not_ready().map(|(state, count)| format!("{count} {state}")).collect();
     if states.is_empty() {
         return format!("all its {} endpoints are ready", found.all());

@@ -2,7 +2,7 @@
 //! answer, failed probes, and the agent itself. A look costs three calls: the node's pods, its dump, the events.
 //!
 //! What looks wrong, or could not be looked at, is looked at again at once, with the pods of that moment: a pod that ends
-//! leaves a question behind that nobody answers.
+//! leaves a question behind that stays unanswered.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -50,15 +50,15 @@ pub struct Watched {
     pub probes: Vec<String>,
     /// What is wrong with the agent itself.
     pub agent: Option<String>,
-    /// Why nobody could look.
+    /// Why it could not be watched.
     pub blind: Option<String>,
 }
 
 impl Watched {
     /// What was seen, in a few words.
     pub(super) fn says(&self) -> String {
-        let looks = count(self.looks as usize, "look", "looks");
-        let what = if self.wrong().is_empty() { "nothing new" } else { "it did not stay quiet" };
+        let looks = count(self.looks as usize, "observation", "observations");
+        let what = if self.wrong().is_empty() { "nothing new" } else { "something broke" };
         format!("{what} in {looks} over {} s", self.seconds)
     }
 
@@ -73,9 +73,9 @@ impl Watched {
                 wrong.push(format!("{}: {named}{more}", count(found.len(), one, many)));
             }
         };
-        add(&self.flows, "new flow without answer", "new flows without answer");
-        add(&self.probes, "probe failed anew", "probes failed anew");
-        wrong.extend(self.blind.iter().map(|why| format!("nobody could look whether it lasts: {why}")));
+        add(&self.flows, "new unanswered flow", "new unanswered flows");
+        add(&self.probes, "new failed probe", "new failed probes");
+        wrong.extend(self.blind.iter().map(|why| format!("could not watch: {why}")));
         wrong
     }
 }
@@ -126,7 +126,7 @@ pub(super) async fn watch(cx: &FixContext<'_>, node: &str, new: &AgentPod, lock:
         let is_blind = watched.blind.is_some() && seen_at.elapsed() >= BLIND;
         let is_over = Instant::now() >= ends || is_blind;
         if is_over && !compared {
-            watched.blind.get_or_insert_with(|| "one look only was answered: there is nothing to compare".to_owned());
+            watched.blind.get_or_insert_with(|| "only one observation succeeded: nothing to compare".to_owned());
         }
         if is_over || !(watched.flows.is_empty() && watched.probes.is_empty() && watched.agent.is_none()) {
             return watched;
@@ -257,9 +257,9 @@ fn agent(new: &AgentPod, pods: &[Pod]) -> Option<String> {
     let restarts = |name: &str| now.container(name).map_or(0, |status| status.restart_count);
     let again = new.status.container_statuses.iter().find(|status| restarts(&status.name) > status.restart_count);
     if let Some(status) = again {
-        return Some(format!("container {} of {name} was started again", status.name));
+        return Some(format!("container {} of {name} restarted", status.name));
     }
-    (now.ready() != Some(true)).then(|| format!("the agent {name} is not ready any more"))
+    (now.ready() != Some(true)).then(|| format!("the agent {name} is no longer ready"))
 }
 
 /// `apps/web-1: 10.42.1.10:30001 -> 169.254.25.10:53 (pods to node-local DNS)`.

@@ -50,13 +50,13 @@ pub type Sink<'a> = &'a mut dyn FnMut(&[u8]);
 
 /// The world: a live cluster or something that was saved from one.
 pub trait Source {
-    /// The cluster's lists. Each list that could not be had carries its reason.
+    /// The cluster's lists. Each list that could not be read carries the reason.
     async fn inventory(&self) -> Inventory;
 
     /// The pods that may be asked to probe from this node, best first, at most three.
     fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef>;
 
-    /// Whether everything it can tell is there already, so that a further question costs nobody anything.
+    /// Whether it was saved, so that a further question costs the cluster nothing.
     fn is_saved(&self) -> bool {
         false
     }
@@ -86,11 +86,11 @@ pub trait Source {
     /// deadline of its own.
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer;
 
-    /// Shows the events of one reason to `each`, one after the other, so that nobody has to hold them.
+    /// Shows the events of one reason to `each`, one after the other, so that they need not be held in memory.
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; `each` may have seen some.
+    /// Why they cannot be read; `each` may have seen some.
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
         let events = inventory.events.some().map_err(Clone::clone)?;
         events.iter().filter(|event| event.reason == reason).for_each(each);
@@ -101,9 +101,9 @@ pub trait Source {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; [`FailureKind::NotFound`] where there is no such thing.
+    /// Why it cannot be read; [`FailureKind::NotFound`] if it does not exist.
     async fn further(&self, _what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
-        Err(Failure::new(FailureKind::NotFound, "what was saved does not hold it"))
+        Err(Failure::new(FailureKind::NotFound, "not in the saved evidence"))
     }
 
     /// Asks one question whose answer is small enough to be held.
@@ -117,7 +117,7 @@ pub trait Source {
         };
         let mut answer = self.ask(question, &mut keep).await;
         if over {
-            let message = format!("the output is longer than {} MiB and was not read to its end", SMALL_OUTPUT >> 20);
+            let message = format!("the output exceeds {} MiB and was cut off", SMALL_OUTPUT >> 20);
             answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
         }
         Raw { answer, stdout }

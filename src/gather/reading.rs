@@ -106,7 +106,7 @@ impl Outlet<'_> {
             let is_last = buffer.len() < CHUNK;
             total += buffer.len() as u64;
             if total > MOST_OUTPUT {
-                return Err(io::Error::other(format!("it is larger than {} MiB", MOST_OUTPUT >> 20)));
+                return Err(io::Error::other(format!("it exceeds {} MiB", MOST_OUTPUT >> 20)));
             }
             spare = self.hand_over(buffer)?;
             if is_last {
@@ -149,7 +149,7 @@ pub async fn beside<T: Send + 'static>(
         // It may have read all it wanted.
         let _ = again.send(buffer);
     }
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("it could not be read")))
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread failed")))
 }
 
 /// The same without a thread, for what is small.
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_an_error_and_no_panic() {
         let end = run(beside(|_| -> io::Result<()> { panic!("on purpose") }, &mut |_| {}));
-        assert_eq!(end.unwrap_err().to_string(), "it could not be read");
+        assert_eq!(end.unwrap_err().to_string(), "the reading thread failed");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
                 return Bundle::in_tar(tar, &root, path).map(Saved::Bundle);
             }
             let broken = tar.broken();
-            let no = "is a tar, but holds neither a bundle nor the cmd folder of cilium-bugtool";
+            let no = "is a tar but contains neither a bundle nor the cmd folder of cilium-bugtool";
             Archived::bugtool(tar).map(Saved::Archive).ok_or_else(|| match broken {
                 Some(broken) => format!("cannot read the archive {shown}: {broken}"),
                 None => format!("{shown} {no}"),

@@ -10,7 +10,7 @@ use crate::kubernetes::foreign_kind::ForeignKind;
 pub const LINES: i64 = 200;
 /// The most that is read of them, in bytes.
 pub const LOG_BYTES: i64 = 256 << 10;
-/// The port that Prometheus serves on where nobody says otherwise.
+/// Prometheus's default port.
 pub const PROMETHEUS_PORT: &str = "9090";
 
 /// Something that only symptoms are read from.

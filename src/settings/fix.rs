@@ -46,7 +46,6 @@ pub fn fix(args: FixArgs) -> FixSettings {
             questions,
             deadline: None,
             shard: None,
-            named: true,
             since_agent_start: false,
         },
         nodes,

@@ -115,7 +115,6 @@ impl Settings {
             concurrency,
             deadline,
             shard,
-            named: matches!(nodes, NodeChoice::Named(_)),
             since_agent_start: false,
             compare,
         };
@@ -146,7 +145,6 @@ impl Settings {
             concurrency: 1,
             deadline: None,
             shard: None,
-            named: false,
             since_agent_start: false,
             compare: false,
         };

@@ -81,14 +81,14 @@ impl Series {
 /// What is odd about it.
 pub(crate) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
     let PrometheusAnswer { data, .. } =
-        serde_json::from_slice(answer).map_err(|error| format!("its answer is not readable: {error}"))?;
-    let odd = |error: serde_json::Error| format!("its answer is not readable: {error}");
+        serde_json::from_slice(answer).map_err(|error| format!("its answer cannot be read: {error}"))?;
+    let odd = |error: serde_json::Error| format!("its answer cannot be read: {error}");
     match data.kind.as_str() {
         "vector" => serde_json::from_value(data.result).map_err(odd),
         "scalar" => {
             Ok(vec![Series { metric: BTreeMap::new(), value: serde_json::from_value(data.result).map_err(odd)? }])
         }
-        other => Err(format!("its answer is of the kind '{other}'; ask for an instant vector")),
+        other => Err(format!("its answer is a '{other}'; query an instant vector")),
     }
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn add_buffer_symptoms(
         let is_full = filled_up(&one);
         let mut says = match one.number() {
             Some(n) if n <= ABSURD => format!("buffer of {component}: {:.0} % full", n * 100.0),
-            _ => format!("buffer of {component}: its figure is not to be believed ({})", one.value.1),
+            _ => format!("buffer of {component}: implausible value ({})", one.value.1),
         };
         match (rate, sent.is_some()) {
             (Some(rate), _) if rate > 0.0 => {
@@ -141,7 +141,7 @@ pub(crate) fn add_buffer_symptoms(
             }
             (Some(_), _) if is_full => says += ", and nothing sent in 15 min",
             (Some(_), _) => says += ": fine, nothing to send",
-            (None, _) => says += ", what it sends is not known",
+            (None, _) => says += ", send rate unknown",
         }
         let looks = match (is_full, rate) {
             (true, Some(rate)) if rate <= 0.0 => Looks::Unanswered,

@@ -81,7 +81,7 @@ pub(crate) fn add_dependent_symptoms(
         let (name, server) = name_and_server(message);
         let (says, looks) = (in_words(failure, name, server), failure.looks());
         let from = asking_pod(inventory, controller, message);
-        let by = from.as_ref().map(|(by, _)| format!(" (asked by {by}, which runs on this node)")).unwrap_or_default();
+        let by = from.as_ref().map(|(by, _)| format!(" (resolved by {by} on this node)")).unwrap_or_default();
         let symptom = Symptom {
             kind: SymptomKind::Dependents,
             namespace: Some(object.metadata.namespace.clone()).filter(|n| !n.is_empty()),

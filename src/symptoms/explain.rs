@@ -23,17 +23,17 @@ fn explanation(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Optio
     let of_names = matches!(symptom.kind, SymptomKind::DnsErrors);
     match (code, symptom.looks) {
         (_, Looks::Fine) => (None, None),
-        (_, Looks::Memory) => no("no network makes a container outgrow its memory limit"),
+        (_, Looks::Memory) => no("exceeding a memory limit is not a network fault"),
         (Code::HostNetworkDown | Code::ClusterWideOutage, Looks::Unanswered | Looks::OfTheHost) => {
-            yes("nothing on this node gets answers from the outside")
+            yes("this node gets no answers from the outside")
         }
-        (_, Looks::OfTheHost) => open("it runs in the host's network, beside the pods' datapath; its log says more"),
-        (_, Looks::Open) => open("what it met is not known from here; its log says more"),
+        (_, Looks::OfTheHost) => open("it uses the host's network, not the pods' datapath; see its log"),
+        (_, Looks::Open) => open("the cause is unknown; see its log"),
         (Code::StaleDatapath | Code::DatapathProgramsMissing, Looks::Unanswered) => {
             yes("pods of this node get no answers")
         }
-        (Code::StaleSelective, Looks::Unanswered) if hit => yes("this pod is one of those that get no answers"),
-        (Code::StaleSelective, Looks::Unanswered) => no("this pod is not one of those that get no answers"),
+        (Code::StaleSelective, Looks::Unanswered) if hit => yes("this pod is among the affected pods"),
+        (Code::StaleSelective, Looks::Unanswered) => no("this pod is not among the affected pods"),
         (
             Code::NodeLocalDnsDown
             | Code::ClusterDnsDown
@@ -47,9 +47,9 @@ fn explanation(symptom: &Symptom, code: Code, hit: bool) -> (Option<bool>, Optio
         {
             yes("pods of this node do not reach the outside")
         }
-        (Code::Healthy, Looks::Unanswered) => no("this node's pods got answers when it was looked at"),
-        (_, Looks::Unanswered) => open("the verdict says nothing about it"),
-        (_, Looks::Answered) => open("an answer came, so the way there works; who answered has to say why"),
+        (Code::Healthy, Looks::Unanswered) => no("this node's pods got answers when it was checked"),
+        (_, Looks::Unanswered) => open("the verdict does not cover it"),
+        (_, Looks::Answered) => open("an answer came, so the network path works; ask the side that answered"),
     }
 }
 

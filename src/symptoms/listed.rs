@@ -41,7 +41,7 @@ impl EventSums {
         local_dns::add_local_dns_symptoms(inventory, &self.tally, now, &mut found);
         found.events = storm::find_storms(inventory, &self.not_ready);
         if self.tally.over {
-            found.add_not_read("events (Unhealthy)", "there are more failing probes than are told apart");
+            found.add_not_read("events (Unhealthy)", "too many failing probes: some are not shown");
         }
         found
     }

@@ -61,7 +61,7 @@ pub(crate) fn add_redirect_symptoms(redirects: &[Custom], inventory: &Inventory,
             (_, service) if !service.service_name.is_empty() => {
                 format!("redirects the service {}/{} (serviceMatcher)", service.namespace, service.service_name)
             }
-            _ => "redirects something that was not told".to_owned(),
+            _ => "redirects an unknown frontend".to_owned(),
         };
         into.add(
             None,
@@ -86,8 +86,8 @@ fn standing(issue: &Issue, versions: &BTreeSet<String>) -> Option<String> {
     let (hit, open) = (of(Some(true)), of(None));
     match (hit.is_empty(), open.is_empty()) {
         (false, _) => Some(format!("reported for {}", listed(hit))),
-        (true, false) => Some(format!("neither reported for {} nor excluded", listed(open))),
-        (true, true) if versions.is_empty() => Some("which version runs here is not known".to_owned()),
+        (true, false) => Some(format!("not confirmed for {}", listed(open))),
+        (true, true) if versions.is_empty() => Some("the running version is unknown".to_owned()),
         (true, true) => None,
     }
 }

@@ -49,7 +49,7 @@ static ASKER: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// Connections that were turned down.
 static REFUSED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)connection refused|connection reset by peer"));
-/// Connections that nobody answered.
+/// Connections that were not answered.
 static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i)i/o timeout|connection timed out|context deadline exceeded|Client\.Timeout|no route to host|network is unreachable|TLS handshake timeout",
@@ -108,7 +108,7 @@ pub(super) fn in_words(failure: NamedFailure, name: Option<&str>, server: Option
         (NamedFailure::NameUnanswered, None) => format!("{name} was not resolved: no answer, or a temporary failure"),
         (NamedFailure::NameAnswered, Some(server)) => format!("{name} could not be resolved, though {server} answered"),
         (NamedFailure::NameAnswered, None) => format!("{name} could not be resolved, though an answer came"),
-        (NamedFailure::NameUntold, _) => format!("{name} was not resolved; whether an answer came is not told"),
+        (NamedFailure::NameUntold, _) => format!("{name} was not resolved; unknown whether an answer came"),
         (NamedFailure::Unanswered, _) => "a connection was not answered".to_owned(),
         (NamedFailure::Refused, _) => "a connection was refused".to_owned(),
     }

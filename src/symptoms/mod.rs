@@ -102,7 +102,7 @@ pub struct Symptom {
     pub says: String,
     /// One of the things that were said, without credentials that can be told, cut.
     pub sample: Option<String>,
-    /// Whether the node's verdict explains it; null where there is no verdict or nobody can tell.
+    /// Whether the node's verdict explains it; null where there is no verdict or it is unknown.
     pub explained: Option<bool>,
     /// Why it does or does not.
     pub why: Option<String>,
@@ -127,7 +127,7 @@ impl Symptom {
         }
     }
 
-    /// From when to when, to the minute and in UTC, for people; none where nobody knows.
+    /// From when to when, to the minute and in UTC, for people; none if unknown.
     #[must_use]
     pub fn when(&self) -> Option<String> {
         let minute = |moment: &Option<String>| {

@@ -146,7 +146,7 @@ impl Tally {
                 (Some(false), Some(since)) => _ = write!(says, "; not ready since {since}"),
                 (Some(false), None) => says += "; not ready",
                 (Some(true), Some(since)) if flips && *probe == "readiness" => {
-                    _ = write!(says, "; ready again since {since}: its endpoints come and go");
+                    _ = write!(says, "; ready again since {since}: flapping");
                 }
                 (Some(true), Some(since)) if again.is_some() => _ = write!(says, "; ready again since {since}"),
                 (Some(true), _) => says += "; ready now",

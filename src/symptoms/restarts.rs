@@ -66,13 +66,13 @@ pub(super) fn restart_symptom(
         _ = write!(says, ", the last one {} ago", duration_in_words(now - at));
     }
     let why = match end {
-        _ if out_of_memory => ": it took more memory than it may (OOMKilled)".to_owned(),
+        _ if out_of_memory => ": it exceeded its memory limit (OOMKilled)".to_owned(),
         _ if tally.killed(&reference, name) => ": the kubelet killed it for a failed probe".to_owned(),
         Some(t) if by_probe => {
-            format!(": killed (exit code {}), as the kubelet does for the probes that failed here", t.exit_code)
+            format!(": killed (exit code {}), probably by the kubelet for its failed probes", t.exit_code)
         }
         Some(t) if !t.reason.is_empty() => format!(": {} (exit code {})", t.reason, t.exit_code),
-        _ => ": why is not known".to_owned(),
+        _ => ": cause unknown".to_owned(),
     };
     says.push_str(&why);
     if let Some(waiting) = container.state.waiting.as_ref().filter(|w| !w.reason.is_empty()) {

@@ -157,7 +157,7 @@ fn rule<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_stale_node_is_restarted_once_and_shown_to_work() {
+fn stale_node_is_restarted_once_and_verified() {
     let (api, outcome) = run(stale(), &["--yes"]);
     let outcome = outcome.exits(0);
     ends(&outcome, "verified");
@@ -189,7 +189,7 @@ fn a_stale_node_is_restarted_once_and_shown_to_work() {
 }
 
 #[test]
-fn what_is_not_stale_is_not_restarted() {
+fn node_that_is_not_stale_is_not_restarted() {
     let mut world = stale();
     cured(&mut world);
     let (api, outcome) = run(world, &["--yes"]);
@@ -199,7 +199,7 @@ fn what_is_not_stale_is_not_restarted() {
 }
 
 #[test]
-fn a_dry_run_prints_the_request_and_sends_none() {
+fn dry_run_prints_the_request_and_writes_nothing() {
     let (api, outcome) = run(stale(), &["--dry-run"]);
     let outcome = outcome.exits(0);
     ends(&outcome, "dry-run");
@@ -229,7 +229,7 @@ fn dry_run_is_asked_for_in_the_body_and_deletes_nothing() {
 }
 
 #[test]
-fn without_an_answer_to_the_dry_run_the_restart_goes_on() {
+fn unanswered_dry_run_is_unknown_and_does_not_stop() {
     let unsupported = "admission webhook \"x\" does not support dry run";
     let faults = [
         Fault::new(POD, FaultKind::HangUp).on(DRY_RUN),
@@ -247,13 +247,13 @@ fn without_an_answer_to_the_dry_run_the_restart_goes_on() {
 
 /// Each change comes while the question waits for its answer, which is yes.
 #[test]
-fn what_changes_while_the_question_waits_refuses_the_restart() {
+fn change_while_the_question_waits_refuses_the_restart() {
     type Change = fn(&mut World);
     let cases: [(&str, Change); 6] = [
         ("pod: cilium-swmbt was replaced", |w| {
             w.pod_mut("kube-system/cilium-swmbt")["metadata"]["uid"] = "another".into();
         }),
-        ("pod: cilium-swmbt is being deleted by somebody else", |w| {
+        ("pod: cilium-swmbt is already being deleted", |w| {
             w.pod_mut("kube-system/cilium-swmbt")["metadata"]["deletionTimestamp"] = clock::now().to_string().into();
         }),
         ("node: ", |w| {
@@ -276,14 +276,14 @@ fn what_changes_while_the_question_waits_refuses_the_restart() {
 }
 
 #[test]
-fn without_a_terminal_and_without_yes_nothing_is_changed() {
+fn fix_without_terminal_or_yes_changes_nothing() {
     let (api, outcome) = run(stale(), &[]);
     ends(&outcome.exits(7), "refused");
     assert!(!api.requests().iter().any(is_write));
 }
 
 #[test]
-fn the_evidence_is_kept_and_judges_the_same() {
+fn saved_evidence_gives_the_same_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["kept", "kept.tar.gz"] {
         let path = folder.path().join(name);
@@ -299,7 +299,7 @@ fn the_evidence_is_kept_and_judges_the_same() {
     for name in ["kept", "kept.tar.gz"] {
         let bundle = folder.path().join(name).display().to_string();
         let outcome = run(stale(), &["--dry-run", "--save", &bundle]).1.exits(0);
-        assert!(unfolded(&outcome.stderr).contains(&format!("what was there before is {bundle}.1 now")));
+        assert!(unfolded(&outcome.stderr).contains(&format!("existing bundle moved to {bundle}.1")));
     }
     let mut left: Vec<_> =
         std::fs::read_dir(folder.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
@@ -389,7 +389,7 @@ fn every_rule_of_the_preflight_stops_a_restart() {
         assert_eq!(spoke["stops"], flag.is_none(), "{name}: {spoke:#}");
         assert!(!api.requests().iter().any(is_write), "{name}");
         if let Some(flag) = flag {
-            assert!(unfolded(&outcome.stderr).contains(&format!("{flag} goes on")), "{name}: {}", outcome.stderr);
+            assert!(unfolded(&outcome.stderr).contains(&format!("{flag} overrides it")), "{name}: {}", outcome.stderr);
             run(world, &["--dry-run", flag]).1.exits(0);
         }
     });
@@ -425,7 +425,7 @@ fn trace_of_a_restart(ago: u64) -> Value {
 }
 
 #[test]
-fn a_storm_needs_its_own_word() {
+fn storm_needs_nodes_at_risk_ok() {
     let mut world = stale();
     let brno = Scene::new(&[("prusik", Health::Stale), ("vienna", Health::Fine), ("brno", Health::Stale)]).world();
     world.execs = brno.execs;
@@ -471,7 +471,7 @@ fn held(by: &str, node: &str, ago: Duration) -> Value {
 }
 
 #[test]
-fn whatever_the_delete_answers_nothing_is_sent_twice() {
+fn delete_is_never_sent_twice() {
     let text_429 = Fault::too_many(POD, "1").on("DELETE");
     let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "no"}]});
     let json_429 = Answer::failure(429, "TooManyRequests", "Cannot evict pod", budget);
@@ -506,7 +506,7 @@ fn whatever_the_delete_answers_nothing_is_sent_twice() {
 }
 
 #[test]
-fn a_pod_that_is_gone_already_is_no_failure() {
+fn pod_already_gone_is_not_a_failure() {
     let mut world = stale();
     let gone = Answer::failure(404, "NotFound", "pods \"cilium-swmbt\" not found", json!({"name": "cilium-swmbt"}));
     world.fault(Fault::new(POD, FaultKind::Answer(gone)).on("DELETE"));
@@ -528,7 +528,7 @@ fn a_pod_that_is_gone_already_is_no_failure() {
 
 /// As it is when somebody else's restart came between the last look and this run's request.
 #[test]
-fn a_pod_that_somebody_else_replaced_is_not_deleted_again() {
+fn pod_replaced_by_another_user_is_not_deleted_again() {
     let mut world = stale();
     world.fault(Fault::new(POD, FaultKind::Delay(Duration::from_secs(2))).on("DELETE"));
     let api = ApiServer::start(world);
@@ -543,10 +543,13 @@ fn a_pod_that_somebody_else_replaced_is_not_deleted_again() {
     let outcome = running.wait().exits(0);
     ends(&outcome, "verified");
     assert_eq!(outcome.report().0["fix"][0]["restart"], "gone-already");
-    assert!(unfolded(&outcome.stderr).contains("somebody else was faster (Operation cannot be fulfilled"));
+    assert!(
+        unfolded(&outcome.stderr)
+            .contains("cilium-swmbt was already deleted by another user (Operation cannot be fulfilled")
+    );
     in_good_order(&api, 1);
     let note = events(&api)[0]["note"].as_str().expect("a note").to_owned();
-    assert!(note.contains("found cilium-swmbt deleted by somebody else"), "{note}");
+    assert!(note.contains("found cilium-swmbt already deleted by another user"), "{note}");
 }
 
 /// The node does well from now on.
@@ -557,7 +560,7 @@ fn cured(world: &mut World) {
 }
 
 #[test]
-fn a_dead_kubelet_is_told_as_such() {
+fn dead_kubelet_is_named_while_waiting() {
     let mut world = stale();
     world.writes.kubelet_is_dead = true;
     let api = ApiServer::start(world);
@@ -571,7 +574,7 @@ fn a_dead_kubelet_is_told_as_such() {
     });
     let outcome = running.wait().exits(6);
     ends(&outcome, "not-verified");
-    assert!(outcome.stderr.contains("died meanwhile"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("went down"), "{}", outcome.stderr);
     in_good_order(&api, 1);
     assert_eq!(events(&api).len(), 1);
 }
@@ -589,7 +592,7 @@ struct Away {
 }
 
 #[test]
-fn an_api_server_that_is_away_is_outlasted() {
+fn fix_outlasts_an_absent_api_server() {
     let deleted = |log: &[Logged]| has(log, "DELETE", 1);
     let hangs_up = || Fault::new("*", FaultKind::HangUp);
     let starting =
@@ -639,7 +642,7 @@ fn an_api_server_that_is_away_is_outlasted() {
             });
             std::thread::sleep(Duration::from_secs(seconds));
         }
-        let says = if restart == json!("not-known") { "does not know" } else { "restarted" };
+        let says = if restart == json!("not-known") { "without getting an answer" } else { "restarted" };
         api.change(|world| {
             world.faults.retain(|fault| fault.path != "*");
             cured(world);
@@ -662,7 +665,7 @@ fn container(name: &str, ready: bool, restarts: u32, state: &Value) -> Value {
 }
 
 #[test]
-fn the_wait_says_what_the_new_pod_does() {
+fn wait_shows_the_progress_of_the_new_pod() {
     let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
     let runs = json!({"running": {"startedAt": clock::now().to_string()}});
     let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
@@ -720,20 +723,18 @@ fn the_wait_says_what_the_new_pod_does() {
     set(&json!([]), &json!([agent(&no_image, 0)]));
     says("the agent waits for its image: ImagePullBackOff: Back-off pulling image");
     set(&json!([]), &json!([agent(&no_config, 0)]));
-    says("the agent can't start: CreateContainerConfigError: configmap \"cilium-config\" not found");
+    says("the agent cannot start: CreateContainerConfigError: configmap \"cilium-config\" not found");
     set(&json!([]), &json!([agent(&crash, 2)]));
     says(&format!("the agent crash-loops (CrashLoopBackOff), after 2 restarts; {last}"));
     set(&json!([]), &json!([agent(&runs, 2)]));
-    says(&format!(
-        "the agent runs and is not ready yet, after 2 restarts; {last}: it says nothing of its endpoints yet"
-    ));
+    says(&format!("the agent runs but is not ready yet, after 2 restarts; {last}: no endpoint list yet"));
     assert!(!running.so_far().contains("regenerating"), "nobody has said so:\n{}", running.so_far());
     api.change(|world| {
         world.on_exec(Pods::Any, &["cilium-dbg", "endpoint", "list"], ExecReply::prints(ENDPOINTS));
     });
     set(&json!([]), &json!([agent(&runs, 0)]));
     says(
-        "the agent runs and is not ready yet: regenerating endpoints: 2 of 3 are not ready yet (1 regenerating, 1 \
+        "the agent runs but is not ready yet: regenerating endpoints: 2 of 3 are not ready yet (1 regenerating, 1 \
          restoring)",
     );
     set(&json!([]), &json!([container("cilium-agent", true, 0, &runs)]));
@@ -754,7 +755,7 @@ fn a_restart_that_does_not_help_is_not_verified_and_not_repeated() {
     let outcome = outcome.exits(6);
     ends(&outcome, "not-verified");
     let next = outcome.report().0["fix"][0]["next"][0].as_str().expect("a next step").to_owned();
-    assert!(next.starts_with("not another restart"), "{next}");
+    assert!(next.starts_with("do not restart again"), "{next}");
     in_good_order(&api, 1);
     assert_eq!(events(&api)[0]["type"], "Warning");
 }
@@ -830,7 +831,7 @@ fn what_breaks_while_watching_is_not_verified() {
         (
             "a flow to node-local DNS",
             dead_flow,
-            "1 new flow without answer: apps/web-1: 10.42.1.10:55555 -> 169.254.25.10:53 (pods to node-local DNS)",
+            "1 new unanswered flow: apps/web-1: 10.42.1.10:55555 -> 169.254.25.10:53 (pods to node-local DNS)",
         ),
         (
             "the only flow of its pod on that way",
@@ -841,16 +842,16 @@ fn what_breaks_while_watching_is_not_verified() {
             },
             "apps/app-1-3: 10.42.1.13:5000 -> 203.0.113.9:514 (pods to the world by UDP)",
         ),
-        ("the whole node", |w| w.execs = stale().execs, "new flows without answer: "),
+        ("the whole node", |w| w.execs = stale().execs, "new unanswered flows: "),
         (
             "a probe without answer",
             |w| w.events.push(unhealthy("web-1", TIMEOUT, 1)),
-            "1 probe failed anew: readiness probe of apps/web-1 failed: Get",
+            "1 new failed probe: readiness probe of apps/web-1 failed: Get",
         ),
         (
             "a probe of a pod that was ready",
             |w| w.events.push(unhealthy("web-1", SAYS_NO, 3)),
-            "1 probe failed anew: readiness probe of apps/web-1 failed 3 times: HTTP probe",
+            "1 new failed probe: readiness probe of apps/web-1 failed 3 times: HTTP probe",
         ),
         (
             "the agent's container",
@@ -858,7 +859,7 @@ fn what_breaks_while_watching_is_not_verified() {
                 let agent = w.pod_mut("kube-system/cilium-q87g1");
                 agent["status"]["containerStatuses"][0]["restartCount"] = 1.into();
             },
-            "container cilium-agent of cilium-q87g1 was started again",
+            "container cilium-agent of cilium-q87g1 restarted",
         ),
         (
             "the agent's pod",
@@ -868,7 +869,7 @@ fn what_breaks_while_watching_is_not_verified() {
         (
             "the right to look",
             |w| _ = w.fault(Fault::new("/api/v1/events", FaultKind::Forbidden("alice".into()))),
-            "nobody could look whether it lasts: events is forbidden",
+            "could not watch: events is forbidden",
         ),
     ];
     at_once(cases, |(name, change, says)| {
@@ -901,7 +902,7 @@ fn dead_flow(world: &mut World) {
 #[test]
 fn a_watch_that_could_not_compare_is_not_verified() {
     let away = || Fault::new("/api/v1/events", FaultKind::Forbidden("alice".into()));
-    let cases = [("the first look", "one look only was answered"), ("the look again", "events is forbidden")];
+    let cases = [("the first look", "only one observation succeeded"), ("the look again", "events is forbidden")];
     at_once(cases, |(name, says)| {
         let api = ApiServer::start(stale_until_the_restart(&[]));
         let kubeconfig = api.kubeconfig();
@@ -927,7 +928,7 @@ fn a_watch_that_could_not_compare_is_not_verified() {
         ends(&outcome, "not-verified");
         let fix = &outcome.report().0["fix"][0];
         let told = fix["says"].as_str().expect("words");
-        assert!(told.contains(&format!("nobody could look whether it lasts: {says}")), "{name}: {told}");
+        assert!(told.contains(&format!("could not watch: {says}")), "{name}: {told}");
         let next = fix["next"][0].as_str().expect("what is next");
         assert!(next.starts_with("staledp diagnose --context=grigri --node prusik: "), "{name}: {next}");
         in_good_order(&api, 1);
@@ -973,7 +974,7 @@ fn a_quiet_watch_passes_and_asks_little() {
         world.events.push(unhealthy("app-1-4", SAYS_NO, 1));
         world.events.push(unhealthy("web-2", TIMEOUT, 4));
     });
-    running.wait_until_it_says(PATIENCE, "nothing new in 4 looks");
+    running.wait_until_it_says(PATIENCE, "nothing new in 4 observations");
     let calls = api.requests().len() - begin;
     let outcome = running.wait().exits(0);
     ends(&outcome, "verified");
@@ -985,7 +986,7 @@ fn a_quiet_watch_passes_and_asks_little() {
 }
 
 #[test]
-fn of_two_at_once_one_wins() {
+fn one_of_two_concurrent_runs_wins() {
     let api = ApiServer::start(stale());
     let kubeconfig = api.kubeconfig();
     let one = fix(&kubeconfig, &["--yes"]).start();
@@ -998,7 +999,7 @@ fn of_two_at_once_one_wins() {
 
 /// In containers that share the name of their machine, two runs may have one name: the process tells whose the lock is.
 #[test]
-fn the_lock_of_a_namesake_is_neither_taken_nor_freed() {
+fn lock_of_a_process_with_the_same_name_is_left_alone() {
     let mut world = stale();
     world.fault(Fault::new(LEASE, FaultKind::Delay(Duration::from_secs(3))).on("PUT").times(1));
     let api = ApiServer::start(world);
@@ -1020,7 +1021,7 @@ fn the_lock_of_a_namesake_is_neither_taken_nor_freed() {
 }
 
 #[test]
-fn killed_between_lock_and_delete_the_next_run_starts_anew() {
+fn run_killed_before_the_delete_is_started_over() {
     let mut world = stale();
     world.fault(Fault::new(POD, FaultKind::Silence).on("DELETE").times(1));
     let api = ApiServer::start(world);
@@ -1031,14 +1032,14 @@ fn killed_between_lock_and_delete_the_next_run_starts_anew() {
     first.wait();
     let outcome = fix(&kubeconfig, &["--yes"]).run().exits(0);
     assert!(outcome.stderr.contains("an earlier run was interrupted"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("starting anew"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("starting over"), "{}", outcome.stderr);
     // One of each run; the first was never done.
     in_good_order(&api, 2);
     assert_eq!(events(&api).len(), 1);
 }
 
 #[test]
-fn killed_between_delete_and_verify_the_next_run_goes_on_without_another_restart() {
+fn run_killed_after_the_delete_is_resumed_without_another_restart() {
     let api = ApiServer::start(stale());
     let kubeconfig = api.kubeconfig();
     let first = fix(&kubeconfig, &["--yes"]).start();
@@ -1067,14 +1068,14 @@ fn an_expired_lock_is_taken_over_and_a_held_one_is_not() {
 
 /// It restarted an agent that is long gone, and whose successor is stale again.
 #[test]
-fn a_run_that_was_interrupted_long_ago_is_not_gone_on_with() {
+fn run_interrupted_long_ago_is_not_resumed() {
     let mut world = stale();
     let mut lease = held("bob@desk/7", "prusik", Duration::from_secs(3 * 86_400));
     lease["metadata"]["annotations"]["staledp/pod-uid"] = "uid-of-then".into();
     world.writes.leases.push(lease);
     let (api, outcome) = run(world, &["--yes"]);
     let outcome = outcome.exits(0);
-    assert!(outcome.stderr.contains("too long ago to go on with: starting anew"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("too long ago to resume: starting over"), "{}", outcome.stderr);
     assert_eq!(outcome.report().0["fix"][0]["resumed"], false);
     in_good_order(&api, 1);
 }
@@ -1095,7 +1096,7 @@ fn a_lock_expires_by_the_clock_of_the_api_server() {
 }
 
 #[test]
-fn a_second_interruption_ends_it_at_once() {
+fn second_interruption_ends_at_once() {
     let api = ApiServer::start(stale());
     let kubeconfig = api.kubeconfig();
     let running = fix(&kubeconfig, &["--yes", "--watch", "60s"]).start();
@@ -1127,14 +1128,14 @@ fn has(log: &[Logged], method: &str, times: usize) -> bool {
 
 /// Step 5 has a test of its own: it takes a terminal.
 #[test]
-fn an_interruption_at_any_step_leaves_good_order() {
+fn interruption_at_any_step_leaves_good_order() {
     let by = |seconds, path: &str, method| Fault::new(path, FaultKind::Delay(Duration::from_secs(seconds))).on(method);
     let late = |path: &str, method| by(2, path, method);
     // What follows is quick, and a busy machine may take its time to see the words and to interrupt.
     let very_late = |path: &str, method| by(6, path, method);
     let before = "interrupted before the restart: nothing was changed";
     let after = "interrupted after cilium-swmbt was restarted";
-    let last = "(interrupted when only the trace and the lock were left)";
+    let last = "(interrupted during the cleanup)";
     let steps: [(&str, When, Option<Fault>, usize, &str); 12] = [
         ("1 diagnose", When::Asked(|log| log.iter().any(|r| r.exec.is_some())), None, 0, before),
         // What comes next takes its time, so that it is this step, and no later one, that is interrupted.
@@ -1205,7 +1206,7 @@ fn an_interruption_at_any_step_leaves_good_order() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_released_is_told_with_its_end() {
+fn lock_that_cannot_be_released_is_reported_with_its_expiry() {
     let mut world = stale();
     world.fault(Fault::new(POD, FaultKind::Delay(Duration::from_secs(1))).on("DELETE"));
     let api = ApiServer::start(world);
@@ -1217,12 +1218,12 @@ fn a_lock_that_cannot_be_released_is_told_with_its_end() {
     });
     let outcome = running.wait().exits(0);
     assert_eq!(outcome.report().0["fix"][0]["released"], false);
-    assert!(unfolded(&outcome.stderr).contains("it expires by itself after 15 minutes"), "{}", outcome.stderr);
+    assert!(unfolded(&outcome.stderr).contains("it expires after 15 minutes"), "{}", outcome.stderr);
     in_good_order_but_for_the_lock(&api, 1);
 }
 
 #[test]
-fn a_lock_whose_answers_get_lost_is_taken_and_held_all_the_same() {
+fn lock_is_held_although_its_answers_get_lost() {
     let mut world = stale();
     world.fault(Fault::new(LEASE, FaultKind::DoneThenHangUp).on("PUT").times(1));
     let (api, outcome) = run(world, &["--yes"]);
@@ -1331,7 +1332,7 @@ fn on_a_terminal(api: &ApiServer, flag: &str, meanwhile: impl Fn(&ApiServer), ty
 }
 
 #[test]
-fn the_question_is_answered_with_no_unless_somebody_says_yes() {
+fn question_defaults_to_no() {
     // Who wants to hear nothing else hears what is asked; the last is Ctrl-C.
     let cases = [("", "\n", 7, 0), ("", "n\n", 7, 0), ("", "y\n", 0, 1), ("-q", "n\n", 7, 0), ("", "\u{3}", 130, 0)];
     at_once(cases, |(flag, typed, code, deleted)| {
@@ -1392,7 +1393,7 @@ fn several_nodes_are_repaired_one_after_the_other() {
     let api = ApiServer::start(world);
     let kubeconfig = api.kubeconfig();
     let running = fix(&kubeconfig, &["--node", "brno", "--yes", "--nodes-at-risk-ok"]).start();
-    running.wait_until_it_says(PATIENCE, "prusik: cilium-q87g1 runs, and everything that was wrong is fine");
+    running.wait_until_it_says(PATIENCE, "prusik: cilium-q87g1 runs, and the failed checks pass");
     api.change(|world| world.writes.cure = fine().execs);
     let outcome = running.wait().exits(0);
     let report = outcome.report().0;
@@ -1409,7 +1410,7 @@ fn several_nodes_are_repaired_one_after_the_other() {
 }
 
 #[test]
-fn several_nodes_go_no_further_than_the_first_that_is_not_verified() {
+fn several_nodes_stop_at_the_first_that_is_not_verified() {
     let mut world = stale();
     world.writes.cure.clear();
     let brno = Scene::new(&[("prusik", Health::Stale), ("vienna", Health::Fine), ("brno", Health::Stale)]).world();

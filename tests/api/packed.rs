@@ -51,7 +51,7 @@ fn a_dump_crosses_compressed_and_is_a_quarter_or_less() {
     let execs = api.execs_on("prusik");
     assert!(execs.len() <= 8, "{execs:#?}");
     assert!(api.most_execs_at_once("prusik") <= 4);
-    let said = outcome.stderr.lines().find(|line| line.contains("crossed compressed")).expect("-v says it").to_owned();
+    let said = outcome.stderr.lines().find(|line| line.contains("fetched compressed")).expect("-v says it").to_owned();
     let figures: Vec<u64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
     let [crossed, became] = figures[..] else { panic!("two figures: {said}") };
     assert!(

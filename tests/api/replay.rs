@@ -249,10 +249,7 @@ fn what_could_not_be_read_then_is_said_again_and_what_nobody_asked_for_is_not_ta
         entry.unwrap_or_else(|| panic!("{what}: {unread:#}"))["reason"].as_str().expect("text").to_owned()
     };
     assert_eq!(reason("secretstores, clustersecretstores, externalsecrets, applications, cilium"), "not saved");
-    assert_eq!(
-        (reason("logs"), reason("buffers")),
-        ("none was saved".into(), "no answer of Prometheus was saved".into())
-    );
+    assert_eq!((reason("logs"), reason("buffers")), ("none saved".into(), "no Prometheus answer saved".into()));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn of_what_lies_twice_in_a_bundle_the_last_counts() {
 }
 
 #[test]
-fn a_bundle_that_was_not_copied_whole_says_so_and_keeps_what_it_has() {
+fn truncated_bundle_is_named_and_its_rest_is_read() {
     let bundle = fixture("stale-datapath");
     let keep = tempfile::tempdir().expect("a folder");
     let path = keep.path().join("kept.tar");
@@ -114,7 +114,7 @@ fn a_bundle_that_was_not_copied_whole_says_so_and_keeps_what_it_has() {
                 let backends = &report["nodes"][0]["checks"][4];
                 assert_eq!(backends["status"], "unknown", "{code:?} {stderr}");
                 let reason = backends["reason"].as_str().expect("a reason");
-                assert!(reason.contains("the archive breaks off"), "{reason}");
+                assert!(reason.contains("the archive is truncated"), "{reason}");
             } else {
                 assert!(!stderr.contains("panicked") && code != Some(0), "{code:?} {stderr}");
             }
@@ -180,7 +180,7 @@ fn a_listing_without_its_output_was_not_gathered() {
     let (code, report, _) = diagnose(&bundle);
     assert_eq!((code, &report["nodes"][0]["verdict"]["code"]), (Some(4), &"evidence-missing".into()), "{report}");
     let reason = report["nodes"][0]["checks"][2]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("holds no output of ct-list"), "{reason}");
+    assert!(reason.contains("has no output of ct-list"), "{reason}");
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_pipe_in_a_bundle_is_never_waited_for() {
     let (code, report, stderr) = diagnose(&bundle);
     assert!(matches!(code, Some(0 | 4)), "{code:?} {stderr}");
     let reason = report["nodes"][0]["checks"][4]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("it is no plain file"), "{reason}");
+    assert!(reason.contains("not a regular file"), "{reason}");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -206,7 +206,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn what_is_no_bundle_is_refused_with_what_is_missing() {
+fn path_without_bundle_json_exits_5() {
     let keep = tempfile::tempdir().expect("a folder");
     let refused = |path: &Path, words: &str| {
         let outcome = crate::run(path).exits(5);
@@ -214,10 +214,10 @@ fn what_is_no_bundle_is_refused_with_what_is_missing() {
         assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     };
     refused(&keep.path().join("nowhere"), "nowhere");
-    refused(keep.path(), "it has no bundle.json");
+    refused(keep.path(), "bundle.json not found");
     let about = r#"{"schema": "staledp.bundle/v1", "captured_at": "2026-06-06T12:00:00Z"}"#;
     fs::write(keep.path().join("bundle.json"), about).expect("a file");
-    refused(keep.path(), "neither a nodes folder nor a kube folder");
+    refused(keep.path(), "neither a nodes nor a kube folder");
     let text = keep.path().join("letter.txt");
     fs::write(&text, "no archive either\n").expect("a file");
     refused(&text, "letter.txt");

@@ -169,7 +169,7 @@ fn a_bugtool_archive_is_judged_as_a_bundle_of_what_it_can_tell() {
             let ping = &node["checks"][0];
             assert_eq!(
                 (&ping["status"], &ping["reason"]),
-                (&json!("unknown"), &json!("an archive holds no ping from the host"))
+                (&json!("unknown"), &json!("archives contain no ping from the host"))
             );
         }
     }

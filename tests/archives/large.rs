@@ -91,7 +91,7 @@ fn a_bundle_in_one_file_is_read_where_its_files_begin() {
 }
 
 #[test]
-fn a_bundle_that_somebody_packed_is_read_twice_whatever_the_order_of_its_nodes() {
+fn bundle_packed_by_hand_is_read_twice_in_any_node_order() {
     let keep = tempfile::tempdir().expect("a folder");
     let path = keep.path().join("kept.tar.gz");
     let bundle = fixture("2026-06-06-prusik");
@@ -247,7 +247,7 @@ fn too_many_members_and_too_long_names_are_refused() {
 }
 
 #[test]
-fn whoever_waits_for_an_archive_need_not() {
+fn reading_an_archive_can_be_interrupted() {
     let keep = tempfile::tempdir().expect("a folder");
     let path = keep.path().join("bugtool");
     // A dump of 2 GB that takes a minute: the same line in gzip members that are alike.

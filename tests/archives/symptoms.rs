@@ -70,8 +70,8 @@ fn a_sysdump_tells_what_its_lists_tell_and_names_what_it_cannot_hold() {
         for node in ["prusik", "vienna", "brno"] {
             assert_eq!(told(&report, node), told(&symptoms(&thin), node), "{node}, {era:?}");
         }
-        assert_eq!((reason(&report, "logs"), reason(&report, "secretstores, ")), ("none was saved", "not saved"));
-        assert_eq!(reason(&report, "buffers"), "no answer of Prometheus was saved");
+        assert_eq!((reason(&report, "logs"), reason(&report, "secretstores, ")), ("none saved", "not saved"));
+        assert_eq!(reason(&report, "buffers"), "no Prometheus answer saved");
         let redirect = report["elsewhere"][0]["says"].as_str().expect("a policy");
         assert!(
             redirect.starts_with("CiliumLocalRedirectPolicy redirects 169.254.25.10 (addressMatcher)"),
@@ -95,7 +95,7 @@ fn a_bugtool_archive_tells_nothing_and_says_why() {
     assert_eq!((&report["source"]["kind"], &report["nodes"]), (&json!("bugtool"), &json!([])));
     for what in ["pods", "events"] {
         let why = reason(&report, what);
-        assert!(why.contains("a bugtool archive holds no Kubernetes lists"), "{what}: {why}");
+        assert!(why.contains("a bugtool archive has no Kubernetes lists"), "{what}: {why}");
     }
     let text = staledp(["symptoms", "--from", &path.display().to_string()]).run().exits(0).stdout;
     assert!(text.ends_with("No symptoms were found in what could be read.\n"), "{text}");

@@ -75,7 +75,7 @@ fn main() {
         let (one, _) = run(world, &["--all-nodes", way]);
         row(&format!("one node with a dump of {} MB, {way}", big / 1_000_000), seconds(&one), "");
         row("  its peak memory", mebibytes(&one), "goal: 48 MiB or less");
-        let said = one.stderr.lines().find(|line| line.contains("crossed compressed")).unwrap_or_default();
+        let said = one.stderr.lines().find(|line| line.contains("fetched compressed")).unwrap_or_default();
         let figures: Vec<u64> = said.split(' ').filter_map(|word| word.trim_end_matches(',').parse().ok()).collect();
         if let [crossed, became] = figures[..] {
             row("  bytes over the wire", format!("{:.1} %", crossed as f64 / became as f64 * 100.0), goal);

@@ -88,7 +88,7 @@ impl Archived {
         let shown = path.display();
         let pods = files_by_pod(&zip);
         if pods.is_empty() && list(&zip, "k8s-nodes-").is_none() {
-            return Err(format!("{shown} is a zip, but no sysdump: it holds no bugtool folder and no list of nodes"));
+            return Err(format!("{shown} is a zip but not a sysdump: no bugtool folder and no node list found"));
         }
         let zip = Arc::new(zip);
         let sysdump = Sysdump { zip, pods, nodes: RefCell::default(), open: RefCell::default() };
@@ -154,9 +154,9 @@ impl Archived {
         };
         match found {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Missed::NotGathered(format!("the archive holds no {evidence} of this node"))),
+            Ok(false) => Err(Missed::NotGathered(format!("the archive has no {evidence} for this node"))),
             Err(error) => {
-                let message = format!("the archive's {evidence} breaks off: {error}");
+                let message = format!("{evidence} in the archive is truncated: {error}");
                 Err(Missed::Failed(Failure::new(FailureKind::Truncated, message)))
             }
         }
@@ -168,12 +168,11 @@ impl Sysdump {
     async fn pour(&self, question: &Question<'_>, out: Sink<'_>) -> Result<io::Result<bool>, Missed> {
         let Question { node, evidence, .. } = *question;
         let pod = self.nodes.borrow().get(node).cloned();
-        let pod = pod.ok_or_else(|| {
-            Missed::NotGathered("the sysdump holds no bugtool folder of this node's agent".to_owned())
-        })?;
+        let pod = pod
+            .ok_or_else(|| Missed::NotGathered("the sysdump has no bugtool folder for this node's agent".to_owned()))?;
         let files = self.pods.get(&pod);
         let files =
-            files.ok_or_else(|| Missed::NotGathered(format!("the sysdump holds nothing of the agent's pod {pod}")))?;
+            files.ok_or_else(|| Missed::NotGathered(format!("the sysdump has nothing from the agent's pod {pod}")))?;
         let zip = Arc::clone(&self.zip);
         if let Some(index) = files.evidence.get(&evidence).copied() {
             let read = move |outlet: &Outlet<'_>| outlet.pour(zip.read(&zip.members()[index])?).map(|()| true);
@@ -206,7 +205,7 @@ impl Sysdump {
 fn open(zip: Arc<Zip>, index: usize) -> io::Result<Tarball> {
     let packed = zip.read(&zip.members()[index])?;
     if io::copy(&mut packed.take(MOST_PACKED), &mut io::sink())? == MOST_PACKED {
-        return Err(io::Error::other(format!("it is larger than {} MiB, packed", MOST_PACKED >> 20)));
+        return Err(io::Error::other(format!("it exceeds {} MiB, packed", MOST_PACKED >> 20)));
     }
     Tarball::open(ByteSource::Member(zip, index), |name| evidence_in_tar(name).is_some())
 }
@@ -250,7 +249,7 @@ fn lists_of_bugtool(name: &str, tar: &Mutex<Tarball>) -> Inventory {
     name.clone_into(&mut node.metadata.name);
     let is_status = |name: &str| evidence_in_tar(name) == Some(Evidence::AgentStatus);
     node.spec.pod_cidrs = start_of(&mut lock(tar), is_status).map(|text| pod_ranges(&text)).unwrap_or_default();
-    let no = Failure::new(FailureKind::NotFound, "a bugtool archive holds no Kubernetes lists; a sysdump does");
+    let no = Failure::new(FailureKind::NotFound, "a bugtool archive has no Kubernetes lists; a sysdump does");
     Inventory { nodes: Listed::Whole(vec![node]), ..no_lists(&no) }
 }
 
@@ -314,15 +313,15 @@ impl Source for Archived {
                 serde_json::to_vec(&serde_json::json!({"items": items}))
                     .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
             }
-            _ => Err(Failure::new(FailureKind::NotFound, "no archive holds it")),
+            _ => Err(Failure::new(FailureKind::NotFound, "not part of such archives")),
         }
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
         match question.evidence {
-            Evidence::HostPing => return Answer::not_gathered("an archive holds no ping from the host"),
+            Evidence::HostPing => return Answer::not_gathered("archives contain no ping from the host"),
             Evidence::PodEgress | Evidence::PodEgressAddress | Evidence::PodDns => {
-                return Answer::not_gathered("an archive holds no probes from pods");
+                return Answer::not_gathered("archives contain no probes from pods");
             }
             _ => {}
         }
@@ -370,10 +369,7 @@ impl Tail {
             None if line.contains("not found") => FailureKind::NotFound,
             None => FailureKind::Other,
         };
-        End::Failed(Failure::new(
-            kind,
-            format!("when the archive was made it failed: {}", line.trim_start_matches("> ")),
-        ))
+        End::Failed(Failure::new(kind, format!("failed when the archive was made: {}", line.trim_start_matches("> "))))
     }
 }
 

@@ -151,7 +151,7 @@ fn directory(file: &mut File, length: u64) -> io::Result<(u64, u64, u64)> {
     let mut tail = Vec::new();
     file.take(u64::from(END_RECORD) + MOST_COMMENT).read_to_end(&mut tail)?;
     let at = memchr::memmem::rfind(&tail, b"PK\x05\x06").filter(|at| tail.len() - at >= usize::from(END_RECORD));
-    let at = at.ok_or_else(|| wrong("its end is missing: it was not copied whole"))?;
+    let at = at.ok_or_else(|| wrong("its end is missing: the copy is incomplete"))?;
     let end = &tail[at..];
     let short = (u64::from(u16_at(end, 10)), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
     if short.0 != 0xffff && short.1 != 0xffff_ffff && short.2 != 0xffff_ffff {
@@ -185,11 +185,11 @@ fn record(reader: &mut impl Read) -> io::Result<Option<ZipMember>> {
         return Ok(None);
     };
     if u16_at(&fixed, 8) & 1 != 0 {
-        return Err(wrong(format!("its member {name} is encrypted: decrypt it first")));
+        return Err(wrong(format!("its member {name} is encrypted; decrypt it first")));
     }
     let method = u16_at(&fixed, 10);
     if !matches!(method, 0 | 8) {
-        return Err(wrong(format!("its member {name} is packed by a method (number {method}) that is not known here")));
+        return Err(wrong(format!("its member {name} uses an unsupported compression method ({method})")));
     }
     let mut member = ZipMember {
         name: name.to_owned(),

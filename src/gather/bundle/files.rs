@@ -97,7 +97,7 @@ impl Files {
                 let path = root.join(name);
                 // Asked before it is opened: the opening of a pipe waits for a writer.
                 if !std::fs::metadata(&path)?.is_file() {
-                    return Err(io::Error::other("it is no plain file"));
+                    return Err(io::Error::other("not a regular file"));
                 }
                 whole(File::open(path)?, most)
             }
@@ -174,7 +174,7 @@ impl Files {
     /// What is said of a file that is not there: where the archive breaks off, nobody knows.
     fn missing(&self) -> io::Error {
         match self {
-            Self::Tar { broken: Some(broken), .. } => io::Error::other(format!("the archive breaks off: {broken}")),
+            Self::Tar { broken: Some(broken), .. } => io::Error::other(format!("the archive is truncated: {broken}")),
             _ => io::ErrorKind::NotFound.into(),
         }
     }
@@ -203,7 +203,7 @@ fn whole(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     from.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
-        return Err(io::Error::other(format!("it is larger than {} MiB", most >> 20)));
+        return Err(io::Error::other(format!("it exceeds {} MiB", most >> 20)));
     }
     Ok(text)
 }

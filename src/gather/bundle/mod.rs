@@ -142,12 +142,12 @@ impl Bundle {
             serde_json::from_slice(&text).map_err(|error| format!("{shown}/bundle.json is not valid JSON: {error}"))?;
         if about.schema != SCHEMA {
             return Err(format!(
-                "{shown} is of schema '{}'; this version reads '{SCHEMA}': a newer staledp may read it",
+                "{shown} has schema '{}'; this version reads '{SCHEMA}': use a newer staledp",
                 about.schema
             ));
         }
         if !files.has_folder("nodes") && !files.has_folder("kube") {
-            return Err(format!("{shown} holds no evidence: it has neither a nodes folder nor a kube folder"));
+            return Err(format!("{shown} holds no evidence: neither a nodes nor a kube folder found"));
         }
         Ok(Self { files, about })
     }
@@ -193,17 +193,17 @@ impl Bundle {
             _ => failure(FailureKind::Other, format!("cannot be read: {error}")),
         })?;
         let page: Page<T> = serde_json::from_slice(&text)
-            .map_err(|error| failure(FailureKind::Other, format!("is no Kubernetes list: {error}")))?;
+            .map_err(|error| failure(FailureKind::Other, format!("is not a Kubernetes list: {error}")))?;
         Ok(page.items)
     }
 
-    /// Why a list, or a part of it, could not be had when the bundle was saved, where that is known.
+    /// Why a list, or a part of it, was missing when the bundle was saved, where that is known.
     fn gap(&self, name: &str) -> Option<ListGap> {
         let text = self.files.read(&format!("kube/{name}.error.json"), MOST_DESCRIPTION).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// A file that only symptoms are read from, or why it could not be had when the bundle was saved: that is as good
+    /// A file that only symptoms are read from, or why it was missing when the bundle was saved: that is as good
     /// as the thing itself.
     fn read_further(&self, name: &str) -> Result<Vec<u8>, Failure> {
         self.files.read(name, MOST_FURTHER).map_err(|error| match error.kind() {
@@ -286,7 +286,7 @@ impl Source for Bundle {
         }
         let page = own.and_then(|text| {
             serde_json::from_slice::<Page<Event>>(&text)
-                .map_err(|error| Failure::new(FailureKind::Other, format!("{name} is no Kubernetes list: {error}")))
+                .map_err(|error| Failure::new(FailureKind::Other, format!("{name} is not a Kubernetes list: {error}")))
         });
         page?.items.iter().for_each(each);
         // Beside a list: why it is not whole.
@@ -302,21 +302,21 @@ impl Source for Bundle {
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
         let slot = question.probe.map_or(0, |probe| probe.slot);
         let Some(stem) = Self::stem(question.node, question.evidence, slot) else {
-            return Answer::not_gathered("the node's name is no file name");
+            return Answer::not_gathered("the node's name is not a valid file name");
         };
         let description = self.describe(&stem);
         let outputs = [format!("{stem}.out"), format!("{stem}.out.gz")];
         let poured = match outputs.iter().find(|output| self.files.has(output)) {
             Some(output) => self.files.pour(output, out).await,
             None if description.is_none() => {
-                return Answer::not_gathered(format!("the bundle holds no {} of this node", question.evidence));
+                return Answer::not_gathered(format!("the bundle has no {} for this node", question.evidence));
             }
             // A listing that ended well without its output was not gathered, whatever its description says. A probe may
             // print nothing.
             None if is_listing(question.evidence)
                 && matches!(&description, Some(Ok(d)) if d.error.is_none() && d.exit_code == Some(0)) =>
             {
-                return Answer::not_gathered(format!("the bundle holds no output of {}", question.evidence));
+                return Answer::not_gathered(format!("the bundle has no output of {}", question.evidence));
             }
             None => Ok(()),
         };
@@ -330,14 +330,13 @@ impl Source for Bundle {
             }
             None => {
                 let mut answer = Answer::not_gathered("");
-                let message =
-                    format!("{}.json is missing, so nobody knows whether the output is whole", question.evidence);
+                let message = format!("{}.json is missing, so the output may be incomplete", question.evidence);
                 answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
                 answer
             }
         };
         if let Err(error) = poured {
-            let message = format!("the saved output breaks off: {error}");
+            let message = format!("the saved output is truncated: {error}");
             answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
         }
         answer
@@ -351,7 +350,7 @@ const fn is_listing(evidence: Evidence) -> bool {
 }
 
 fn not_there(what: &str) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("the bundle holds no {what}"))
+    Failure::new(FailureKind::NotFound, format!("the bundle has no {what}"))
 }
 
 fn answer_of(description: Description) -> Answer {
@@ -359,7 +358,7 @@ fn answer_of(description: Description) -> Answer {
         (Some(failure), _) if description.not_gathered == Some(true) => End::NotGathered(failure.message),
         (Some(failure), _) => End::Failed(failure),
         (None, Some(code)) => End::Exited(code),
-        (None, None) => End::Failed(Failure::new(FailureKind::Truncated, "it ended without an exit status")),
+        (None, None) => End::Failed(Failure::new(FailureKind::Truncated, "no exit status was saved")),
     };
     Answer {
         argv: description.argv,

@@ -60,7 +60,7 @@ pub struct Live {
     known: RefCell<Known>,
 }
 
-/// SSH, or why it can't be had for any node.
+/// SSH, or why it is not available for any node.
 struct SshRoute {
     ssh: Result<Ssh, Failure>,
     address: SshAddress,
@@ -123,7 +123,7 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// The reason why they can't be had; the lists stay as they were.
+    /// Why they cannot be read; the lists stay as they were.
     pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Result<Vec<Pod>, Failure> {
         let mut here = self.cluster.pods_on(node).await?;
         here.retain(|pod| pod.metadata.deletion_timestamp.is_none());
@@ -173,7 +173,7 @@ impl Live {
         );
         let nodes = nodes.into();
         let origin = Origin { context: self.context().map(str::to_owned), captured_at };
-        let nothing = Failure::new(FailureKind::NotFound, "it was not asked for");
+        let nothing = Failure::new(FailureKind::NotFound, "not requested");
         let services = Listed::Missing(nothing.clone());
         let (endpoint_slices, events) = (Listed::Missing(nothing.clone()), Listed::Missing(nothing));
         Inventory { origin, nodes, pods, services, endpoint_slices, events }
@@ -188,7 +188,7 @@ impl Live {
         let slices = match services.some() {
             Ok(services) => self.slices(services).await,
             Err(failure) => {
-                let why = format!("which service is the cluster's DNS is not known: {failure}");
+                let why = format!("cannot find the cluster's DNS service: {failure}");
                 Err(Failure::new(failure.kind, why))
             }
         };
@@ -233,9 +233,7 @@ impl Live {
         let Some(reach) = &self.ssh else {
             return match question.agent {
                 Some(agent) => self.ping_by_agent(question.node, agent, out).await,
-                None => {
-                    Answer::not_gathered("without SSH, and without a Cilium agent on the node, nobody can be asked")
-                }
+                None => Answer::not_gathered("neither SSH nor a Cilium agent on the node is available"),
             };
         };
         let mut ssh = pin!(self.ping_by_ssh(reach, question.node));
@@ -258,8 +256,7 @@ impl Live {
             (Ok(ended), _) if out.forget() => self.pinged(ended, out),
             (Ok(_), Some(by_agent)) => by_agent,
             (Ok(_), None) => {
-                let failure =
-                    Failure::new(FailureKind::Truncated, "the agent's container was asked beside, and did not end");
+                let failure = Failure::new(FailureKind::Truncated, "the ping in the agent's container did not finish");
                 answered(ssh::ping_argv(self.questions.ping_target), End::Failed(failure))
             }
             (Err(failure), Some(by_agent)) => after_ssh(&failure, by_agent),
@@ -307,7 +304,7 @@ impl Live {
 
     async fn probe(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(probe) = question.probe else {
-            return Answer::not_gathered(format!("no pod of {} can be asked to probe", question.node));
+            return Answer::not_gathered(format!("no pod on {} can run a probe", question.node));
         };
         let container = self.known.borrow().containers.get(probe.pod).cloned();
         let ladder = probes::ladder(question.evidence, &self.questions);
@@ -350,7 +347,7 @@ impl Live {
         }
         let container = place.container.map(|name| format!("container {name} of ")).unwrap_or_default();
         let lacks = if no_shell() { "shell".to_owned() } else { missing.join(", no ") };
-        let message = format!("{container}pod {} has no tool to ask with: no {lacks}", place.pod);
+        let message = format!("{container}pod {} has no tool to probe with: no {lacks}", place.pod);
         answered(last, End::Failed(Failure::new(FailureKind::NoShell, message)))
     }
 
@@ -370,14 +367,14 @@ impl Live {
     /// Why nothing further is asked of a node's kubelet.
     fn unanswered(&self, node: &str) -> Option<Failure> {
         let failure = self.known.borrow().unanswered.get(node).cloned()?;
-        let message = format!("not asked: {failure}; where it is only busy, run again");
+        let message = format!("not asked: {failure}; if the kubelet is only busy, run again");
         Some(Failure::new(failure.kind, message))
     }
 
     /// One of the agent's own commands, in the dialect that this agent speaks.
     async fn ask_agent(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(agent) = question.agent else {
-            return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
+            return Answer::not_gathered(format!("no Cilium agent on {}", question.node));
         };
         let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
         // A neighbour is asked once, and its kubelet is not this node's.
@@ -401,7 +398,7 @@ impl Live {
 
     async fn agent_log(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(agent) = question.agent else {
-            return Answer::not_gathered(format!("no Cilium agent to ask on {}", question.node));
+            return Answer::not_gathered(format!("no Cilium agent on {}", question.node));
         };
         let tail = format!("--tail={LOG_LINES}");
         let argv = ["kubectl", "logs", "-n", &agent.namespace, "-c", AGENT, &tail, &agent.name];
@@ -527,7 +524,7 @@ fn prefixed(way: &str, failure: &Failure) -> Failure {
     Failure::new(failure.kind, format!("{way}: {}", failure.message))
 }
 
-/// What the agent's container said, beside the reason why SSH could not be had.
+/// What the agent's container said, beside the reason why SSH failed.
 fn after_ssh(ssh: &Failure, mut answer: Answer) -> Answer {
     match &mut answer.end {
         End::Failed(failure) => failure.message = format!("ssh: {ssh}; agent container: {failure}"),

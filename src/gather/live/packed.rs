@@ -37,7 +37,7 @@ pub(super) async fn run(
     let mut unpack = Unpack::new(out, exec.most);
     let ended = cluster.exec(&Exec { argv: &argv, ..*exec }, &mut |chunk| unpack.take(chunk)).await;
     let (crossed, became, whole) = unpack.finish();
-    tracing::info!("the table of {} crossed compressed: {crossed} bytes, which became {became}", exec.pod);
+    tracing::info!("fetched compressed from {}: {crossed} bytes on the wire, {became} unpacked", exec.pod);
     let mut outcome = CommandEnd::from(ended);
     match &mut outcome.end {
         End::Exited(0) => {}
@@ -52,7 +52,7 @@ pub(super) async fn run(
     }
     whole.map_err(CannotPack)?;
     let Some((code, stderr)) = status(&outcome.stderr) else {
-        return Err(CannotPack("the exit status of the command did not come".to_owned()));
+        return Err(CannotPack("no exit status received from the command".to_owned()));
     };
     let lacks_program = matches!(code, 126 | 127);
     Ok(CommandEnd { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program, unanswered: false })
@@ -60,7 +60,7 @@ pub(super) async fn run(
 
 /// What is reported where the plain way can't be taken any more, because output was passed on already.
 pub(super) fn broken(CannotPack(why): CannotPack, outcome_of: &[String]) -> CommandEnd {
-    let message = format!("the compressed output of `{}` is not whole: {why}", outcome_of.join(" "));
+    let message = format!("the compressed output of `{}` is incomplete: {why}", outcome_of.join(" "));
     CommandEnd::failed(Failure::new(FailureKind::Truncated, message))
 }
 
@@ -93,7 +93,7 @@ impl Write for Unpacked<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.became += bytes.len() as u64;
         if self.became > self.most {
-            return Err(io::Error::other(format!("it is longer than {} MiB", self.most >> 20)));
+            return Err(io::Error::other(format!("it exceeds {} MiB", self.most >> 20)));
         }
         self.out.take(bytes);
         Ok(bytes.len())

@@ -67,7 +67,7 @@ impl Ssh {
     /// An option that could smuggle in another one, or a directory that can't be made.
     pub fn new(settings: &SshSettings) -> Result<Self, Failure> {
         let text = config(settings).map_err(other)?;
-        let failed = |error| other(format!("no directory for control sockets: {error}"));
+        let failed = |error| other(format!("cannot create a directory for control sockets: {error}"));
         let directory = tempfile::Builder::new().prefix("sdp").tempdir_in(short_directory()).map_err(failed)?;
         let config = directory.path().join("config");
         std::fs::write(&config, text).map_err(failed)?;
@@ -94,7 +94,7 @@ impl Ssh {
 
     async fn connect(&self, destination: &str) -> Result<Session, Failure> {
         if !is_destination(destination) {
-            return Err(other(format!("'{destination}' is no name that ssh could connect to")));
+            return Err(other(format!("'{destination}' is not a host name that ssh can connect to")));
         }
         is_installed().await?;
         let mut builder = SessionBuilder::default();
@@ -120,7 +120,7 @@ impl Ssh {
         match timeout(limit, builder.connect_mux(destination)).await {
             Err(_) => Err(Failure::new(
                 FailureKind::Timeout,
-                format!("{destination} did not log us in within {}", crate::base::time::span(limit)),
+                format!("SSH login to {destination} timed out after {}", crate::base::time::span(limit)),
             )),
             Ok(Err(error)) => Err(not_connected(destination, &error)),
             Ok(Ok(session)) => Ok(session),
@@ -166,7 +166,7 @@ fn config(settings: &SshSettings) -> Result<String, String> {
         // `Host` and `Match` are no options: they would decide whether all that follows counts.
         let scope = ["host", "match"].iter().any(|word| key.eq_ignore_ascii_case(word));
         if !keyword || scope || value.chars().any(char::is_control) {
-            return Err(format!("--ssh-option {key:?} can't be given to ssh like this; write Keyword=value"));
+            return Err(format!("--ssh-option {key:?} is not valid; write Keyword=value"));
         }
         let _ = writeln!(text, "{key}={value}");
     }
@@ -197,9 +197,9 @@ async fn is_installed() -> Result<(), Failure> {
     match timeout(CONNECT, command.status()).await {
         Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Err(Failure::new(
             FailureKind::NotFound,
-            "there is no program `ssh` on this machine; install an OpenSSH client, or leave it out with --no-ssh",
+            "`ssh` is not installed on this machine; install an OpenSSH client, or use --no-ssh",
         )),
-        Ok(Err(error)) => Err(other(format!("the program `ssh` of this machine can't be run: {error}"))),
+        Ok(Err(error)) => Err(other(format!("cannot run `ssh` on this machine: {error}"))),
         Ok(Ok(_)) | Err(_) => Ok(()),
     }
 }
@@ -218,16 +218,15 @@ fn not_connected(destination: &str, error: &Error) -> Failure {
         let advice = "check the key, then add it to known_hosts";
         return Failure::new(
             FailureKind::Forbidden,
-            format!("{destination} shows a host key that is not known: {words}; {advice}"),
+            format!("the host key of {destination} is not trusted: {words}; {advice}"),
         );
     }
     if kind == ErrorKind::PermissionDenied || has("Permission denied (") || has("Too many authentication failures") {
-        let advice =
-            "try `ssh` by hand; nothing is prompted for here, so the key must be in an agent or without passphrase";
+        let advice = "try `ssh` by hand; staledp does not prompt, so the key must be in an agent or have no passphrase";
         return Failure::new(FailureKind::Forbidden, format!("{destination} refused the login: {words}; {advice}"));
     }
     if has("onfiguration option") {
-        return other(format!("ssh does not take its options: {words}; check --ssh-option and the ssh configuration"));
+        return other(format!("ssh rejected its options: {words}; check --ssh-option and the ssh configuration"));
     }
     if kind == ErrorKind::TimedOut || has("timed out") {
         let message = format!("{destination} did not answer within {} s: {words}", CONNECT.as_secs());
@@ -237,7 +236,7 @@ fn not_connected(destination: &str, error: &Error) -> Failure {
         let advice = "try --ssh-address internal-ip";
         return Failure::new(FailureKind::Unreachable, format!("{words}; {advice}"));
     }
-    Failure::new(FailureKind::Unreachable, format!("no connection to {destination}: {words}"))
+    Failure::new(FailureKind::Unreachable, format!("cannot connect to {destination}: {words}"))
 }
 
 /// Asked in English, whatever the locale of the login. Bounded by `timeout` on the node: the end of our patience does not end a command there. Where the node has none, or
@@ -272,11 +271,11 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<Ended,
     match timeout(limit + ALIVE, command.output()).await {
         Err(_) => Err(slow(limit)),
         Ok(Err(Error::Remote(error))) if error.kind() == ErrorKind::NotFound => {
-            Err(Failure::new(FailureKind::NotFound, "there is no `ping` on the node"))
+            Err(Failure::new(FailureKind::NotFound, "`ping` is not installed on the node"))
         }
         Ok(Err(error)) => Err(Failure::new(
             FailureKind::Truncated,
-            format!("the connection broke off, or the command was killed, before its exit status came: {error}"),
+            format!("the connection closed, or the command was killed, before the exit status: {error}"),
         )),
         Ok(Ok(output)) => match output.status.code() {
             Some(code) => Ok(Ended {

@@ -1,4 +1,4 @@
-//! Command lines without what nobody else should read: secrets have no place in a bundle.
+//! Command lines without secrets, which have no place in a bundle.
 
 /// What stands for something that was taken out.
 const REMOVED: &str = "(removed)";

@@ -141,7 +141,7 @@ impl<'a, S: Source> Saving<'a, S> {
     /// What is to be known of a bundle with other names, behind the words that tell where it is.
     #[must_use]
     pub const fn remark(&self) -> &'static str {
-        if self.redaction.is_some() { "; redacted: look through its logs before you show it to others" } else { "" }
+        if self.redaction.is_some() { "; redacted; check its logs before you share it" } else { "" }
     }
 
     /// Says in the bundle that the run was ended early.
@@ -185,7 +185,7 @@ impl<'a, S: Source> Saving<'a, S> {
         PodRef { namespace: self.name(&pod.namespace), name: self.name(&pod.name) }
     }
 
-    /// One list, or in its place why it could not be had.
+    /// One list, or in its place why it could not be read.
     fn list<T: Serialize>(&self, name: &str, list: &Listed<T>) {
         #[derive(Serialize)]
         #[serde(bound = "T: Serialize")]
@@ -226,7 +226,7 @@ impl<'a, S: Source> Saving<'a, S> {
             let what = what.as_ref().display();
             tracing::debug!(%what, %error, "not saved");
             let bundle = self.target.path().display();
-            let trouble = format!("the bundle {bundle} is not complete: cannot write {what}: {error}");
+            let trouble = format!("bundle {bundle} is incomplete: cannot write {what}: {error}");
             self.trouble.borrow_mut().get_or_insert(trouble);
         }
     }
@@ -284,7 +284,7 @@ impl<'a, S: Source> Piece<'a, S> {
             n => format!("nodes/{name}/{evidence}.{n}"),
         };
         if !is_plain_name(&name) {
-            saving.note(&stem, Err(io::Error::other("the node's name is no file name")));
+            saving.note(&stem, Err(io::Error::other("the node's name is not a valid file name")));
         }
         // Whose dump it is, the file's place does not say.
         let of_another = *evidence == Evidence::NeighbourCtList;
@@ -363,7 +363,7 @@ impl<S: Source> Drop for Piece<'_, S> {
             let failure = if Instant::now() + SLACK >= self.until {
                 Failure::time_over(self.evidence, self.saving.timeout)
             } else {
-                let message = format!("the run was ended before {} ended", self.evidence);
+                let message = format!("the run ended before {} finished", self.evidence);
                 Failure::new(FailureKind::Truncated, message)
             };
             let answer = Answer {
@@ -464,7 +464,7 @@ impl<S: Source> Drop for KeptEvents<'_, S> {
     /// Whoever asked did not wait for the end.
     fn drop(&mut self) {
         if self.open {
-            self.finish(Some(&Failure::new(FailureKind::Truncated, "the run was ended before all events were read")));
+            self.finish(Some(&Failure::new(FailureKind::Truncated, "the run ended before all events were read")));
         }
     }
 }
@@ -496,7 +496,7 @@ impl<S: Source> Source for Saving<'_, S> {
         self.source.refusals()
     }
 
-    /// Keeps the events one by one, so that nobody holds them.
+    /// Keeps the events one by one, without holding them in memory.
     async fn events(&self, reason: &str, inventory: &Inventory, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
         let mut kept =
             KeptEvents { saving: self, name: format!("symptoms/events/{reason}.json"), output: None, open: true };

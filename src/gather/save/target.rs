@@ -215,11 +215,11 @@ fn make_room(path: &Path) -> Result<Option<PathBuf>, String> {
         Err(error) => Err(cannot(error)),
         Ok(_) if is_archive_name(path) => move_aside(path).map(Some).map_err(cannot),
         // The folder itself may be a link: that is the choice of whoever names it.
-        Ok(_) if !path.is_dir() => Err(format!("cannot save to {shown}: it is there already, and no folder")),
+        Ok(_) if !path.is_dir() => Err(format!("cannot save to {shown}: it exists and is not a folder")),
         Ok(_) if is_empty(path).map_err(cannot)? => Ok(None),
         Ok(_) if is_bundle(path) => move_aside(path).map(Some).map_err(cannot),
         Ok(_) => Err(format!(
-            "cannot save to {shown}: the folder holds other things than a bundle; name one that is new or empty"
+            "cannot save to {shown}: the folder contains something other than a bundle; use a new or empty one"
         )),
     }
 }
@@ -236,7 +236,7 @@ pub fn name(bundle: &Path, name: &Path) -> Result<Option<PathBuf>, String> {
     Ok(older)
 }
 
-/// Makes a file that nobody else may read; fails where anything of that name is there, a link included.
+/// Creates a file that only this user can read; fails where anything of that name is there, a link included.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
@@ -271,5 +271,5 @@ fn move_aside(path: &Path) -> io::Result<PathBuf> {
             return Ok(older);
         }
     }
-    Err(io::Error::other(format!("it is there already, and so are {MOST_OLDER} older ones; name another")))
+    Err(io::Error::other(format!("it exists, and so do {MOST_OLDER} older ones; use another name")))
 }

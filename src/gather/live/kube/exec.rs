@@ -112,7 +112,8 @@ impl Cluster {
             let until = Instant::now() + limit;
             let error = match timeout_at(deadline.min(until), started).await {
                 Err(_) => {
-                    let failure = late(&format!("no exec into pod {}: the kubelet did not answer", what.pod), limit);
+                    let failure =
+                        late(&format!("cannot exec into pod {}: the kubelet did not answer", what.pod), limit);
                     // What tries before took of the time says nothing about the kubelet.
                     let whole = tries == 1 || until <= deadline;
                     return Err(if whole { NotStarted::Unanswered(failure) } else { NotStarted::Failed(failure) });
@@ -141,16 +142,13 @@ fn not_started(error: &Error, pod: &PodRef) -> Failure {
         Error::Api(status) if status.code >= 500 && status.message.starts_with("error dialing backend") => {
             Failure::new(
                 FailureKind::Unreachable,
-                format!("the API server can't reach the kubelet of pod {pod}: {}", said(status)),
+                format!("the API server cannot reach the kubelet of pod {pod}: {}", said(status)),
             )
         }
         // The lists showed it.
         Error::Api(status) if status.code == 404 => Failure::new(
             FailureKind::NotFound,
-            format!(
-                "pod {pod} is gone since the cluster was listed, it or its node was deleted ({}); run again",
-                said(status)
-            ),
+            format!("pod {pod} or its node was deleted after the cluster was listed ({}); run again", said(status)),
         ),
         // A plain text of the kubelet, for a container that ended, waits, or was never there.
         Error::Api(status) if status.code == 500 && status.message.contains("container not found") => {
@@ -159,7 +157,7 @@ fn not_started(error: &Error, pod: &PodRef) -> Failure {
         Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => Failure::new(
             FailureKind::Other,
             format!(
-                "no exec into pod {pod}: answered {code} instead of a WebSocket; a proxy in between may not know them"
+                "cannot exec into pod {pod}: answered {code} instead of a WebSocket; a proxy in between may not support WebSockets"
             ),
         ),
         other => failure(other, &right),
@@ -180,7 +178,7 @@ impl Pump<'_> {
         let (Some(mut stdout), Some(mut stderr), Some(status)) =
             (process.stdout(), process.stderr(), process.take_status())
         else {
-            return End::Failed(Failure::new(FailureKind::Other, "the client gave no streams to read"));
+            return End::Failed(Failure::new(FailureKind::Other, "the client returned no streams"));
         };
         tokio::pin!(status);
         let mut ended: Option<Option<Status>> = None;
@@ -227,14 +225,14 @@ impl Pump<'_> {
         let why = process.join().await.err().map_or_else(|| "closed without a status".to_owned(), |e| e.to_string());
         End::Failed(Failure::new(
             FailureKind::Truncated,
-            format!("broke off after {} bytes, before the exit status came: {why}", self.read),
+            format!("connection closed after {} bytes, before the exit status: {why}", self.read),
         ))
     }
 
     fn stdout(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         self.read += chunk.len() as u64;
         if self.read > self.most {
-            let message = format!("the output is longer than {} MiB and was not read to its end", self.most >> 20);
+            let message = format!("the output exceeds {} MiB and was cut off", self.most >> 20);
             return Err(Failure::new(FailureKind::Truncated, message));
         }
         (self.out)(chunk);
@@ -269,10 +267,10 @@ fn outcome(status: &Status) -> End {
     }
     // Without an exit code the command never ran. Why is left to the runtime's own words: runc and crun word a missing
     // program differently, and one that may not be executed is as good as missing.
-    let message = status.message.as_deref().unwrap_or("no further word");
+    let message = status.message.as_deref().unwrap_or("no message");
     let missing = ["not found", "no such file", "permission denied"];
     let lower = message.to_lowercase();
     let kind =
         if missing.iter().any(|words| lower.contains(words)) { FailureKind::NotFound } else { FailureKind::Other };
-    End::Failed(Failure::new(kind, format!("the command could not be started: {message}")))
+    End::Failed(Failure::new(kind, format!("the command did not start: {message}")))
 }

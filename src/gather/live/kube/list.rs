@@ -45,27 +45,27 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn nodes(&self) -> Result<Vec<Node>, Failure> {
         self.list::<core::Node, _>(Selection::default()).await
     }
 
-    /// The pods of a namespace, or of all, without the arguments that nobody reads.
+    /// The pods of a namespace, or of all, without the arguments that are not needed.
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn pods(&self, namespace: Option<&str>) -> Result<Vec<Pod>, Failure> {
         let mut pods = self.list::<core::Pod, Pod>(Selection { namespace, ..Selection::default() }).await?;
         keep_only_needed_arguments(&mut pods);
         Ok(pods)
     }
 
-    /// The pods on a node, without the arguments that nobody reads.
+    /// The pods on a node, without the arguments that are not needed.
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Failure> {
         let fields = format!("spec.nodeName={node}");
         let mut pods = self.list::<core::Pod, Pod>(Selection { fields: Some(&fields), ..Selection::default() }).await?;
@@ -77,7 +77,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn service(&self, service: &PodRef) -> Result<Vec<Service>, Failure> {
         let fields = format!("metadata.name={}", service.name);
         let namespace = Some(service.namespace.as_str());
@@ -88,7 +88,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn services(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<Service>, Failure> {
         self.list::<core::Service, _>(Selection { namespace, labels: Some(labels), ..Selection::default() }).await
     }
@@ -97,7 +97,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn endpoint_slices(&self, service: &PodRef) -> Result<Vec<EndpointSlice>, Failure> {
         let labels = format!("kubernetes.io/service-name={}", service.name);
         let namespace = Some(service.namespace.as_str());
@@ -109,7 +109,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn warnings(&self, namespace: Option<&str>) -> Result<Vec<Event>, Failure> {
         let fields = Some("type=Warning");
         let selection = Selection { namespace, fields, pages: Some(EVENT_PAGES), ..Selection::default() };
@@ -120,7 +120,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn list<K, T>(&self, what: Selection<'_>) -> Result<Vec<T>, Failure>
     where
         K: Resource<DynamicType = ()>,
@@ -146,7 +146,7 @@ impl Cluster {
         if what.pages.is_some() {
             return Ok(items);
         }
-        Err(Failure::new(FailureKind::Truncated, format!("the list of {resource} did not end")))
+        Err(Failure::new(FailureKind::Truncated, format!("the list of {resource} has too many pages")))
     }
 
     /// One page. A page token that grew too old is exchanged for the new one that comes with the refusal: the list then
@@ -168,7 +168,7 @@ impl Cluster {
             let reply = answer.map_err(|error| failure(&error, right))?;
             if reply.status.is_success() {
                 return serde_json::from_slice(&reply.body).map_err(|error| {
-                    Failure::new(FailureKind::Other, format!("the list of {} is not readable: {error}", right.resource))
+                    Failure::new(FailureKind::Other, format!("cannot read the list of {}: {error}", right.resource))
                 });
             }
             let status = reply.refusal();

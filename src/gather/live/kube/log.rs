@@ -34,7 +34,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub(super) async fn tail(
         &self,
         pod: &PodRef,
@@ -59,7 +59,7 @@ impl Cluster {
         let right = Right { verbs: "`get`", resource: "pods/log", namespace: Some(&pod.namespace) };
         let request =
             Request::new(Pod::url_path(&(), Some(&pod.namespace))).logs(&pod.name, params).map_err(|error| {
-                Failure::new(FailureKind::Other, format!("the log of pod {pod} can't be asked for: {error}"))
+                Failure::new(FailureKind::Other, format!("cannot request the log of pod {pod}: {error}"))
             })?;
         let response = self.client.send(request.map(Body::from)).await.map_err(|error| failure(&error, &right))?;
         let code = response.status();

@@ -140,7 +140,7 @@ impl Cluster {
 }
 
 /// Makes the client. A login plugin is run meanwhile, and kube waits for it without a limit and without yielding, so it
-/// gets a thread that nobody has to wait for.
+/// gets a thread that need not be waited for.
 async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
     let (sender, client) = oneshot::channel();
     let runtime = Handle::current();
@@ -231,7 +231,7 @@ fn late(what: &str, limit: Duration) -> Failure {
 #[must_use]
 pub fn said(status: &Status) -> String {
     let message = status.message.trim();
-    if message.is_empty() { "no further word".to_owned() } else { message.to_owned() }
+    if message.is_empty() { "no message".to_owned() } else { message.to_owned() }
 }
 
 /// A duration as people write it.

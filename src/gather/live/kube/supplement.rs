@@ -48,11 +48,11 @@ struct Refusal {
 }
 
 impl Cluster {
-    /// The events of one reason in all namespaces, shown as they come: nobody holds more than a page of them.
+    /// The events of one reason in all namespaces, shown as they come: at most one page is held in memory.
     ///
     /// # Errors
     ///
-    /// The reason why the list can't be had; a missing right is named.
+    /// Why the list cannot be read; a missing right is named.
     pub async fn events(&self, reason: &str, each: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
         let right = Right { verbs: "`list`", resource: "events", namespace: None };
         let fields = format!("reason={reason}");
@@ -63,7 +63,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// The reason why it can't be had; a missing right is named.
+    /// Why it cannot be read; a missing right is named.
     pub async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
         match *what {
             Supplement::Log { pod, container } => {
@@ -75,9 +75,9 @@ impl Cluster {
                 self.metrics(at, query).await.map(|answer| with_question(&answer, query))
             })
             .await
-            .unwrap_or_else(|_| Err(late("no answer of Prometheus", self.request_timeout))),
+            .unwrap_or_else(|_| Err(late("no answer from Prometheus", self.request_timeout))),
             Supplement::Metrics { at: None, .. } => {
-                Err(Failure::new(FailureKind::NotFound, "nobody said where Prometheus is; see --prometheus"))
+                Err(Failure::new(FailureKind::NotFound, "no Prometheus given; see --prometheus"))
             }
         }
     }
@@ -103,11 +103,8 @@ impl Cluster {
                 return Ok(());
             }
         }
-        let message = format!(
-            "the list of {} is longer than {} objects; the rest was not read",
-            right.resource,
-            most * PAGE as usize
-        );
+        let message =
+            format!("the list of {} exceeds {} objects and was cut off", right.resource, most * PAGE as usize);
         Err(Failure::new(FailureKind::Truncated, message))
     }
 
@@ -130,7 +127,7 @@ impl Cluster {
         let asked = http::Request::get(format!("/apis/{}", kind.group)).body(Vec::new());
         let asked = asked.map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
         let group: Group = match timeout(self.request_timeout, self.client.request(asked)).await {
-            Err(_) => return Err(late(&format!("no word of the group {}", kind.group), self.request_timeout)),
+            Err(_) => return Err(late(&format!("API group {} did not respond", kind.group), self.request_timeout)),
             Ok(Err(error)) => return Err(failure(&error, &right)),
             Ok(Ok(group)) => group,
         };
@@ -211,7 +208,7 @@ async fn answer(client: &Client, path: &str, what: &str, right: Option<&Right<'_
             bytes.extend_from_slice(chunk);
         }
         if bytes.len() > MOST_ANSWER {
-            return Err(other(FailureKind::Truncated, &format!("the answer is longer than {} MiB", MOST_ANSWER >> 20)));
+            return Err(other(FailureKind::Truncated, &format!("the answer exceeds {} MiB", MOST_ANSWER >> 20)));
         }
     }
     if code.is_success() {
