@@ -7,6 +7,7 @@ use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Figures, Says};
 use crate::rules::witnesses::{HostWitness, host, host_says, reaches_world};
+use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, HANDFUL, Life, life};
 use crate::ways::way::Way;
@@ -42,11 +43,15 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
     }
 }
 
-/// Whether nothing that leaves this node is answered, neither by the world nor by other nodes, whoever asks.
+/// Whether nothing that leaves this node is answered, while packets between its pods and the host are, or while pods do not
+/// reach other nodes either.
 fn nothing_leaves(case: &Case) -> bool {
-    case.way(Way::AcrossOut).life == Life::Dead
-        && case.way(Way::World).life == Life::Dead
-        && case.way(Way::HostToCluster).counts.answered == 0
+    let alive = |way: Way| case.way(way).life == Life::Alive;
+    let pods_reach_host = case.dns.path.ends_here() && case.dns.life == DnsLife::Alive
+        || alive(Way::HostToPod)
+        || alive(Way::PodToHost);
+    let across_is_dead = case.way(Way::AcrossOut).life == Life::Dead && case.way(Way::HostToCluster).counts.answered == 0;
+    case.way(Way::World).life == Life::Dead && (pods_reach_host || across_is_dead)
 }
 
 /// Whether the host itself says that it has no route to the outside.

@@ -131,7 +131,9 @@ pub(super) fn down(case: &Case) -> Exclusion {
         return Exclusion::applies(beside(case, opinion));
     }
     // It hangs: everything else that ends on the node, or leaves it, lives.
-    if case.dns.life == DnsLife::Dead && case.dns.path.ends_here() && !others_die && other_host_ways_live(case) {
+    let upstream_ready = case.backends.expected.is_none_or(|ready| ready >= 2);
+    let hangs = case.dns.life == DnsLife::Dead && case.dns.path.ends_here();
+    if hangs && upstream_ready && !others_die && other_host_ways_live(case) {
         let summary = format!(
             "{} of this node does not answer, though it looks ready; other ways of its pods live.",
             upper(case.dns.path.label())

@@ -9,7 +9,6 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Because, Confidence};
-use crate::ways::dns::DnsLife;
 
 /// `stale-service-map`: the table lacks endpoints that have been ready for minutes, or the kernel has another table.
 #[must_use]
@@ -23,11 +22,6 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
         because.push(Because::evidence("lb-list", says));
     }
     if because.is_empty() {
-        return None;
-    }
-    // Where the table only lacks endpoints, and every query is answered by the others, nothing is broken yet.
-    let harmless = backends.stray.is_empty() && kernel_differs(case).is_none();
-    if harmless && case.dns.life == DnsLife::Alive && case.dns.state.counts.dead() == 0 {
         return None;
     }
     let summary = "The service table of this node is stale: it does not hold the cluster DNS endpoints that are ready.";
