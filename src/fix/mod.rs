@@ -233,7 +233,7 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
         walk.borrow_mut().fix.verdict = Some(verdict.code.name());
     }
     walk.borrow_mut().fix.before = before;
-    Ok(act(cx, node, walk, &inventory, &found, kept, (&partial, folder)).await)
+    Ok(Box::pin(act(cx, node, walk, &inventory, &found, kept, (&partial, folder))).await)
 }
 
 /// Keeps what is asked from now on, and the lists that were had before.
@@ -345,7 +345,7 @@ async fn recheck_before_deletion(
     inventory: &Inventory,
 ) -> Result<(), EarlyEnd> {
     cx.steps.line("checking again what may have changed meanwhile");
-    let items = recheck::check_again(cx, plan, inventory).await;
+    let items = Box::pin(recheck::check_again(cx, plan, inventory)).await;
     let verdict = weigh(cx, &items, "the check right before the DELETE");
     walk.borrow_mut().fix.recheck = items;
     verdict

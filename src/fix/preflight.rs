@@ -269,7 +269,7 @@ async fn dry_run(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
         Err(failure) => return unknown(RULE, format!("not asked: the API server's version is unknown: {failure}")),
     }
     match cx.writer.try_deletion(&plan.target).await {
-        DeleteAnswer::Accepted => pass(RULE, format!("the API server would accept the deletion")),
+        DeleteAnswer::Accepted => pass(RULE, "the API server would accept the deletion"),
         DeleteAnswer::Gone => stop(RULE, format!("{pod} is gone already")),
         DeleteAnswer::Replaced(why) => stop(RULE, format!("{pod} was replaced: {why}")),
         DeleteAnswer::Refused(why) if why.contains("does not support dry run") => {

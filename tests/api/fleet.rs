@@ -195,7 +195,7 @@ fn while_prusik_pings(change: impl FnOnce(&mut World)) -> Outcome {
     let kinds = every_node_has_a_row(&outcome);
     assert_eq!((&*kinds["brno"], &*kinds["prusik"], &*kinds["vienna"]), ("healthy", "inconclusive", "healthy"));
     let summary = outcome.report().node("prusik")["verdict"]["summary"].to_string();
-    assert!(summary.contains("is gone since the cluster was listed"), "{summary}");
+    assert!(summary.contains("was deleted after the cluster was listed"), "{summary}");
     outcome
 }
 

@@ -216,7 +216,7 @@ fn what_could_not_be_read_then_is_said_again_and_what_nobody_asked_for_is_not_ta
         ("ciliumlocalredirectpolicies", "grant `list` on `ciliumlocalredirectpolicies.cilium.io`"),
         ("the log of apps/", "grant `get` on `pods/log` in namespace apps"),
         ("buffers", "refused"),
-        ("the answer to 'up'", "it was not asked"),
+        ("the answer to 'up'", "not asked"),
     ] {
         let fits = |entry: &&Value| {
             let text = |key: &str| entry[key].as_str().unwrap_or_default().to_lowercase();
@@ -329,9 +329,9 @@ fn the_events_of_a_judged_node_are_found_among_many_and_a_list_without_end_is_sa
     });
     let report = staledp(args).run().exits(0).report();
     let notes = report.node("prusik")["notes"].to_string();
-    let says = "symptoms not read: events (Unhealthy, Killing, NodeNotReady): the list of events is longer than 50000";
+    let says = "symptoms not read: events (Unhealthy, Killing, NodeNotReady): the list of events exceeds 50000";
     assert!(
-        notes.contains(says) || notes.contains("symptoms not read: events: the list of events is longer than 50000"),
+        notes.contains(says) || notes.contains("symptoms not read: events: the list of events exceeds 50000"),
         "{notes}"
     );
     assert_eq!(report.node("prusik")["symptoms"][0]["count"], 200 * 3, "{:#}", report.0);

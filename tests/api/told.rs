@@ -131,10 +131,10 @@ fn local_redirects_are_told_with_what_upstream_knows_of_the_release() {
     let says = told("quay.io/cilium/cilium:v1.19.4");
     assert!(says.contains("redirects 169.254.25.10 (addressMatcher)"), "{says}");
     for (issue, standing) in [
-        ("cilium/cilium#43944, LRP list shows an invalid address (", "reported for 1.19.4; closed"),
+        ("cilium/cilium#43944, `lrp list` shows an invalid address (", "reported for 1.19.4; closed"),
         ("cilium/cilium#44138, Rethink LocalRedirectPolicy (", "not confirmed for 1.19.4; open"),
         (
-            "cilium/cilium#45522, addressMatcher: guard against overriding another frontend (",
+            "cilium/cilium#45522, Keep an addressMatcher redirect from taking another service's frontend (",
             "reported for 1.19.4; merged",
         ),
     ] {
@@ -288,8 +288,8 @@ fn each_phrase_of_a_log_is_read_with_its_name_and_server() {
         ),
         ("Error: getaddrinfo EAI_AGAIN f.example", "f.example was not resolved", "unanswered"),
         ("Error: getaddrinfo ENOTFOUND g.example", "g.example could not be resolved", "answered"),
-        ("java.net.UnknownHostException: h.example", "h.example was not resolved; whether", "open"),
-        ("curl: (6) Could not resolve host: i.example", "i.example was not resolved; whether", "open"),
+        ("java.net.UnknownHostException: h.example", "h.example was not resolved; unknown whether", "open"),
+        ("curl: (6) Could not resolve host: i.example", "i.example was not resolved; unknown whether", "open"),
         (";; connection timed out; no servers could be reached", silent, "unanswered"),
     ];
     for (line, says, looks) in cases {
