@@ -22,6 +22,8 @@ pub struct NodeView {
     pub node: String,
     /// The node itself, where it was listed.
     pub found: Option<Node>,
+    /// How many other nodes the cluster has, as far as they were listed.
+    pub others: usize,
     /// Its agent.
     pub agent: Agent,
     /// Its NodeLocal DNS.
@@ -54,6 +56,7 @@ impl NodeView {
         Self {
             node: node.to_owned(),
             found: map.node(node).cloned(),
+            others: map.inventory().nodes.known().iter().filter(|other| other.metadata.name != node).count(),
             agent: map.agent(node),
             node_local_dns: map.node_local_dns(node),
             cluster_dns: map.cluster_dns().clone(),

@@ -144,6 +144,16 @@ impl Roles {
         }
     }
 
+    /// The node that an address of a pod or host belongs to, by its number; none where no object tells.
+    #[must_use]
+    pub fn node_of(&self, address: IpAddr) -> Option<NodeId> {
+        match self.map.find(address)? {
+            Found::Owned(Owner::Pod(node) | Owner::NodeLocalDnsPod(node) | Owner::Host(node))
+            | Found::Within(Holds::PodsOf(node)) => Some(node).filter(|node| *node != ELSEWHERE),
+            Found::Owned(Owner::NodeLocalDns | Owner::Service) | Found::Within(Holds::Pods | Holds::Services) => None,
+        }
+    }
+
     #[inline]
     const fn role_of_owner(&self, owner: Owner) -> Role {
         match owner {

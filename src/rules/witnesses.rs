@@ -236,9 +236,10 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     } else if let Some(says) = probes_time_out(case) {
         add(Fate::HostIn, false, "events", Some(says));
     }
-    // Where one far node alone is silent, it may be that one.
+    // Where one of several far nodes alone is silent, it may be that one.
+    let far_nodes = if case.around.others == 1 { 1 } else { 2 };
     for way in [Way::AcrossOut, Way::AcrossIn] {
-        if for_many(way, 2) {
+        if for_many(way, far_nodes) {
             add(Fate::Across, false, "ct-list", case.way_says(way));
         }
     }

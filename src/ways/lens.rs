@@ -49,7 +49,7 @@ pub(super) fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr
                 Role::World => Group::WorldToPod,
                 _ => return None,
             };
-            let far = if group == Group::RemoteToPod { node_of(initiator) } else { initiator };
+            let far = if group == Group::RemoteToPod { node_of(initiator, lens) } else { initiator };
             Some((group, responder, far))
         }
         Direction::Out if from_host => {
@@ -71,7 +71,7 @@ pub(super) fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr
                 _ => return None,
             };
             let far = match group {
-                Group::PodToRemotePod | Group::PodToGone => node_of(responder),
+                Group::PodToRemotePod | Group::PodToOtherHost | Group::PodToGone => node_of(responder, lens),
                 Group::PodToHost => port_of(entry),
                 _ => responder,
             };
@@ -106,13 +106,11 @@ fn from_pod(entry: &Entry, to: Role, lens: &Lens) -> Option<Group> {
     })
 }
 
-/// Whether this is a query for a name. The pods of cluster DNS may serve on another port than 53 (5353, 8053); by UDP
-/// they are asked for nothing else.
+/// Whether this is a query for a name. The pods of cluster DNS may serve on another port than 53 (5353, 8053).
 fn is_dns(entry: &Entry, to: Role, lens: &Lens) -> bool {
     entry.responder.port == 53
         || matches!(to, Role::LocalPod | Role::RemotePod)
-            && (entry.protocol == Protocol::Udp || matches!(entry.responder.port, 5353 | 8053))
-            && lens.roles.is_cluster_dns(entry.responder.ip)
+            && lens.roles.dns_end(entry.responder.ip, entry.responder.port).is_some()
 }
 
 /// Whether the world answers something that the pod's own entry should have: from a server's port to a client's, with
@@ -123,9 +121,12 @@ const fn is_stray_answer(entry: &Entry) -> bool {
     entry.last_tx == 0 && entry.responder.port >= FIRST_CLIENT_PORT && entry.initiator.port < FIRST_CLIENT_PORT
 }
 
-/// One address for all pods of a node: the pod range that a node gets is at most this large by default.
-fn node_of(pod: IpAddr) -> IpAddr {
-    mask(pod, if pod.is_ipv4() { 24 } else { 112 })
+/// One address for a node and all its pods: its number, or the pod range that the address most likely comes from.
+fn node_of(address: IpAddr, lens: &Lens) -> IpAddr {
+    match lens.roles.node_of(address) {
+        Some(node) => std::net::Ipv4Addr::from_bits(node).into(),
+        None => mask(address, if address.is_ipv4() { 24 } else { 112 }),
+    }
 }
 
 /// One address for a port of this node.

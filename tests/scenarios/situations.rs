@@ -105,7 +105,7 @@ fn healthy_lookalikes() -> Vec<Scenario> {
         .without(Peer::Related)
         .plus(Flows::to(Peer::ClusterDns).answered(80))
         .judged_one_of(&["healthy", "too-little-traffic"])
-        .check("dns-conntrack", &["not-applicable"]);
+        .check("dns-conntrack", &["pass"]);
     let host_lines = healthy().plus(Flows::to(Peer::HostDns).unanswered(60)).figure("dns-conntrack", "unanswered", 0);
     let companions =
         healthy().instead(Flows::to(Peer::Related).unanswered(300)).figure("dns-conntrack", "unanswered", 0);
@@ -483,6 +483,7 @@ fn dns_faults() -> Vec<Scenario> {
         .never(&["stale", "healthy"]);
     let policy = healthy()
         .with(|n| n.drops = Some(vec![("Policy denied", "EGRESS", 9_120)]))
+        .with(|n| n.drops_rise = Some(9))
         .instead(Flows::to(Peer::LocalDns).who(Who::After(6)).answered(60))
         .probed(&[NAMES_DEAD])
         .judged("policy-denied");
@@ -512,6 +513,7 @@ fn many_nodes() -> Vec<Scenario> {
         Node::stale(name, number)
             .pinged(Ping::Lost)
             .instead(Flows::to(Peer::RemotePods).unanswered(30))
+            .instead(Flows::to(Peer::HostOwn).unanswered(6))
             .without(Peer::FromRemotePods)
             .without(Peer::Health)
             .judged_one_of(&["host-network-down", "cluster-wide-outage"])

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -188,6 +189,8 @@ pub(crate) struct ExecRule {
     pub(crate) argv: Argv,
     /// What they answer.
     pub(crate) reply: ExecReply,
+    /// Where it is the answer from the second time on: how often it was asked so far.
+    pub(crate) later: Option<Arc<AtomicUsize>>,
 }
 
 /// The run of a command.
@@ -448,7 +451,7 @@ impl World {
     /// Commands that begin with these words answer so.
     pub(crate) fn on_exec(&mut self, pods: Pods, argv: &[&str], reply: ExecReply) -> &mut Self {
         let words = argv.iter().map(|&word| word.to_owned()).collect();
-        self.execs.push(ExecRule { pods, argv: Argv::Prefix(words), reply });
+        self.execs.push(ExecRule { pods, argv: Argv::Prefix(words), reply, later: None });
         self
     }
 
@@ -542,7 +545,11 @@ impl World {
     }
 
     fn rule(&self, pod: &Value, argv: &[String]) -> Option<&ExecReply> {
-        self.execs.iter().rev().find(|rule| rule.pods.fit(pod) && rule.argv.fits(argv)).map(|rule| &rule.reply)
+        let asked_before = |later: &Arc<AtomicUsize>| later.fetch_add(1, Ordering::Relaxed) > 0;
+        let answers = |rule: &&ExecRule| {
+            rule.pods.fit(pod) && rule.argv.fits(argv) && rule.later.as_ref().is_none_or(asked_before)
+        };
+        self.execs.iter().rev().find(answers).map(|rule| &rule.reply)
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
         _ => {}
     }
     if let Some(says) = upstream_dead(case)
+        && (nothing_else_dies || reaches_world(case))
         && case.dns.life != DnsLife::Dead
         && lookups_fail
     {

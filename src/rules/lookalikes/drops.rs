@@ -18,6 +18,18 @@ const POLICY_DENIED: &str = "policy denied";
 /// A packet that looked for a program's tail and found none.
 pub(crate) const MISSED_TAIL_CALL: &str = "missed tail call";
 
+/// Reasons that break traffic of pods; many others (an address that is stale, a protocol that is not served) rise on healthy
+/// nodes, too.
+const TELLING: [&str; 7] = [
+    "no mapping for nat",
+    "map insertion failed",
+    "vlan traffic disallowed",
+    "fib lookup failed",
+    "invalid source ip",
+    "no tunnel/encapsulation endpoint",
+    "encapsulation traffic is prohibited",
+];
+
 /// `conntrack-full`.
 pub(super) fn conntrack_full(case: &Case) -> Exclusion {
     /// As good as full, in percent: the table is an LRU map, and a dump of a busy one misses a few.
@@ -129,8 +141,13 @@ pub(super) fn others(case: &Case) -> Exclusion {
     }
     let rises: Vec<_> = case.rising("").into_iter().filter(|rise| !rise.counter.is_about(POLICY_DENIED)).collect();
     let (told, packets) = (rises_say(&rises), packets(&rises));
+    let telling = rises.iter().any(|rise| TELLING.iter().any(|reason| rise.counter.is_about(reason)));
     if rises.is_empty() {
         return Exclusion::out("no drop counter rose between two readings", [("dropped", 0_i64.into())]);
+    }
+    if !telling {
+        let says = format!("packets are dropped ({told}), for reasons that every node has");
+        return Exclusion::out(says, [("dropped", packets.into())]);
     }
     if !in_trouble(case) {
         let says = format!("packets are dropped ({}), but nothing that was looked at fails", told);

@@ -47,10 +47,10 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
 /// reach other nodes either.
 fn nothing_leaves(case: &Case) -> bool {
     let alive = |way: Way| case.way(way).life == Life::Alive;
-    let pods_reach_host = case.dns.path.ends_here() && case.dns.life == DnsLife::Alive
-        || alive(Way::HostToPod)
-        || alive(Way::PodToHost);
-    let across_is_dead = case.way(Way::AcrossOut).life == Life::Dead && case.way(Way::HostToCluster).counts.answered == 0;
+    let pods_reach_host =
+        case.dns.path.ends_here() && case.dns.life == DnsLife::Alive || alive(Way::HostToPod) || alive(Way::PodToHost);
+    let across_is_dead =
+        case.way(Way::AcrossOut).life == Life::Dead && case.way(Way::HostToCluster).counts.answered == 0;
     case.way(Way::World).life == Life::Dead && (pods_reach_host || across_is_dead)
 }
 

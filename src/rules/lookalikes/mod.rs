@@ -37,11 +37,11 @@ pub const LOOK_ALIKES: &[LookAlike] = &[
     LookAlike { code: Code::UdpMasqueradeBroken, phase: Phase::Flows, ask: host::udp_masquerade },
     LookAlike { code: Code::LinkLocalMasquerade, phase: Phase::Flows, ask: local_dns::link_local_masquerade },
     LookAlike { code: Code::NodeLocalDnsDown, phase: Phase::Flows, ask: local_dns::down },
+    LookAlike { code: Code::DatapathDrops, phase: Phase::Flows, ask: drops::others },
     LookAlike { code: Code::NodeIsolated, phase: Phase::Flows, ask: isolation::isolated },
     LookAlike { code: Code::ClusterDnsDown, phase: Phase::Flows, ask: cluster_dns::down },
     LookAlike { code: Code::PolicyDenied, phase: Phase::Flows, ask: drops::policy_denied },
     LookAlike { code: Code::NewPodsStuck, phase: Phase::Rest, ask: new_pods::stuck },
-    LookAlike { code: Code::DatapathDrops, phase: Phase::Rest, ask: drops::others },
 ];
 
 /// Whether anything at all looks broken now. Look-alikes that rest on standing signs are not said of a node without any.

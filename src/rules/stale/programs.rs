@@ -1,6 +1,7 @@
 //! `datapath-programs-missing`: a device that needs a Cilium program has none, or a program finds no tail to call.
 
-use crate::cilium::status::AgentStatus;
+use crate::base::version::Version;
+use crate::cilium::status::{AgentStatus, AttachMode};
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, packets, rises_say};
 use crate::rules::lookalikes::{MISSED_TAIL_CALL, in_trouble};
@@ -58,7 +59,7 @@ fn programs_missing(case: &Case) -> Option<Opinion> {
         return None;
     }
     let status = case.beyond.status.seen();
-    if !programs.can_miss(status.and_then(AgentStatus::attaches)) {
+    if !programs.can_miss(status.and_then(AgentStatus::attaches).or_else(|| attaches_by_version(case))) {
         return None;
     }
     // A device without any program is a sign by itself; one that lacks a direction may be set up so, and counts only
@@ -101,6 +102,12 @@ fn programs_missing(case: &Case) -> Option<Opinion> {
         evidence: "attached-programs".to_owned(),
     });
     Some(opinion)
+}
+
+/// Releases before 1.16 knew filters only.
+fn attaches_by_version(case: &Case) -> Option<AttachMode> {
+    let version = case.version().and_then(Version::parse)?;
+    (version.line() < (1, 16)).then_some(AttachMode::LegacyTc)
 }
 
 /// Pod devices without the program that all others have.

@@ -27,6 +27,10 @@ pub struct CutOffPod {
     says: String,
     figures: Figures,
     last_answer: u32,
+    /// Whether other flows of the pod are answered.
+    answered_elsewhere: bool,
+    /// Kubelet's probes of it whose answers never arrive.
+    half_open: u32,
 }
 
 impl From<CutOffPod> for Affected {
@@ -72,7 +76,8 @@ fn one_direction(case: &Case) -> Option<Opinion> {
 }
 
 fn some_pods(case: &Case) -> Option<Opinion> {
-    let cut_off = cut_off_pods(case);
+    let mut cut_off = cut_off_pods(case);
+    cut_off.retain(|pod| !may_be_denied_there(case, pod));
     if cut_off.is_empty() || !others_vouch(case) || policy_rises(case) {
         return None;
     }
@@ -100,6 +105,12 @@ fn some_pods(case: &Case) -> Option<Opinion> {
     }
     opinion.affected = cut_off.into_iter().map(Into::into).collect();
     Some(opinion)
+}
+
+/// Whether a policy on another node may deny the queries of this pod: they end at DNS pods there, nothing of the kind is
+/// counted here, and what else the pod sends is answered.
+fn may_be_denied_there(case: &Case, pod: &CutOffPod) -> bool {
+    !case.dns.path.ends_here() && pod.answered_elsewhere && pod.half_open == 0
 }
 
 /// Whether policy drops rise now: then a pod whose packets die may be denied.
@@ -157,6 +168,7 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOffPod> {
                 ("others_decided", pod.others.decided.into()),
             ]);
             named.last_answer = pod.counts.last_answer;
+            named.answered_elsewhere = answered_elsewhere(picture, pod.address);
             found.push(named);
         }
     }
@@ -180,10 +192,18 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOffPod> {
             let mut named = name(case, ip, says + &elsewhere(case, picture, ip));
             named.figures = figures([("way", Way::HostToPod.name().into()), ("dead", probes.half_open.into())]);
             named.last_answer = probes.last_answer;
+            named.half_open = probes.half_open;
             found.push(named);
         }
     }
     found
+}
+
+/// Whether flows of a pod to the world or to other pods are answered.
+fn answered_elsewhere(picture: &Picture, ip: IpAddr) -> bool {
+    let other = [Group::WorldTcp, Group::WorldUdp, Group::PodToLocalPod, Group::PodToRemotePod, Group::PodToHost];
+    let endpoint = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(ip));
+    endpoint.is_some_and(|endpoint| endpoint.sum(&other).answered > 0)
 }
 
 /// "12 of 12 live DNS flows get no answer (others over the same time: 0 of 300); last answer 7 minutes before the dump".
@@ -242,7 +262,16 @@ pub(super) fn name(case: &Case, ip: IpAddr, says: String) -> CutOffPod {
         Some(pod) => (pod.to_string(), pod.namespace.clone(), pod.name.clone()),
         None => (ip.to_string(), String::new(), ip.to_string()),
     };
-    CutOffPod { name, namespace, pod, says, figures: Figures::new(), last_answer: 0 }
+    CutOffPod {
+        name,
+        namespace,
+        pod,
+        says,
+        figures: Figures::new(),
+        last_answer: 0,
+        answered_elsewhere: false,
+        half_open: 0,
+    }
 }
 
 fn list(names: &[&str]) -> String {

@@ -178,6 +178,7 @@ impl Node {
             lb: None,
             status: None,
             drops: None,
+            drops_rise: None,
             nat: None,
             programs: None,
             log: None,

@@ -117,6 +117,10 @@ fn evidence(scenario: &Scenario, node: &Node) -> Vec<(String, Output)> {
     }
     if let Some(drops) = &node.drops {
         agent("drop-metrics", &[cilium, "bpf", "metrics", "list"], tables::drop_metrics(node, drops));
+        if let Some(rise) = node.drops_rise {
+            let later: Vec<_> = drops.iter().map(|(reason, way, packets)| (*reason, *way, packets + rise)).collect();
+            agent("drop-metrics.2", &[cilium, "bpf", "metrics", "list"], tables::drop_metrics(node, &later));
+        }
     }
     if let Some((tcp, udp)) = node.nat {
         agent("nat-list", &[cilium, "bpf", "nat", "list"], tables::nat_list(seed, node, tcp, udp));

@@ -411,6 +411,7 @@ fn fault_codes() -> Vec<Scenario> {
         .judged("local-redirect-broken");
     let denied = Node::healthy("graz", 1)
         .with(|n| n.drops = Some(vec![("Policy denied", "EGRESS", 48_213), ("Stale or unroutable IP", "EGRESS", 12)]))
+        .with(|n| n.drops_rise = Some(37))
         .instead(Flows::to(Peer::LocalDns).who(Who::After(4)).answered(40))
         .instead(Flows::to(Peer::WorldTcp).who(Who::After(4)).answered(12))
         .instead(Flows::to(Peer::WorldUdp).who(Who::After(4)).answered(4))
@@ -430,6 +431,7 @@ fn fault_codes() -> Vec<Scenario> {
         .with(|n| {
             n.status = Some(AgentStatus { conntrack: (2_048, 1_024), ..AgentStatus::default() });
             n.drops = Some(vec![("CT: Map insertion failed", "EGRESS", 51_877)]);
+            n.drops_rise = Some(214);
         })
         .instead(Flows::to(Peer::LocalDns).answered(60).unanswered(60).expired(800, 84))
         .instead(Flows::to(Peer::WorldTcp).answered(12).unanswered(12))

@@ -157,6 +157,8 @@ pub(crate) struct Node {
     pub(crate) status: Option<AgentStatus>,
     /// The drop counters: reason, direction, packets.
     pub(crate) drops: Option<Vec<(&'static str, &'static str, u64)>>,
+    /// By how many packets each of them rises until the second reading; none: they are read once.
+    pub(crate) drops_rise: Option<u64>,
     /// The NAT table: how many TCP and UDP connections.
     pub(crate) nat: Option<(u64, u64)>,
     /// The attached programs.

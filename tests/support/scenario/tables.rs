@@ -268,7 +268,8 @@ pub(crate) fn attached_programs(node: &Node, programs: Programs) -> String {
     for (device, way, name) in &hooks {
         let on_host = device.starts_with("cilium_host") || device.starts_with("cilium_vxlan");
         match programs {
-            Programs::Gone => continue,
+            // What is attached by tcx an old bpftool does not list, so an empty list would say nothing.
+            Programs::Gone if !device.starts_with("eth0") || node.release < Release::V1_16 => continue,
             Programs::HostDeviceBare if device.starts_with("cilium_host") => continue,
             Programs::Duplicated if on_host => put(device, way, name),
             _ => {}
