@@ -11,8 +11,6 @@ macro_rules! groups {
             pub const DNS: [Self; 4] = [Self::NodeLocalDns, Self::LinkLocalDns, Self::ClusterDns, Self::ServiceDns];
             /// Pods to the world by TCP and UDP.
             pub const WORLD: [Self; 2] = [Self::WorldTcp, Self::WorldUdp];
-            /// Pods of this node to pods and hosts of other nodes.
-            pub const ACROSS_OUT: [Self; 2] = [Self::PodToRemotePod, Self::PodToOtherHost];
 
             /// Every group.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];

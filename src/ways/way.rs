@@ -16,7 +16,7 @@ pub enum Way {
     HostToPod,
     /// Pods to pods of this node.
     Here,
-    /// Pods to pods and hosts of other nodes.
+    /// Pods to pods of other nodes. Packets to the other nodes themselves may take another path (no tunnel).
     AcrossOut,
     /// Pods and hosts of other nodes to pods of this node.
     AcrossIn,
@@ -35,7 +35,7 @@ impl Way {
             Self::PodToHost => &[Group::PodToHost],
             Self::HostToPod => &[Group::HostToPod],
             Self::Here => &[Group::PodToLocalPod],
-            Self::AcrossOut => &Group::ACROSS_OUT,
+            Self::AcrossOut => &[Group::PodToRemotePod],
             Self::AcrossIn => &[Group::RemoteToPod],
             Self::HostToWorld => &[Group::HostToWorld],
             Self::HostToCluster => &[Group::HostToCluster],
@@ -65,7 +65,7 @@ impl Way {
             Self::PodToHost => "pods to their node",
             Self::HostToPod => "this node to its pods (kubelet's probes)",
             Self::Here => "pods to pods of this node",
-            Self::AcrossOut => "pods to other nodes and their pods",
+            Self::AcrossOut => "pods to pods of other nodes",
             Self::AcrossIn => "other nodes and their pods to pods of this node",
             Self::HostToWorld => "this node to the world",
             Self::HostToCluster => "this node to other nodes",

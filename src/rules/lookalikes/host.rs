@@ -6,7 +6,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Figures, Says};
-use crate::rules::witnesses::{HostWitness, host, host_says, reaches_world};
+use crate::rules::witnesses::{HostWitness, host, host_says, probes_fail, reaches_world};
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, HANDFUL, Life, life};
@@ -51,7 +51,7 @@ fn nothing_leaves(case: &Case) -> bool {
         case.dns.path.ends_here() && case.dns.life == DnsLife::Alive || alive(Way::HostToPod) || alive(Way::PodToHost);
     let across_is_dead =
         case.way(Way::AcrossOut).life == Life::Dead && case.way(Way::HostToCluster).counts.answered == 0;
-    case.way(Way::World).life == Life::Dead && (pods_reach_host || across_is_dead)
+    probes_fail(case) && case.way(Way::World).life == Life::Dead && (pods_reach_host || across_is_dead)
 }
 
 /// Whether the host itself says that it has no route to the outside.

@@ -106,6 +106,14 @@ fn held_back(case: &Case, dead: &[DeadWay]) -> Option<String> {
             None => return Some("no NodeLocal DNS pod is on this node, which explains the dead DNS".to_owned()),
         }
     }
+    // Where only what leaves the node is dead, a ping alone does not speak for the host's TCP and UDP.
+    let leaves = |way: &DeadWay| matches!(way.fate, Fate::World | Fate::Across);
+    let own = case.way(Way::HostToWorld).counts.answered + case.way(Way::HostToCluster).counts.answered;
+    if dead.iter().all(leaves) && own == 0 {
+        return Some(
+            "only what leaves the node is dead, and no connection of the host's own is seen answered".to_owned(),
+        );
+    }
     match host(case) {
         HostWitness::Fine | HostWitness::FineByDump => None,
         HostWitness::Down | HostWitness::Contradicted => {

@@ -107,10 +107,14 @@ fn some_pods(case: &Case) -> Option<Opinion> {
     Some(opinion)
 }
 
-/// Whether a policy on another node may deny the queries of this pod: they end at DNS pods there, nothing of the kind is
-/// counted here, and what else the pod sends is answered.
+/// Whether a policy of the resolver's own may deny the queries of this pod: they end at a DNS pod, here or on another node
+/// where the drops are counted, and what else the pod sends is answered.
 fn may_be_denied_there(case: &Case, pod: &CutOffPod) -> bool {
-    !case.dns.path.ends_here() && pod.answered_elsewhere && pod.half_open == 0
+    let resolver_is_a_pod = match &case.around.node_local_dns.pod {
+        Some(pod) if case.dns.path.ends_here() => !pod.host_network,
+        _ => !case.dns.path.ends_here(),
+    };
+    resolver_is_a_pod && pod.answered_elsewhere && pod.half_open == 0
 }
 
 /// Whether policy drops rise now: then a pod whose packets die may be denied.
