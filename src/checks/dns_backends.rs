@@ -190,10 +190,14 @@ fn hold_against(
     let every = readings.first().map_or(&none, |reading| &reading.backends);
     all.ready.extend(every);
     all.unread += rows.iter().map(|row| row.unread).sum::<usize>();
-    let figures = BackendFigures { realized: realized.len() as u64, expected: right.len() as u64 };
+    let expected = right.len() as u64;
     if rows.iter().any(|r| r.is_local_redirect() || r.unread > 0) {
-        return figures;
+        return BackendFigures { realized: realized.len() as u64, expected };
     }
+    // Foreign addresses are not known backends, however many there are.
+    let known =
+        |ip: &&IpAddr| every.contains(ip) || right.contains(ip) || dns.behind(address, port).any(|b| b.ip == **ip);
+    let figures = BackendFigures { realized: realized.iter().filter(known).count() as u64, expected };
     if let Some(reading) = wanted.filter(|reading| reading.backends != *every) {
         all.by.insert(reading.by.clone());
     }

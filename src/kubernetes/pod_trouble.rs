@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::clock::seconds_between;
+use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Event, Pod};
@@ -47,6 +48,8 @@ pub struct PodTrouble {
     pub sandbox: Option<(i64, String)>,
     /// How often a pod's network could not be taken down lately.
     pub kill_failures: i64,
+    /// Why events are missing, where they are.
+    pub events_gap: Option<Failure>,
 }
 
 impl PodTrouble {
@@ -64,6 +67,7 @@ impl PodTrouble {
         for pod in here.values() {
             trouble.add_pod(pod, now);
         }
+        trouble.events_gap = map.inventory().events.gap().cloned();
         for event in map.inventory().events.known() {
             let about = &event.involved_object;
             if here.contains_key(&(about.namespace.as_str(), about.name.as_str())) {

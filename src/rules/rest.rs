@@ -153,6 +153,11 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
         }
         return Some(missing("no pod could probe whether it reaches the outside", &failure, "pod-egress"));
     }
+    if let Some(failure) = case.trouble.events_gap.as_ref().filter(|_| !case.trouble.creating.is_empty()) {
+        let pods = case.trouble.creating.len();
+        let what = format!("pods ({pods}) wait for their network for minutes, and the events that say why are missing");
+        return Some(missing(&what, failure, "events"));
+    }
     let failure = case.backends.finding.reason.as_ref()?;
     Some(missing("the service table could not be compared with the endpoints", failure, "dns-backends"))
 }

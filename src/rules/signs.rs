@@ -1,6 +1,7 @@
 //! A node's evidence as the facts that upstream issues and the risk of a restart ask for.
 
 use super::case::Case;
+use super::stale::selective::cut_off_since_agent_start;
 use super::verdict::Verdict;
 use crate::base::version::Version;
 use crate::cilium::agent_log::AgentLog;
@@ -127,6 +128,8 @@ fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
     signs.mark_if(Mark::RedirectWithoutEffect, Some(past_redirect));
     signs.mark_if(Mark::EgressByAddressDead, case.egress.by_address.map(|reaches| !reaches));
     let Some(picture) = case.picture() else { return };
+    let restored = cut_off_since_agent_start(case).and_then(|pods| u64::try_from(pods).ok());
+    signs.mark(Mark::RestoredPodsCutOff, restored);
     signs.mark(Mark::SocketsToGonePods, Some(u64::from(picture.group(Group::GoneDns).live())));
     let upstream = life(picture.group(Group::DnsUpstream), FEW);
     signs.mark_if(Mark::UpstreamDnsDead, (upstream != Life::Unseen).then_some(upstream == Life::Dead));

@@ -67,8 +67,13 @@ fn down(case: &Case) -> Opinion {
         "The node itself does not reach the outside, so its pods cannot either."
     };
     let confidence = if contradicted { Confidence::Medium } else { Confidence::High };
+    let by_design = (!contradicted && case.way(Way::HostToCluster).life != Life::Dead).then(|| {
+        let says = "if this site has no way out by design, name targets that it reaches: --ping-target and --probe-url";
+        Says::new(says, [("target", case.host.data.target.clone().into())])
+    });
     Opinion::new(Code::HostNetworkDown, confidence, summary)
         .because(Because::check(CheckId::HostPing, case.host.summary.clone()))
+        .and(CheckId::HostPing.name(), by_design)
         .and("ct-list", case.way_says(Way::HostToWorld))
         .and("ct-list", case.way_says(Way::HostToCluster))
         .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()))

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::base::time::age;
+use crate::cilium::drops::Rises;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
+use crate::kubernetes::pod_trouble::Waiting;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Affected, Because, Confidence, Figures, Says, figures};
@@ -95,7 +97,7 @@ fn some_pods(case: &Case) -> Option<Opinion> {
         opinion.because.push(Because::said(CheckId::DnsConntrack.name(), says));
     }
     opinion = opinion.and(CheckId::DnsConntrack.name(), others_say(case));
-    if cut_off.iter().any(|pod| since_agent_start(case, picture, pod.last_answer)) {
+    if cut_off.iter().any(|pod| since_agent_start(case, picture, pod)) {
         let says = "no answer since the agent's own last start: a further restart may not help (cilium/cilium#37077)";
         opinion.because.push(Because::evidence("pods", says));
     }
@@ -117,17 +119,33 @@ fn may_be_denied_there(case: &Case, pod: &CutOffPod) -> bool {
     resolver_is_a_pod && pod.answered_elsewhere && pod.half_open == 0
 }
 
-/// Whether policy drops rise now: then a pod whose packets die may be denied.
+/// Whether policy drops rise now, or were counted and not counted again: then a pod whose packets die may be denied.
 fn policy_rises(case: &Case) -> bool {
+    let counted = case.beyond.drops.seen().is_some_and(|drops| drops.of("policy denied") > 0);
+    if counted && !matches!(case.rises(), Some(Rises::Between(_))) {
+        return true;
+    }
     !case.rising("policy denied").is_empty()
 }
 
-/// Whether a pod's last answer is older than the agent.
-fn since_agent_start(case: &Case, picture: &Picture, last_answer: u32) -> bool {
-    let Some(age) = case.agent_age_s().filter(|age| *age > 0) else { return false };
+/// How many pods have been cut off since the agent's own last start; none where that cannot be told.
+#[must_use]
+pub fn cut_off_since_agent_start(case: &Case) -> Option<usize> {
+    let picture = case.picture()?;
+    case.agent_age_s().filter(|age| *age > 0)?;
+    Some(cut_off_pods(case).iter().filter(|pod| since_agent_start(case, picture, pod)).count())
+}
+
+/// Whether a pod's last answer is older than the agent, or the pod has not been ready since about its start.
+fn since_agent_start(case: &Case, picture: &Picture, pod: &CutOffPod) -> bool {
+    /// Kubelet notices so much later, in seconds.
+    const NOTICED_S: i64 = 300;
+    let Some(agent) = case.agent_age_s().filter(|age| *age > 0) else { return false };
+    let is_this = |unready: &&Waiting| unready.pod.namespace == pod.namespace && unready.pod.name == pod.pod;
+    let unready = case.trouble.unready.iter().find(is_this);
     #[expect(clippy::cast_precision_loss, reason = "seconds of an agent's life")]
-    let agent = age as f64;
-    last_answer != 0 && picture.age_s(last_answer) > agent
+    let silent = pod.last_answer != 0 && picture.age_s(pod.last_answer) > agent as f64;
+    silent || unready.is_some_and(|unready| (0..NOTICED_S).contains(&(agent - unready.for_s)))
 }
 
 /// Whether everything else that could cut some pods off is known to be fine: the host, the resolver, cluster DNS.

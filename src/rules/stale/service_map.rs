@@ -9,6 +9,8 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Because, Confidence};
+use crate::ways::life::Life;
+use crate::ways::way::Way;
 
 /// `stale-service-map`: the table lacks endpoints that have been ready for minutes, or the kernel has another table.
 #[must_use]
@@ -21,7 +23,9 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
     if let Some(says) = kernel_differs(case) {
         because.push(Because::evidence("lb-list", says));
     }
-    if because.is_empty() {
+    // Without the network an agent hears of no change: then the old table is a consequence.
+    let cut_off = [Way::HostToCluster, Way::HostToWorld].iter().any(|way| case.way(*way).life == Life::Dead);
+    if because.is_empty() || cut_off {
         return None;
     }
     let summary = "The service table of this node is stale: it does not hold the cluster DNS endpoints that are ready.";
