@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::checks::HostPingData;
 use crate::report::text::{hang, safe, width, wrap};
-use crate::report::{Check, NodeReport, Report};
+use crate::report::{Check, CheckData, NodeReport, Report};
 
 /// Below this width before and after stand one below the other.
 const NARROW: usize = 64;
@@ -140,11 +141,10 @@ fn agent(node: &NodeReport) -> String {
 
 /// A check's figures. Round-trip times are of a moment, and no change.
 fn figures(check: &Check) -> Value {
-    let mut data = check.data.clone();
-    if let Some(fields) = data.as_object_mut() {
-        fields.remove("rtt_avg_ms");
+    match &check.data {
+        CheckData::HostPing(data) => json(&HostPingData { rtt_avg_ms: None, ..data.clone() }),
+        data => json(data),
     }
-    data
 }
 
 fn json<T: Serialize>(value: &T) -> Value {

@@ -2,6 +2,7 @@
 //!
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
+mod check;
 pub mod diff;
 pub mod explain;
 pub mod figures;
@@ -17,18 +18,17 @@ mod sample;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
-use crate::checks::Status;
-use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::rules::fleet::Neighbour;
 use crate::rules::verdict::{Affected, Remediation, Verdict};
 use crate::symptoms::Symptom;
+
+pub use check::{Check, CheckData};
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
@@ -218,23 +218,6 @@ pub struct Cilium {
     pub version: Option<String>,
     /// When it started, RFC 3339.
     pub started_at: Option<String>,
-}
-
-/// One check.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Check {
-    /// Which.
-    pub id: CheckId,
-    /// What it says.
-    pub status: Status,
-    /// One sentence.
-    pub summary: String,
-    /// Why it is unknown.
-    pub reason: Option<String>,
-    /// How long its evidence took, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// The figures, by check.
-    pub data: Value,
 }
 
 /// An upstream issue.

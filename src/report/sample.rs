@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, Cilium, KnownIssue, NodeReport, Report, SCHEMA, SourceInfo, SourceKind, Summary};
+use super::{Check, CheckData, Cilium, KnownIssue, NodeReport, Report, SCHEMA, SourceInfo, SourceKind, Summary};
 use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
@@ -30,6 +30,7 @@ pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
 
 fn check(id: CheckId, status: Status, summary: &str, data: Value) -> Check {
     let reason = (status == Status::Unknown).then(|| summary.to_owned());
+    let data = CheckData::read(id, data).unwrap();
     Check { id, status, summary: summary.to_owned(), reason, duration_ms: Some(1034), data }
 }
 
