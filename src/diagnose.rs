@@ -53,8 +53,9 @@ pub trait Observer {
     fn step(&self, node: &str, step: &str);
     /// This node was looked at.
     fn done(&self, node: &str);
-    /// This is what the report will say of a node, whatever is found on the others. Once for every node.
-    fn settled(&self, _node: &NodeReport) {}
+    /// This is what the report will say of a node, whatever is found on the others, and what the report rests on. Once
+    /// for every node.
+    fn settled(&self, _node: &NodeReport, _source: &SourceInfo) {}
     /// Something about the run as a whole.
     fn note(&self, _says: &str) {}
     /// Ends when the run is to be ended with what is known.
@@ -96,6 +97,7 @@ pub async fn diagnose<S: Source>(
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {
+    let about = &about.dated(inventory.origin.captured_at.as_deref(), crate::base::clock::now());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let cluster = &*cluster;
@@ -124,7 +126,7 @@ pub async fn diagnose<S: Source>(
     let tell = |mut settled: Vec<NodeReport>| {
         finish(&mut settled);
         for entry in &settled {
-            observer.settled(entry);
+            observer.settled(entry, about);
         }
     };
 
@@ -193,7 +195,7 @@ pub async fn diagnose<S: Source>(
         schema: report::SCHEMA.into(),
         tool: Tool::THIS,
         generated_at: crate::base::clock::now().to_string(),
-        source: about,
+        source: about.clone(),
         summary: Summary::of(&reports),
         partial: ended.is_some(),
         partial_reason: ended.map(|ended| if stopped { ended.to_owned() } else { format!("{ended}; see --deadline") }),

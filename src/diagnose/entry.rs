@@ -24,8 +24,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
         .collect();
-    let mut advice = advice(verdict.code);
-    advice.extend(remedy::gentler(case, &verdict, &affected));
+    let advice = advice(verdict.code);
     if let Some(node) = &case.around.found {
         if node.ready() == Some(false) {
             notes.push("the kubelet says that this node is not ready".to_owned());
@@ -43,7 +42,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
             version: version.map(str::to_owned),
             started_at: agent.and_then(|a| a.started_at.clone()),
         },
-        remediation: remedy::remedy(case, &verdict),
+        remediation: remedy::remedy(case, &verdict, &affected),
         verdict,
         checks,
         affected,

@@ -20,6 +20,9 @@ pub struct Check {
     pub summary: String,
     /// Why it is unknown.
     pub reason: Option<String>,
+    /// The right whose lack makes it unknown; the reason holds it word for word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_right: Option<String>,
     /// How long its evidence took, in milliseconds.
     pub duration_ms: Option<u64>,
     /// The figures.
@@ -111,6 +114,7 @@ impl<D: Clone + Into<CheckData>> From<&Finding<D>> for Check {
             status: finding.status,
             summary: finding.summary.clone(),
             reason: finding.reason.as_ref().map(|reason| reason.message.clone()),
+            missing_right: finding.reason.as_ref().and_then(|reason| reason.right.clone()),
             duration_ms: finding.duration_ms,
             data,
         }
@@ -124,6 +128,8 @@ struct ReadCheck {
     status: Status,
     summary: String,
     reason: Option<String>,
+    #[serde(default)]
+    missing_right: Option<String>,
     duration_ms: Option<u64>,
     #[serde(default)]
     data: Value,
@@ -133,9 +139,9 @@ impl TryFrom<ReadCheck> for Check {
     type Error = String;
 
     fn try_from(read: ReadCheck) -> Result<Self, String> {
-        let ReadCheck { id, status, summary, reason, duration_ms, data } = read;
+        let ReadCheck { id, status, summary, reason, missing_right, duration_ms, data } = read;
         let data = CheckData::read(id, data).map_err(|error| format!("data of {}: {error}", id.name()))?;
-        Ok(Self { id, status, summary, reason, duration_ms, data })
+        Ok(Self { id, status, summary, reason, missing_right, duration_ms, data })
     }
 }
 

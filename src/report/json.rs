@@ -67,13 +67,22 @@ pub enum Form {
     Yaml,
 }
 
-/// One node as a line of JSON, with a newline at its end.
+/// One node as a line of JSON, with a newline at its end. The line says itself of which cluster and moment it is, for it
+/// is often kept without the others.
 ///
 /// # Errors
 ///
 /// As [`json`].
-pub fn jsonl_node(node: &NodeReport) -> Result<String, Error> {
-    line(node)
+pub fn jsonl_node(node: &NodeReport, source: &SourceInfo) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct NodeLine<'a> {
+        context: Option<&'a str>,
+        captured_at: Option<&'a str>,
+        #[serde(flatten)]
+        node: &'a NodeReport,
+    }
+    let (context, captured_at) = (source.context.as_deref(), source.captured_at.as_deref());
+    line(&NodeLine { context, captured_at, node })
 }
 
 /// The last line of `-o jsonl`: the report without its nodes, which were printed before.
@@ -194,11 +203,14 @@ mod tests {
     #[test]
     fn lines_are_lines_and_the_last_one_has_no_nodes() {
         let report = sample::report(vec![sample::stale()]);
-        let node = jsonl_node(&report.nodes[0]).unwrap();
+        let node = jsonl_node(&report.nodes[0], &report.source).unwrap();
         let end = jsonl_end(&report).unwrap();
         for line in [&node, &end] {
             assert_eq!(line.matches('\n').count(), 1);
         }
+        let node: Value = serde_json::from_str(&node).unwrap();
+        assert_eq!((&node["context"], &node["captured_at"]), (&"grigri".into(), &"2026-06-06T11:59:30Z".into()));
+        assert_eq!(node["verdict"]["code"], "stale-datapath");
         let end: Value = serde_json::from_str(&end).unwrap();
         assert_eq!(end["summary"]["nodes"], 1);
         assert!(end.get("nodes").is_none());
@@ -209,7 +221,9 @@ mod tests {
         let mut node = sample::stale();
         node.node = HOSTILE.to_owned();
         let report = sample::report(vec![node]);
-        for text in [json(&report).unwrap(), jsonl_node(&report.nodes[0]).unwrap(), yaml(&report).unwrap()] {
+        for text in
+            [json(&report).unwrap(), jsonl_node(&report.nodes[0], &report.source).unwrap(), yaml(&report).unwrap()]
+        {
             assert!(text.chars().all(|c| c == '\n' || shows(c)));
         }
         let value: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();

@@ -8,6 +8,8 @@ pub mod explain;
 pub mod figures;
 pub mod json;
 pub mod read;
+pub mod settle;
+pub mod source;
 pub mod symptoms;
 pub mod table;
 pub mod text;
@@ -29,6 +31,7 @@ use crate::rules::verdict::{Affected, Remediation, Verdict};
 use crate::symptoms::Symptom;
 
 pub use check::{Check, CheckData};
+pub use source::SourceInfo;
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
@@ -92,17 +95,6 @@ pub struct Skipped {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-/// What a report rests on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SourceInfo {
-    /// `cluster`, `bundle`, `sysdump` or `bugtool`.
-    pub kind: SourceKind,
-    /// The kubeconfig context, where one is known.
-    pub context: Option<String>,
-    /// The path that was read, where it was not a cluster.
-    pub path: Option<String>,
 }
 
 /// How many nodes of which kind.

@@ -111,7 +111,7 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
     let bold = |text: &str| if style.color { format!("{BOLD}{text}{BOLD:#}") } else { text.to_owned() };
     let mut parts = table::source(&report.source);
     parts.push(format!("{} with symptoms", count(report.nodes.len(), "node", "nodes")));
-    parts.push(safe(&report.generated_at).into_owned());
+    parts.push(table::moment(&report.source, &report.generated_at));
     let mut out = wrap(&parts.join(" · "), prose).join("\n") + "\n";
     let mut section = |title: &str, body: String| {
         if !body.is_empty() {

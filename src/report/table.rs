@@ -19,10 +19,10 @@ mod tests;
 use anstyle::Style as Ink;
 
 use super::text::safe;
-use super::{NodeReport, Report};
+use super::{NodeReport, Report, SourceInfo};
 use crate::knowledge::code::Kind;
 use crate::rules::verdict::{Confidence, Verdict};
-pub(super) use head::source;
+pub(super) use head::{moment, source};
 use page::{CYAN, GREEN, Page, RED, YELLOW};
 
 /// How to show a report.
@@ -51,7 +51,7 @@ pub fn render(report: &Report, style: &Style) -> String {
             if report.nodes.len() > 1 {
                 page.rule();
             }
-            page.node(node);
+            page.node(node, &report.source);
         }
     }
     page.closing(&report.summary);
@@ -78,7 +78,7 @@ const fn mark(kind: Kind) -> (&'static str, Ink) {
 
 impl Page {
     /// Everything about one node.
-    fn node(&mut self, node: &NodeReport) {
+    fn node(&mut self, node: &NodeReport, source: &SourceInfo) {
         self.verdict(node);
         self.blank();
         self.checks(&node.checks);
@@ -88,7 +88,7 @@ impl Page {
         self.symptoms(node);
         self.notes(node);
         self.known_issues(node);
-        self.what_to_do(node);
+        self.what_to_do(node, source);
     }
 }
 

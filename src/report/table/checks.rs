@@ -3,8 +3,9 @@
 use anstyle::Style as Ink;
 
 use super::page::{BOLD, CYAN, DIM, GREEN, Page, RED, YELLOW, draw};
+use super::reasons::meaning;
 use crate::checks::Status;
-use crate::report::text::{self, hang, safe, wrap};
+use crate::report::text::{self, hang, wrap};
 use crate::report::{Check, figures};
 
 /// From this width on, figures and their meaning stand side by side.
@@ -80,14 +81,5 @@ impl Page {
                 self.line(&line);
             }
         }
-    }
-}
-
-/// The meaning of a check, and why it is unknown where the summary does not say so already.
-pub(super) fn meaning(check: &Check) -> String {
-    let summary = safe(&check.summary);
-    match &check.reason {
-        Some(reason) if !check.summary.contains(reason.as_str()) => format!("{summary}: {}", safe(reason)),
-        _ => summary.into_owned(),
     }
 }

@@ -17,7 +17,7 @@ impl Page {
         if let Some(shard) = report.shard {
             parts.push(format!("shard {shard}"));
         }
-        parts.push(safe(&report.generated_at).into_owned());
+        parts.push(moment(&report.source, &report.generated_at));
         for line in wrap(&parts.join(" · "), self.prose) {
             let line = self.ink(DIM, &line);
             self.line(&line);
@@ -86,4 +86,12 @@ pub(in crate::report) fn source(source: &SourceInfo) -> Vec<String> {
     let saved = kind.map(|kind| path.map_or_else(|| kind.to_owned(), |path| format!("{kind} {}", safe(path))));
     let context = source.context.as_ref().map(|context| format!("context {}", safe(context)));
     saved.into_iter().chain(context).collect()
+}
+
+/// The moment that the evidence is of; a live run is of when it was made.
+pub(in crate::report) fn moment(source: &SourceInfo, generated_at: &str) -> String {
+    match (source.kind, source.age_s) {
+        (SourceKind::Cluster, None) => safe(generated_at).into_owned(),
+        _ => source.when().unwrap_or_else(|| "captured at an unknown time".to_owned()),
+    }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::checks::BackendFigures;
 use crate::report::text;
 use crate::report::{CheckData, figures, sample};
+use crate::rules::verdict::Cause;
 
 const HOSTILE: &str = "evil\u{1b}[2J\n\u{202e}kubectl delete\u{9b}31m\u{200b}";
 const COMMAND: &str = "kubectl --context=grigri delete pod cilium-swmbt -n kube-system";
@@ -29,16 +30,89 @@ fn bleached(text: &str) -> String {
         .collect()
 }
 
+/// The lines with commands, in their order.
+fn commands(shown: &str) -> Vec<&str> {
+    shown.lines().filter(|line| line.starts_with("kubectl ") || line.starts_with("staledp ")).collect()
+}
+
 #[test]
-fn the_command_stands_last_whole_and_alone_at_every_width() {
+fn stale_node_ends_with_its_commands_in_order_whole_and_alone_at_every_width() {
     for style in widths_in_use() {
         let shown = render(&sample::report(vec![sample::stale()]), &style);
-        let lines: Vec<_> = shown.lines().collect();
+        let right = [
+            "staledp capture --context=grigri --node prusik evidence-prusik",
+            "staledp fix --context=grigri --node prusik",
+            COMMAND,
+            "kubectl --context=grigri get pods -n kube-system -l k8s-app=cilium --field-selector spec.nodeName=prusik",
+            "staledp diagnose --context=grigri --node prusik",
+        ];
+        assert_eq!(commands(&shown), right, "{style:?}");
         // Then comes only the count.
-        assert_eq!(lines[lines.len() - 3..], [COMMAND, "", "1 node: 1 stale"], "{style:?}");
-        assert!(lines.contains(&"staledp diagnose --context=grigri --node prusik"));
-        assert!(shown.contains("Risk of the repair: medium"));
+        assert!(shown.ends_with(&format!("{}\n\n1 node: 1 stale\n", right[4])), "{shown}");
+        let risk = shown.find("Risk of the restart: medium").unwrap();
+        assert!(shown.rfind("endless").is_some_and(|why| risk < why), "{shown}");
+        assert!(risk < shown.find("staledp fix --context").unwrap(), "the risk stands before what carries it");
+        assert!(!shown.contains("old: diagnose again"));
     }
+}
+
+#[test]
+fn gentle_remedy_comes_after_the_evidence_and_before_the_restart() {
+    let mut node = sample::stale();
+    let gentle = "kubectl --context=grigri delete pod web-7d9c -n shop";
+    node.remediation.as_mut().unwrap().gentle = vec![gentle.to_owned()];
+    let shown = render(&sample::report(vec![node]), &PLAIN);
+    assert_eq!(commands(&shown)[1], gentle);
+    assert!(shown.contains("\n3. Only if the pod's replacement on this node fails too: restart"), "{shown}");
+}
+
+#[test]
+fn commands_on_old_evidence_stand_below_the_advice_to_diagnose_again() {
+    let mut report = sample::report(vec![sample::stale()]);
+    report.source.age_s = Some(15_000_000);
+    let shown = render(&report, &PLAIN);
+    assert!(shown.starts_with("context grigri · 1 node · captured 2026-06-06 11:59 UTC, 5 months ago\n"), "{shown}");
+    let advice = shown.find("This evidence is 5 months old: diagnose again before you act.").unwrap();
+    assert!(advice < shown.find("staledp capture").unwrap());
+    report.source.context = None;
+    assert!(render(&report, &PLAIN).contains("The evidence names no context"));
+}
+
+#[test]
+fn broken_thing_and_reasons_for_the_confidence_stand_below_the_summary() {
+    let mut node = sample::stale();
+    node.verdict.confidence = Some(Confidence::Medium);
+    node.verdict.confidence_because = vec!["1 look-alike's evidence is missing (attached-programs)".to_owned()];
+    node.verdict.cause = Some(Cause {
+        what: "map".to_owned(),
+        name: "cilium_lxc".to_owned(),
+        on: None,
+        key: Some("10.0.0.1".to_owned()),
+        expected: Some("7".to_owned()),
+        found: Some("9".to_owned()),
+        since: None,
+        evidence: "map-get-lxc".to_owned(),
+    });
+    let shown = render(&sample::report(vec![node]), &PLAIN);
+    let broken = "\nBroken: map cilium_lxc, key 10.0.0.1: expected 7, found 9 (map-get-lxc)\n";
+    let medium =
+        "\nMedium, because: 1 look-alike's evidence is missing (attached-programs); raised by: attached-programs\n";
+    assert!(shown.contains(broken) && shown.contains(medium), "{shown}");
+}
+
+#[test]
+fn inconclusive_node_has_no_confidence_but_what_would_settle_it() {
+    let mut node = sample::inconclusive();
+    let right = "`get` and `create` on `pods/exec` in namespace kube-system";
+    for check in node.checks.iter_mut().filter(|check| check.reason.as_deref().is_some_and(|r| r.contains("exec"))) {
+        check.missing_right = Some(right.to_owned());
+    }
+    let shown = render(&sample::report(vec![node]), &PLAIN);
+    assert!(!shown.contains("confidence"), "{shown}");
+    let first = format!("What would settle it\n  1. Grant {right}; `staledp rbac diagnose` prints the role.\n");
+    assert!(shown.contains(&first), "{shown}");
+    assert!(shown.contains(&format!("Missing rights\n  - {right}: it costs 3 checks (dns-conntrack, ")), "{shown}");
+    assert_eq!(shown.matches("no right to create").count(), 0, "{shown}");
 }
 
 #[test]
