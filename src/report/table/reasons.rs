@@ -5,6 +5,7 @@ use crate::knowledge::code::Kind;
 use crate::report::settle::{MissingRight, missing_rights};
 use crate::report::text::{count, safe};
 use crate::report::{Check, NodeReport};
+use crate::rules::verdict::Open;
 
 /// What stands in place of a refusal that is told once for all.
 const NOT_PERMITTED: &str = "not permitted, see Missing rights";
@@ -27,12 +28,12 @@ impl Page {
         }
         if !verdict.open.is_empty() {
             self.heading("Open");
-            for look_alike in &verdict.open {
-                let says = unless_refused(&look_alike.says, &rights);
-                // Of a node that could not be judged all of it stands in order at the end.
-                let settled = says != NOT_PERMITTED && verdict.kind != Kind::Inconclusive;
-                let by = if settled { format!(" (settled by: {})", look_alike.settle) } else { String::new() };
-                self.item(&format!("  {}: ", look_alike.code.name()), BOLD, &safe(&format!("{says}{by}")));
+            for (says, by, codes) in open_by_reason(&verdict.open, &rights) {
+                // Of a node that could not be judged all of it stands in order at the end. Evidence that is missing
+                // names itself.
+                let names_it = says == NOT_PERMITTED || verdict.kind == Kind::Inconclusive || says.starts_with(by);
+                let by = if names_it { String::new() } else { format!(" (settled by: {by})") };
+                self.item(&format!("  {}: ", codes.join(", ")), BOLD, &safe(&format!("{says}{by}")));
             }
         }
         self.missing_rights(&rights);
@@ -66,6 +67,20 @@ pub(super) fn meaning(check: &Check) -> String {
         Some(reason) if !check.summary.contains(reason.as_str()) => format!("{summary}: {}", safe(reason)),
         _ => summary.into_owned(),
     }
+}
+
+/// The open look-alikes by what keeps them open and what settles it, in their order.
+fn open_by_reason<'a>(open: &'a [Open], rights: &[MissingRight<'_>]) -> Vec<(&'a str, &'a str, Vec<&'static str>)> {
+    let mut all: Vec<(&str, &str, Vec<&'static str>)> = Vec::new();
+    for look_alike in open {
+        let says = unless_refused(&look_alike.says, rights);
+        let by = if says == NOT_PERMITTED { "" } else { look_alike.settle.as_str() };
+        match all.iter_mut().find(|(other, settle, _)| (*other, *settle) == (says, by)) {
+            Some((.., codes)) => codes.push(look_alike.code.name()),
+            None => all.push((says, by, vec![look_alike.code.name()])),
+        }
+    }
+    all
 }
 
 fn unless_refused<'a>(says: &'a str, rights: &[MissingRight<'_>]) -> &'a str {

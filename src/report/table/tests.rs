@@ -109,7 +109,7 @@ fn inconclusive_node_has_no_confidence_but_what_would_settle_it() {
     }
     let shown = render(&sample::report(vec![node]), &PLAIN);
     assert!(!shown.contains("confidence"), "{shown}");
-    let first = format!("What would settle it\n  1. Grant {right}; `staledp rbac diagnose` prints the role.\n");
+    let first = format!("What would settle it\n  1. {right} (`staledp rbac diagnose` prints the role)\n");
     assert!(shown.contains(&first), "{shown}");
     assert!(shown.contains(&format!("Missing rights\n  - {right}: it costs 3 checks (dns-conntrack, ")), "{shown}");
     assert_eq!(shown.matches("no right to create").count(), 0, "{shown}");
