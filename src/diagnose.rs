@@ -99,8 +99,7 @@ pub async fn diagnose<S: Source>(
 ) -> Report {
     let about = &about.dated(inventory.origin.captured_at.as_deref(), crate::base::clock::now());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
-    let cluster = Box::new(ClusterMap::new(inventory, settings.questions.named()));
-    let cluster = &*cluster;
+    let cluster = &*Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let (nodes, skipped) = &leave_out_those_without_cilium(nodes, cluster, settings);
     let mut interrupted = std::pin::pin!(observer.interrupted());
     // What the cluster itself says is read beside the nodes: neither waits for the other until the end.
@@ -133,8 +132,7 @@ pub async fn diagnose<S: Source>(
     observer.begin(nodes.len());
     let mut pace = Pace::new(settings.concurrency.min(source.at_once()));
     let mut to_come = nodes.iter();
-    let mut running = FuturesUnordered::new();
-    let mut waiting = Waiting::default();
+    let (mut running, mut waiting) = (FuturesUnordered::new(), Waiting::default());
     let mut reports: Vec<NodeReport> = Vec::with_capacity(nodes.len());
     // Judged, and waiting for their symptoms.
     let mut judged: Vec<NodeReport> = Vec::new();

@@ -23,6 +23,8 @@ pub struct Diff {
     pub schema: &'static str,
     /// When the two were made, RFC 3339.
     pub generated_at: [String; 2],
+    /// When the evidence of the two was taken, RFC 3339, where that is known.
+    pub captured_at: [Option<String>; 2],
     /// Nodes that only the first has.
     pub only_before: Vec<String>,
     /// Nodes that only the second has.
@@ -50,9 +52,9 @@ pub struct NodeDiff {
 pub struct DiffRow {
     /// What it is: `verdict`, `agent`, or a check.
     pub what: String,
-    /// What was said of it.
+    /// What the first report says of it.
     pub before: String,
-    /// What is said of it.
+    /// What the second report says of it.
     pub after: String,
     /// Whether more than words changed.
     pub changed: bool,
@@ -63,9 +65,9 @@ pub struct DiffRow {
 pub struct Change {
     /// What it is: `verdict`, `cilium.pod`, `dns-conntrack.status`, `dns-conntrack.data.unanswered`, …
     pub what: String,
-    /// What it was; null where it was not there.
+    /// Its value in the first report; null where the first lacks it.
     pub before: Value,
-    /// What it is; null where it is not there.
+    /// Its value in the second report; null where the second lacks it.
     pub after: Value,
 }
 
@@ -80,6 +82,7 @@ pub fn compare(before: &Report, after: &Report) -> Diff {
     let mut diff = Diff {
         schema: SCHEMA,
         generated_at: [before.generated_at.clone(), after.generated_at.clone()],
+        captured_at: [before.source.captured_at.clone(), after.source.captured_at.clone()],
         only_before: Vec::new(),
         only_after: Vec::new(),
         changed: Vec::new(),

@@ -18,7 +18,7 @@ use crate::base::tool::Tool;
 ///
 /// # Errors
 ///
-/// None that input can cause: the report holds nothing that JSON can't say.
+/// Only a bug: everything in a report can be written as JSON.
 pub fn json<T: Serialize>(report: &T) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(report)
         .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
@@ -61,7 +61,7 @@ pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, Error> {
 pub enum Form {
     /// Indented JSON.
     Json,
-    /// A node a line, the rest last.
+    /// One node per line, the summary last.
     Jsonl,
     /// YAML.
     Yaml,
@@ -130,7 +130,7 @@ pub fn jsonl_end(report: &Report) -> Result<String, Error> {
 ///
 /// # Errors
 ///
-/// None that input can cause.
+/// Only a bug: everything in a report can be written as YAML.
 pub fn yaml<T: Serialize>(report: &T) -> Result<String, Error> {
     let options = serde_saphyr::ser_options! {
         // One string, one line: folding is where YAML writers and readers disagree.
@@ -179,7 +179,7 @@ mod tests {
     const HOSTILE: &str = "a\u{202e}b\u{9b}31m\u{1b}[2J\u{e0041}\n\"c\\";
 
     #[test]
-    fn the_fields_are_those_of_the_schema() {
+    fn json_has_the_fields_of_the_schema() {
         let report = sample::report(vec![sample::stale(), sample::healthy("brno")]);
         let value: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
         assert_eq!(value["schema"], "staledp.report/v1");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_lines_and_the_last_one_has_no_nodes() {
+    fn jsonl_has_one_node_per_line_and_a_summary_without_nodes() {
         let report = sample::report(vec![sample::stale()]);
         let node = jsonl_node(&report.nodes[0], &report.source).unwrap();
         let end = jsonl_end(&report).unwrap();

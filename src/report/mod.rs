@@ -55,10 +55,10 @@ pub struct Report {
     /// Why the report is partial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial_reason: Option<String>,
-    /// Which slice of the nodes this is, where not all were meant.
+    /// Which shard of the nodes this is, where not all were meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
-    /// What is to be known of the run as a whole.
+    /// Notes on the run as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Nodes that Cilium is not meant for: they were not judged, and change no exit code.
@@ -150,7 +150,7 @@ pub struct NodeReport {
     pub node: String,
     /// Its Cilium agent.
     pub cilium: Cilium,
-    /// What is said of it.
+    /// Its verdict.
     pub verdict: Verdict,
     /// The five checks, in order.
     pub checks: Vec<Check>,
@@ -161,16 +161,16 @@ pub struct NodeReport {
     /// Advice in words, where there is no command to give: for faults that are not this pod's.
     #[serde(default)]
     pub advice: Vec<String>,
-    /// Notes that change nothing, but that a reader should know.
+    /// Notes that do not change the verdict.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Whether anything looks broken, whatever the verdict: what the comparison between nodes asks.
+    /// Whether anything looks broken, whatever the verdict; the comparison between nodes needs it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub in_trouble: bool,
     /// Whether pods of this node are seen to get answers from DNS or the world.
     #[serde(default)]
     pub answered: bool,
-    /// What was said of the node by itself, where the comparison between nodes changed it.
+    /// The verdict on the node alone, where the comparison between nodes changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<Alone>>,
     /// What was seen of a neighbour, where this node was judged alone.
@@ -183,7 +183,7 @@ pub struct NodeReport {
     pub symptoms: Vec<Symptom>,
 }
 
-/// What was said of a node before nodes were compared. Only reports of slices keep it, so that all can be compared
+/// The verdict on a node before nodes were compared. Only reports of shards keep it, so that all nodes can be compared
 /// again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Alone {
@@ -206,7 +206,7 @@ pub struct Cilium {
     pub namespace: Option<String>,
     /// Its pod.
     pub pod: Option<String>,
-    /// Its version, by the image's tag or the agent's own word.
+    /// Its version, by the image's tag or by the agent's status.
     pub version: Option<String>,
     /// When it started, RFC 3339.
     pub started_at: Option<String>,

@@ -105,14 +105,21 @@ struct UnknownChecks<'a> {
 impl UnknownChecks<'_> {
     /// "host-ping (SSH, or --ssh-user), now unknown: connection refused; settles host-network-down too".
     fn step(&self) -> String {
-        let checks: Vec<&str> = self.checks.iter().map(|id| id.name()).collect();
         // The flag or right that stands behind the evidence's name.
         let how = self.settles.iter().filter_map(|settled| settled.by.split_once(' ').map(|(_, how)| how));
-        let how = how.map(|how| format!(" {how}")).collect::<String>();
+        let checks = checks_with(&self.checks, how);
         let codes: Vec<Code> = self.settles.iter().flat_map(|settled| settled.codes.iter().copied()).collect();
         let settles = if codes.is_empty() { String::new() } else { format!("; settles {} too", names(&codes)) };
-        format!("{}{how}, now unknown: {}{settles}", checks.join(" and "), self.why)
+        format!("{checks}, now unknown: {}{settles}", self.why)
     }
+}
+
+/// "host-ping (SSH, or --ssh-user)": the checks, and how to get an answer.
+fn checks_with<'a>(checks: &[CheckId], how: impl Iterator<Item = &'a str>) -> String {
+    let checks: Vec<&str> = checks.iter().map(|id| id.name()).collect();
+    let mut words = vec![checks.join(" and ")];
+    words.extend(how.map(str::to_owned));
+    words.join(" ")
 }
 
 /// The unknown checks by their reasons; those that lack a right are not among them.

@@ -24,7 +24,7 @@ impl Page {
         }
     }
 
-    /// What makes the report less than it was meant to be, and what is to be known of the run.
+    /// Why the report is partial, notes on the run, and the nodes that were skipped.
     pub(super) fn run(&mut self, report: &Report) {
         if report.partial {
             let reason = report.partial_reason.as_deref().unwrap_or("no reason is given");

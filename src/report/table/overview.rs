@@ -79,7 +79,7 @@ impl Page {
         }
     }
 
-    /// What should be known of healthy nodes although they are healthy.
+    /// Warnings and notes of healthy nodes.
     pub(super) fn oddities(&mut self, nodes: &[NodeReport]) {
         let mut first = true;
         for node in nodes.iter().filter(|n| n.verdict.kind == Kind::Healthy) {

@@ -116,7 +116,7 @@ fn inconclusive_node_has_no_confidence_but_what_would_settle_it() {
 }
 
 #[test]
-fn lines_fit_the_screen_but_for_commands() {
+fn lines_fit_the_screen_except_commands() {
     for style in widths_in_use().filter(|style| style.width.is_some()) {
         let columns = usize::from(style.width.unwrap_or_default().max(40));
         for line in render(&four(), &style).lines().filter(|l| !l.starts_with("kubectl") && !l.starts_with("staledp")) {
@@ -153,7 +153,7 @@ fn without_a_screen_each_finding_has_one_line() {
 }
 
 #[test]
-fn names_are_never_broken() {
+fn names_are_not_broken_at_any_width() {
     let mut node = sample::stale();
     let name = "ip-10-0-113-204.eu-central-1.compute.internal.a-rather-long-domain.example";
     node.node = name.to_owned();
@@ -165,7 +165,7 @@ fn names_are_never_broken() {
 }
 
 #[test]
-fn colours_change_nothing_but_colours() {
+fn colours_change_no_text() {
     for width in [40, 80, 200] {
         let plain = render(&four(), &Style { width: Some(width), ..PLAIN });
         let color = render(&four(), &Style { width: Some(width), color: true, wide: false });
@@ -204,7 +204,7 @@ fn hostile_figures(data: &mut CheckData) {
 }
 
 #[test]
-fn hostile_strings_do_nothing() {
+fn control_characters_are_escaped_and_cannot_begin_a_line() {
     let evil = || HOSTILE.to_owned();
     let mut node = sample::stale();
     node.node = evil();
@@ -239,7 +239,7 @@ fn hostile_strings_do_nothing() {
 }
 
 #[test]
-fn another_fault_forbids_the_restart_even_where_a_command_slipped_in() {
+fn other_fault_shows_no_command_even_where_the_report_holds_one() {
     let mut node = sample::other_fault();
     node.remediation = sample::stale().remediation;
     let shown = render(&sample::report(vec![node]), &PLAIN);
@@ -281,7 +281,7 @@ fn twenty_nodes_are_listed_one_by_one() {
 }
 
 #[test]
-fn sources_are_listed_where_nothing_is_folded() {
+fn wide_lists_the_sources_of_dns_flows() {
     let report = sample::report(vec![sample::stale()]);
     let wide = render(&report, &Style { wide: true, ..PLAIN });
     let line = "  loki/vector-agent-p7vxd (10.42.0.17): 0 answered, 1800 never, 17 no longer\n";
@@ -291,15 +291,15 @@ fn sources_are_listed_where_nothing_is_folded() {
 }
 
 #[test]
-fn an_empty_report_says_so() {
+fn report_without_nodes_has_nothing_to_judge() {
     let shown = render(&sample::report(vec![]), &PLAIN);
     assert!(shown.ends_with("0 nodes: nothing to judge\n"));
 }
 
-/// Shows the samples to a person: `W=80 C=1 cargo test --lib look -- --ignored --nocapture`.
+/// Shows the samples to a person: `W=80 C=1 cargo test --lib samples_for -- --ignored --nocapture`.
 #[test]
 #[ignore = "for eyes, not for machines"]
-fn look_at_it() {
+fn samples_for_a_reader() {
     let var = |name: &str| std::env::var(name).ok();
     let width = var("W").and_then(|w| w.parse().ok());
     let style = Style { color: var("C").is_some(), width, wide: var("WIDE").is_some() };

@@ -85,8 +85,8 @@ fn broken(cause: &Cause) -> String {
     let values = [("expected", expected), ("found", found), ("since", since)];
     let values = values.into_iter().filter_map(|(word, value)| Some(format!("{word} {}", value.as_ref()?)));
     let values = values.collect::<Vec<_>>().join(", ");
-    says += &if values.is_empty() { String::new() } else { format!(": {values}") };
-    format!("{says} ({evidence})")
+    let values = if values.is_empty() { String::new() } else { format!(": {values}") };
+    format!("{says}{values} ({evidence})")
 }
 
 #[cfg(test)]

@@ -89,7 +89,9 @@ impl Page {
     }
 
     fn commands(&mut self, commands: &[String], ink: Ink) {
-        commands.iter().for_each(|command| self.command(command, ink));
+        for command in commands {
+            self.command(command, ink);
+        }
     }
 
     /// What the restart may cost, and why.
