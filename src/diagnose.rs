@@ -53,8 +53,9 @@ pub trait Observer {
     fn step(&self, node: &str, step: &str);
     /// This node was looked at.
     fn done(&self, node: &str);
-    /// This is what the report will say of a node, whatever is found on the others. Once for every node.
-    fn settled(&self, _node: &NodeReport) {}
+    /// This is what the report will say of a node, whatever is found on the others, and what the report rests on. Once
+    /// for every node.
+    fn settled(&self, _node: &NodeReport, _source: &SourceInfo) {}
     /// Something about the run as a whole.
     fn note(&self, _says: &str) {}
     /// Ends when the run is to be ended with what is known.
@@ -96,6 +97,7 @@ pub async fn diagnose<S: Source>(
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {
+    let about = &about.dated(inventory.origin.captured_at.as_deref(), crate::base::clock::now());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let cluster = &*Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let (nodes, skipped) = &leave_out_those_without_cilium(nodes, cluster, settings);
@@ -123,15 +125,14 @@ pub async fn diagnose<S: Source>(
     let tell = |mut settled: Vec<NodeReport>| {
         finish(&mut settled);
         for entry in &settled {
-            observer.settled(entry);
+            observer.settled(entry, about);
         }
     };
 
     observer.begin(nodes.len());
     let mut pace = Pace::new(settings.concurrency.min(source.at_once()));
     let mut to_come = nodes.iter();
-    let mut running = FuturesUnordered::new();
-    let mut waiting = Waiting::default();
+    let (mut running, mut waiting) = (FuturesUnordered::new(), Waiting::default());
     let mut reports: Vec<NodeReport> = Vec::with_capacity(nodes.len());
     // Judged, and waiting for their symptoms.
     let mut judged: Vec<NodeReport> = Vec::new();
@@ -192,7 +193,7 @@ pub async fn diagnose<S: Source>(
         schema: report::SCHEMA.into(),
         tool: Tool::THIS,
         generated_at: crate::base::clock::now().to_string(),
-        source: about,
+        source: about.clone(),
         summary: Summary::of(&reports),
         partial: ended.is_some(),
         partial_reason: ended.map(|ended| if stopped { ended.to_owned() } else { format!("{ended}; see --deadline") }),

@@ -36,12 +36,23 @@ pub struct Failure {
     pub kind: FailureKind,
     /// For a person; ends with what to do next, where that is known.
     pub message: String,
+    /// The missing right, where it is one of the cluster's: "`get` and `create` on `pods/exec` in namespace kube-system".
+    /// The message holds it word for word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<String>,
 }
 
 impl Failure {
     /// A failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), right: None }
+    }
+
+    /// A missing right: what the API server said, and which right to grant.
+    #[must_use]
+    pub fn forbidden(said: &str, right: String) -> Self {
+        let message = format!("{said}; grant {right}");
+        Self { kind: FailureKind::Forbidden, message, right: Some(right) }
     }
 
     /// The timeout of the whole node passed before this evidence was complete.

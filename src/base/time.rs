@@ -13,7 +13,13 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// An age in its largest unit: `40 seconds`, `7 minutes`, `1 hour`, `3 days`. Negative ages, of clocks that differ, are
+/// A moment to the minute, for people: `2026-06-06 12:00 UTC`.
+#[must_use]
+pub fn minute(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// An age in its largest unit: `40 seconds`, `7 minutes`, `3 days`, `5 months`, `2 years`. Negative ages, of clocks that differ, are
 /// `0 seconds`.
 #[must_use]
 pub fn age(seconds: i64) -> String {
@@ -22,7 +28,10 @@ pub fn age(seconds: i64) -> String {
         0..120 => (seconds, "second"),
         120..7_200 => (seconds / 60, "minute"),
         7_200..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
+        172_800..7_776_000 => (seconds / 86_400, "day"),
+        // Months of 30.4 days, years of 365.
+        7_776_000..63_072_000 => (seconds / 2_628_000, "month"),
+        _ => (seconds / 31_536_000, "year"),
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
@@ -60,10 +69,25 @@ mod tests {
 
     #[test]
     fn age_is_a_number_of_its_largest_unit() {
-        let ages = [-5, 1, 119, 120, 3_600, 7_200, 90_000, 172_800].map(age);
-        let right =
-            ["0 seconds", "1 second", "119 seconds", "2 minutes", "60 minutes", "2 hours", "25 hours", "2 days"];
+        let ages = [-5, 1, 119, 120, 3_600, 7_200, 90_000, 172_800, 7_776_000, 63_072_000].map(age);
+        let right = [
+            "0 seconds",
+            "1 second",
+            "119 seconds",
+            "2 minutes",
+            "60 minutes",
+            "2 hours",
+            "25 hours",
+            "2 days",
+            "2 months",
+            "2 years",
+        ];
         assert_eq!(ages, right);
+    }
+
+    #[test]
+    fn moment_is_written_to_the_minute() {
+        assert_eq!(moment("2026-06-06T14:00:59+02:00").map(minute).as_deref(), Some("2026-06-06 12:00 UTC"));
     }
 
     #[test]

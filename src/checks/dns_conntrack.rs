@@ -117,6 +117,7 @@ pub fn judge(dump: &Dump, dns: &Dns, around: &NodeView, duration_ms: Option<u64>
         packets_zero: (picture.counters.absent == 0).then_some(picture.runbook.dns_packets_zero),
         live: Some(counts.live().into()),
         answered: Some((counts.answered + counts.idle).into()),
+        idle: (counts.idle > 0).then(|| counts.idle.into()),
         unanswered: Some(counts.unanswered.into()),
         stopped: Some(counts.stopped.into()),
         in_flight: Some(counts.in_flight.into()),

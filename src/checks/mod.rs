@@ -77,7 +77,8 @@ impl<D: Default> Finding<D> {
 }
 
 /// The figures of `host-ping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HostPingData {
     /// From where it was answered.
     pub via: Option<Via>,
@@ -106,7 +107,7 @@ pub enum Outcome {
 }
 
 /// One pod's probes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeData {
     /// The pod's name.
     pub pod: String,
@@ -123,7 +124,8 @@ pub struct ProbeData {
 }
 
 /// The figures of `pod-egress`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PodEgressData {
     /// One per pod that was tried.
     pub probes: Vec<ProbeData>,
@@ -147,7 +149,7 @@ pub enum Accounting {
 }
 
 /// One source of DNS flows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DnsSource {
     /// The pod's address.
     pub address: String,
@@ -164,7 +166,8 @@ pub struct DnsSource {
 }
 
 /// The figures of `dns-conntrack`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DnsConntrackData {
     /// The node-local DNS address, with its port.
     pub address: String,
@@ -178,8 +181,11 @@ pub struct DnsConntrackData {
     pub packets_zero: Option<u64>,
     /// Flows from pods that have not expired.
     pub live: Option<u64>,
-    /// Live flows that are answered.
+    /// Live flows that are answered, idle ones among them.
     pub answered: Option<u64>,
+    /// Of the answered: those without a packet for a while, which say nothing about now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<u64>,
     /// Live flows that never were answered, though there was time.
     pub unanswered: Option<u64>,
     /// Live flows that were answered once and no longer are.
@@ -195,7 +201,8 @@ pub struct DnsConntrackData {
 }
 
 /// The figures of one protocol of `external-conntrack`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WorldFigures {
     /// Entries to the listed addresses.
     pub listed: u64,
@@ -208,7 +215,8 @@ pub struct WorldFigures {
 }
 
 /// The figures of `external-conntrack`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ExternalConntrackData {
     /// The listed addresses.
     pub prefixes: Vec<String>,
@@ -227,7 +235,8 @@ pub struct ExternalConntrackData {
 }
 
 /// The backends of one protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BackendFigures {
     /// Active backends in the agent's table.
     pub realized: u64,
@@ -236,7 +245,8 @@ pub struct BackendFigures {
 }
 
 /// The figures of `dns-backends`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DnsBackendsData {
     /// The cluster DNS service, `namespace/name`.
     pub service: Option<String>,

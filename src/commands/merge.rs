@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::printing::{Terminal, render};
+use crate::base::clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::shard::Shard;
+use crate::base::time;
 use crate::base::tool::Tool;
 use crate::diagnose::{compare, make_final, sort};
 use crate::report::{NodeReport, Report, SCHEMA, Skipped, SourceInfo, Summary, read};
@@ -53,11 +55,13 @@ fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
         return Err(cannot(format!("{other} and {newest} have different sources ({kinds})"))
             .with_hint("join live reports with live ones and saved ones with saved ones"));
     }
-    let source = SourceInfo {
-        kind: last.source.kind,
-        context: last_context,
-        path: last.source.path.clone().filter(|path| named.iter().all(|(_, r)| r.source.path.as_ref() == Some(path))),
-    };
+    let path = last.source.path.clone().filter(|path| named.iter().all(|(_, r)| r.source.path.as_ref() == Some(path)));
+    // The whole is as old as its oldest part. A report of a live run without the moment is of when it was made.
+    let captured_at =
+        named.iter().map(|(_, report)| report.source.captured_at.as_ref().unwrap_or(&report.generated_at));
+    let captured_at = captured_at.min_by_key(|moment| time::moment(moment)).cloned();
+    let source =
+        SourceInfo::saved(last.source.kind, last_context, path).read_back(captured_at.as_deref(), clock::now());
 
     let shards: BTreeSet<Shard> = named.iter().filter_map(|(_, report)| report.shard).collect();
     let of: BTreeSet<u32> = shards.iter().map(|shard| shard.of).collect();

@@ -105,7 +105,12 @@ pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> 
         Format::Table | Format::Wide => Ok(table::render(report, &style(screen))),
         Format::Json => json::json(report),
         Format::Yaml => json::yaml(report),
-        Format::Jsonl => report.nodes.iter().map(json::jsonl_node).chain([json::jsonl_end(report)]).collect(),
+        Format::Jsonl => report
+            .nodes
+            .iter()
+            .map(|node| json::jsonl_node(node, &report.source))
+            .chain([json::jsonl_end(report)])
+            .collect(),
     }
 }
 

@@ -58,7 +58,7 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
             let inventory = archive.inventory().await;
             let nodes = choose(&inventory, archive.nodes(&inventory).into_iter().collect())?;
             archive.expect(&nodes);
-            let about = SourceInfo { kind: archive.kind(), context: None, path: path_shown };
+            let about = SourceInfo::saved(archive.kind(), None, path_shown);
             work.on(&archive, &inventory, &nodes, settings, about).await
         }
         Saved::Bundle(bundle) => {
@@ -66,7 +66,7 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
             let mut nodes = choose(&inventory, bundle.nodes(&inventory).into_iter().collect())?;
             bundle.in_order(&mut nodes);
             let context = bundle.context().map(str::to_owned);
-            let about = SourceInfo { kind: SourceKind::Bundle, context, path: path_shown };
+            let about = SourceInfo::saved(SourceKind::Bundle, context, path_shown);
             work.on(&bundle, &inventory, &nodes, settings, about).await
         }
     }
@@ -93,7 +93,7 @@ async fn look_at<W: Work>(live: &Live, settings: &Settings, begun: Instant, work
         (Err(_), NodeChoice::Named(named)) => nodes::narrow(named.clone(), settings)?,
         (Err(failure), _) => return Err(Error::from(failure.clone()).context("cannot list the nodes")),
     };
-    let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
+    let about = SourceInfo::live(live.context().map(str::to_owned));
     let mut settings = settings.clone();
     settings.diagnose.deadline = settings.diagnose.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
     work.on(live, &inventory, &nodes, &settings, about).await

@@ -13,7 +13,7 @@ use crate::gather::Source;
 use crate::gather::live;
 use crate::kubernetes::objects::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
-use crate::report::{SourceInfo, SourceKind, json};
+use crate::report::{SourceInfo, json};
 use crate::rules::remedy::quoted;
 use crate::settings::{EvidenceFrom, Settings};
 
@@ -51,7 +51,7 @@ impl Read<'_> {
         if let (Err(pods), Err(nodes)) = (inventory.pods.some(), inventory.nodes.some()) {
             return Err(Error::cannot_reach(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
         }
-        let about = SourceInfo { kind: SourceKind::Cluster, context: live.context().map(str::to_owned), path: None };
+        let about = SourceInfo::live(live.context().map(str::to_owned));
         self.on(&live, &inventory, &[], settings, about).await
     }
 }
@@ -89,7 +89,9 @@ async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let is_open = |asked: bool| !asked && !source.is_saved();
     let not_asked = [(NotAsked::LOGS, wish.logs), (NotAsked::BUFFERS, wish.prometheus.is_some())];
     let not_asked = not_asked.into_iter().filter(|(_, asked)| is_open(*asked)).map(|(what, _)| what).collect();
-    report(found, about, next, not_asked, crate::base::clock::now().to_string())
+    let now = crate::base::clock::now();
+    let about = about.dated(inventory.origin.captured_at.as_deref(), now);
+    report(found, about, next, not_asked, now.to_string())
 }
 
 /// The options that lead to the same evidence again.

@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::{Cilium, json};
+    use crate::report::{Cilium, SourceInfo, json};
     use crate::rules::verdict::{Confidence, RuledOut, Verdict};
 
     fn entry(index: usize, code: Code, in_trouble: bool) -> NodeReport {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn text(node: &NodeReport) -> String {
-        json::jsonl_node(node).unwrap()
+        json::jsonl_node(node, &SourceInfo::live(None)).unwrap()
     }
 
     fn nodes() -> impl Strategy<Value = Vec<NodeReport>> {

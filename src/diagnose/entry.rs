@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use serde::Serialize;
-
-use super::node::{SoFar, shown};
+use super::node::SoFar;
 use crate::base::failure::FailureKind;
 use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData};
 use crate::knowledge;
@@ -13,7 +11,7 @@ use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::agents::Agent;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::report::{Check, Cilium, KnownIssue, NodeReport};
+use crate::report::{Check, CheckData, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Verdict};
 use crate::rules::{NodeVerdict, remedy, signs};
@@ -26,8 +24,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
         .collect();
-    let mut advice = advice(verdict.code);
-    advice.extend(remedy::gentler(case, &verdict, &affected));
+    let advice = advice(verdict.code);
     if let Some(node) = &case.around.found {
         if node.ready() == Some(false) {
             notes.push("the kubelet says that this node is not ready".to_owned());
@@ -45,7 +42,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
             version: version.map(str::to_owned),
             started_at: agent.and_then(|a| a.started_at.clone()),
         },
-        remediation: remedy::remedy(case, &verdict),
+        remediation: remedy::remedy(case, &verdict, &affected),
         verdict,
         checks,
         affected,
@@ -91,11 +88,11 @@ fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check],
     let check = |id| {
         let finished = checks.iter().find(|check| check.id == id).cloned();
         finished.unwrap_or_else(|| match id {
-            CheckId::HostPing => unknown::<HostPingData>(id, why),
-            CheckId::PodEgress => unknown::<PodEgressData>(id, why),
-            CheckId::DnsConntrack => unknown::<DnsConntrackData>(id, why),
-            CheckId::ExternalConntrack => unknown::<ExternalConntrackData>(id, why),
-            CheckId::DnsBackends => unknown::<DnsBackendsData>(id, why),
+            CheckId::HostPing => unknown::<HostPingData>(why),
+            CheckId::PodEgress => unknown::<PodEgressData>(why),
+            CheckId::DnsConntrack => unknown::<DnsConntrackData>(why),
+            CheckId::ExternalConntrack => unknown::<ExternalConntrackData>(why),
+            CheckId::DnsBackends => unknown::<DnsBackendsData>(why),
         })
     };
     let checks = CheckId::ALL.into_iter().map(check).collect();
@@ -138,6 +135,6 @@ fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check],
     }
 }
 
-fn unknown<D: Default + Serialize>(id: CheckId, why: &str) -> Check {
-    shown(id, &Finding::<D>::unknown(FailureKind::Other, why))
+fn unknown<D: Default + Clone + Into<CheckData>>(why: &str) -> Check {
+    Check::from(&Finding::<D>::unknown(FailureKind::Other, why))
 }

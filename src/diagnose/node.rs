@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::DiagnoseSettings;
@@ -27,7 +25,6 @@ use crate::cilium::lines::Lines;
 use crate::cilium::{agent_log, drops, lb, nat, programs, status};
 use crate::gather::probes::choose;
 use crate::gather::{Probe, Question, Source};
-use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::kubernetes::agents::Agent;
 use crate::kubernetes::cluster_map::ClusterMap;
@@ -35,7 +32,7 @@ use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::objects::Node;
 use crate::kubernetes::pod_trouble::PodTrouble;
 use crate::kubernetes::roles::Role;
-use crate::report::Check;
+use crate::report::{Check, CheckData};
 use crate::rules;
 use crate::rules::case::{Beyond, Case, Supplement};
 use crate::rules::stale::service_map::service_map;
@@ -76,8 +73,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     }
 
     /// A check is finished, for now.
-    fn found<D: Serialize>(&self, id: CheckId, finding: &Finding<D>) {
-        self.so_far.borrow_mut().entry(self.node.to_owned()).or_default().checks.push(shown(id, finding));
+    fn found<D: Clone + Into<CheckData>>(&self, finding: &Finding<D>) {
+        self.so_far.borrow_mut().entry(self.node.to_owned()).or_default().checks.push(Check::from(finding));
     }
 
     /// Runs the five checks in order.
@@ -96,13 +93,13 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             questions.ping_target,
             around.found.iter().flat_map(Node::ips).collect(),
         );
-        self.found(CheckId::HostPing, &host);
+        self.found(&host);
 
         self.step("probes from a pod");
         let mut probes = self.probes(agent.as_ref(), &deadline).await;
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
-        self.found(CheckId::PodEgress, &egress.finding);
+        self.found(&egress.finding);
         let tell = probes.iter().all(|probe| !around.other_dns.contains(&probe.pod));
         if let Some(server) = egress.dns_server.filter(|_| tell) {
             learn_dns_address(&mut around, server, self.cluster, questions);
@@ -122,13 +119,13 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         );
         let dns = dns_conntrack::judge(&dump, &asked_dns, &around, answer.duration_ms);
         let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
-        self.found(CheckId::DnsConntrack, &dns);
-        self.found(CheckId::ExternalConntrack, &external);
+        self.found(&dns);
+        self.found(&external);
 
         self.step("reading the service table");
         let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
         let backends = dns_backends::judge(&raw, &around);
-        self.found(CheckId::DnsBackends, &backends.finding);
+        self.found(&backends.finding);
 
         let taken_at = answer.started_at.clone().or_else(|| self.cluster.inventory().origin.captured_at.clone());
         let mut case = Case {
@@ -153,11 +150,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             }
         }
         let checks = vec![
-            shown(CheckId::HostPing, &case.host),
-            shown(CheckId::PodEgress, &case.egress.finding),
-            shown(CheckId::DnsConntrack, &dns),
-            shown(CheckId::ExternalConntrack, &external),
-            shown(CheckId::DnsBackends, &case.backends.finding),
+            Check::from(&case.host),
+            Check::from(&case.egress.finding),
+            Check::from(&dns),
+            Check::from(&external),
+            Check::from(&case.backends.finding),
         ];
         (case, checks)
     }
@@ -439,16 +436,5 @@ fn learn_dns_address(around: &mut NodeView, server: IpAddr, cluster: &ClusterMap
     } else if dns.deployed && matches!(around.roles.of(server), Role::World | Role::Nowhere) {
         dns.addresses.insert(0, server);
         Arc::make_mut(&mut around.roles).learn_node_local_dns(server);
-    }
-}
-
-pub(super) fn shown<D: Serialize>(id: CheckId, finding: &Finding<D>) -> Check {
-    Check {
-        id,
-        status: finding.status,
-        summary: finding.summary.clone(),
-        reason: finding.reason.as_ref().map(|r| r.message.clone()),
-        duration_ms: finding.duration_ms,
-        data: serde_json::to_value(&finding.data).unwrap_or(Value::Null),
     }
 }

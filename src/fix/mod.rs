@@ -45,7 +45,7 @@ use crate::knowledge::check_id::CheckId;
 use crate::kubernetes::objects::Inventory;
 use crate::progress::Progress;
 use crate::report::diff;
-use crate::report::{NodeReport, Report, SourceInfo, SourceKind, Summary};
+use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules::remedy;
 use crate::rules::verdict::RiskLevel;
 use lock::{Holder, Lock, NotTaken};
@@ -195,7 +195,7 @@ fn final_report(cx: &FixContext<'_>, fixes: &[NodeFix]) -> Report {
 }
 
 fn about(cx: &FixContext<'_>) -> SourceInfo {
-    SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None }
+    SourceInfo::live(cx.live.context().map(str::to_owned))
 }
 
 /// One node, from the diagnosis to the verification.

@@ -17,7 +17,7 @@ use crate::gather::Source;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::report::{NodeReport, SourceInfo, SourceKind};
+use crate::report::{NodeReport, SourceInfo};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ pub(super) async fn verify(
 async fn look(cx: &FixContext<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> LookAfter {
     let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
     let inventory = cx.live.inventory().await;
-    let about = SourceInfo { kind: SourceKind::Cluster, context: cx.live.context().map(str::to_owned), path: None };
+    let about = SourceInfo::live(cx.live.context().map(str::to_owned));
     let mut report = diagnose(cx.live, &inventory, &[node.to_owned()], &settings, about, &Silent).await;
     let name_lookup = name_lookup(cx, node, &inventory).await;
     let found = report.nodes.swap_remove(0);

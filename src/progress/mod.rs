@@ -16,7 +16,7 @@ use crate::base::screen::{Format, Screen};
 use crate::diagnose::Observer;
 use crate::gather::reading::Meter;
 use crate::knowledge::code::Kind;
-use crate::report::{NodeReport, json, table, text};
+use crate::report::{NodeReport, SourceInfo, json, table, text};
 pub use output::Output;
 
 /// How many of the slowest nodes are shown.
@@ -227,11 +227,11 @@ impl Observer for Progress {
         self.show();
     }
 
-    fn settled(&self, node: &NodeReport) {
+    fn settled(&self, node: &NodeReport, source: &SourceInfo) {
         let kind = node.verdict.kind;
         *self.kinds.borrow_mut().entry(kind).or_default() += 1;
         if self.screen.format == Format::Jsonl {
-            if let Ok(line) = json::jsonl_node(node) {
+            if let Ok(line) = json::jsonl_node(node, source) {
                 self.print(line);
             }
         } else if self.bars.is_some() && self.total.get() > 1 && (kind != Kind::Healthy || self.total.get() <= MANY) {

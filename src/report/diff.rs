@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::checks::HostPingData;
 use crate::report::text::{hang, safe, width, wrap};
-use crate::report::{Check, NodeReport, Report};
+use crate::report::{Check, CheckData, NodeReport, Report};
 
 /// Below this width before and after stand one below the other.
 const NARROW: usize = 64;
@@ -22,6 +23,8 @@ pub struct Diff {
     pub schema: &'static str,
     /// When the two were made, RFC 3339.
     pub generated_at: [String; 2],
+    /// When the evidence of the two was taken, RFC 3339, where that is known.
+    pub captured_at: [Option<String>; 2],
     /// Nodes that only the first has.
     pub only_before: Vec<String>,
     /// Nodes that only the second has.
@@ -49,9 +52,9 @@ pub struct NodeDiff {
 pub struct DiffRow {
     /// What it is: `verdict`, `agent`, or a check.
     pub what: String,
-    /// What was said of it.
+    /// What the first report says of it.
     pub before: String,
-    /// What is said of it.
+    /// What the second report says of it.
     pub after: String,
     /// Whether more than words changed.
     pub changed: bool,
@@ -62,9 +65,9 @@ pub struct DiffRow {
 pub struct Change {
     /// What it is: `verdict`, `cilium.pod`, `dns-conntrack.status`, `dns-conntrack.data.unanswered`, …
     pub what: String,
-    /// What it was; null where it was not there.
+    /// Its value in the first report; null where the first lacks it.
     pub before: Value,
-    /// What it is; null where it is not there.
+    /// Its value in the second report; null where the second lacks it.
     pub after: Value,
 }
 
@@ -79,6 +82,7 @@ pub fn compare(before: &Report, after: &Report) -> Diff {
     let mut diff = Diff {
         schema: SCHEMA,
         generated_at: [before.generated_at.clone(), after.generated_at.clone()],
+        captured_at: [before.source.captured_at.clone(), after.source.captured_at.clone()],
         only_before: Vec::new(),
         only_after: Vec::new(),
         changed: Vec::new(),
@@ -140,11 +144,10 @@ fn agent(node: &NodeReport) -> String {
 
 /// A check's figures. Round-trip times are of a moment, and no change.
 fn figures(check: &Check) -> Value {
-    let mut data = check.data.clone();
-    if let Some(fields) = data.as_object_mut() {
-        fields.remove("rtt_avg_ms");
+    match &check.data {
+        CheckData::HostPing(data) => json(&HostPingData { rtt_avg_ms: None, ..data.clone() }),
+        data => json(data),
     }
-    data
 }
 
 fn json<T: Serialize>(value: &T) -> Value {

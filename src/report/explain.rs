@@ -122,7 +122,7 @@ fn list() -> String {
     for issue in upstream::all() {
         out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
     }
-    out += "\nstaledp explain CODE, CHECK or #ISSUE tells more.\n";
+    out += "\nstaledp explain CODE, CHECK or #ISSUE explains one.\n";
     out
 }
 
@@ -189,7 +189,7 @@ fn about_issue(issue: &Issue) -> String {
     out += &hang("", &issue.url(), COLUMNS);
     out.push('\n');
     let named = if issue.needs.is_empty() {
-        "never: staledp does not read what tells it"
+        "never: staledp does not read the evidence that shows it"
     } else {
         "when a report shows this evidence, and the version does not exclude it"
     };

@@ -1,43 +1,42 @@
 //! The figures of the checks in words: the runbook's by the names that operators know, and plainly where one of them
-//! proves nothing.
-//!
-//! They are read from [`Check::data`], which is data for programs: what is missing there is left out here.
+//! proves nothing. A figure that is not known is left out.
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use super::Check;
-use super::text::{count, safe};
-use crate::checks::Status;
-use crate::knowledge::check_id::CheckId;
+use super::text::safe;
+use super::{Check, CheckData};
+use crate::base::answer::Via;
+use crate::checks::{
+    Accounting, DnsBackendsData, DnsConntrackData, ExternalConntrackData, HostPingData, Outcome, PodEgressData,
+    ProbeData, Status, WorldFigures,
+};
 
 /// The figures of a check, one string each; harmless text.
 #[must_use]
-pub fn of(check: &Check) -> Vec<String> {
-    let data = &check.data;
-    match check.id {
-        CheckId::HostPing => host_ping(data),
-        CheckId::PodEgress => pod_egress(data),
-        CheckId::DnsConntrack => dns_conntrack(data),
-        CheckId::ExternalConntrack => external_conntrack(data),
-        CheckId::DnsBackends => dns_backends(data),
+pub fn of_check(check: &Check) -> Vec<String> {
+    match &check.data {
+        CheckData::HostPing(data) => host_ping(data),
+        CheckData::PodEgress(data) => data.probes.iter().map(probe).collect(),
+        CheckData::DnsConntrack(data) => dns_conntrack(data),
+        CheckData::ExternalConntrack(data) => external_conntrack(data),
+        CheckData::DnsBackends(data) => dns_backends(data),
     }
 }
 
-/// A check in a word or two, for a row of many nodes.
+/// A check in a word or two, for a row of many nodes. Ratios are of the flows that can be judged: `0/65 ✗`.
 #[must_use]
 pub fn short(check: &Check) -> String {
-    let data = &check.data;
-    let figure = match check.id {
-        CheckId::HostPing => None,
-        CheckId::PodEgress => match probes(data) {
-            [] => None,
-            probes => Some(format!("{}/{}", probes.iter().filter(|p| reaches(p)).count(), probes.len())),
-        },
-        CheckId::DnsConntrack => ratio(data, "answered", "live"),
-        CheckId::ExternalConntrack => ratio(data, "world_answered", "world"),
-        CheckId::DnsBackends => ratio(data, "realized", "expected"),
+    let figure = match &check.data {
+        CheckData::HostPing(_) => None,
+        CheckData::PodEgress(PodEgressData { probes }) if probes.is_empty() => None,
+        CheckData::PodEgress(PodEgressData { probes }) => {
+            Some((probes.iter().filter(|probe| reaches(probe)).count() as u64, probes.len() as u64))
+        }
+        CheckData::DnsConntrack(data) => JudgedFlows::of_dns(data).map(|flows| (flows.answered, flows.judged())),
+        CheckData::ExternalConntrack(data) => {
+            data.world_answered.zip(data.world_unanswered).map(|(answered, dead)| (answered, answered + dead))
+        }
+        CheckData::DnsBackends(data) => data.realized.zip(data.expected),
     };
     let word = match check.status {
         Status::Pass => "ok",
@@ -48,9 +47,9 @@ pub fn short(check: &Check) -> String {
     };
     match (figure, check.status) {
         // A figure without a verdict on it would be read as one.
-        (Some(figure), Status::Pass) => figure,
-        (Some(figure), Status::Fail) => format!("{figure} ✗"),
-        (Some(figure), Status::Warn) => format!("{figure} !"),
+        (Some((part, whole)), Status::Pass) => format!("{part}/{whole}"),
+        (Some((part, whole)), Status::Fail) => format!("{part}/{whole} ✗"),
+        (Some((part, whole)), Status::Warn) => format!("{part}/{whole} !"),
         _ => word.to_owned(),
     }
 }
@@ -58,165 +57,175 @@ pub fn short(check: &Check) -> String {
 /// The sources of DNS flows, worst first as the check has them; harmless text. Empty for the other checks.
 #[must_use]
 pub fn sources(check: &Check) -> Vec<String> {
-    if check.id != CheckId::DnsConntrack {
-        return vec![];
-    }
-    let figure = |source: &Value, name| number(source, name).unwrap_or_default();
-    list(&check.data, "sources")
+    let CheckData::DnsConntrack(data) = &check.data else { return vec![] };
+    data.sources
         .iter()
         .map(|source| {
-            let address = string(source, "address").unwrap_or_else(|| "?".to_owned());
-            let who = match (string(source, "namespace"), string(source, "pod")) {
-                (Some(namespace), Some(pod)) => format!("{namespace}/{pod} ({address})"),
-                _ => address,
+            let address = if source.address.is_empty() { "?".into() } else { safe(&source.address) };
+            let who = match (&source.namespace, &source.pod) {
+                (Some(namespace), Some(pod)) => format!("{}/{} ({address})", safe(namespace), safe(pod)),
+                _ => address.into_owned(),
             };
-            let (answered, never) = (figure(source, "answered"), figure(source, "unanswered"));
-            format!("{who}: {answered} answered, {never} never, {} no longer", figure(source, "stopped"))
+            let (answered, never, stopped) = (source.answered, source.unanswered, source.stopped);
+            format!("{who}: {answered} answered, {never} never, {stopped} no longer")
         })
         .collect()
 }
 
-fn number(data: &Value, name: &str) -> Option<u64> {
-    data.get(name).and_then(Value::as_u64)
+/// The DNS flows of a node that say something about now: what is idle, too recent or expired is not among them.
+struct JudgedFlows {
+    answered: u64,
+    unanswered: u64,
+    stopped: u64,
 }
 
-fn string(data: &Value, name: &str) -> Option<String> {
-    data.get(name).and_then(Value::as_str).filter(|s| !s.is_empty()).map(|s| safe(s).into_owned())
+impl JudgedFlows {
+    fn of_dns(data: &DnsConntrackData) -> Option<Self> {
+        Some(Self {
+            answered: data.answered?.saturating_sub(data.idle.unwrap_or(0)),
+            unanswered: data.unanswered?,
+            stopped: data.stopped?,
+        })
+    }
+
+    const fn judged(&self) -> u64 {
+        self.answered + self.unanswered + self.stopped
+    }
 }
 
-fn list<'a>(data: &'a Value, name: &str) -> &'a [Value] {
-    data.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+/// Whether a probe reached the outside in every way that it was asked for.
+fn reaches(probe: &ProbeData) -> bool {
+    let outcomes = [probe.by_name, probe.by_address];
+    outcomes.contains(&Outcome::Ok) && outcomes.iter().all(|o| matches!(o, Outcome::Ok | Outcome::Unsupported))
 }
 
-fn probes(data: &Value) -> &[Value] {
-    list(data, "probes")
-}
-
-fn ratio(data: &Value, part: &str, whole: &str) -> Option<String> {
-    Some(format!("{}/{}", number(data, part)?, number(data, whole)?))
-}
-
-/// Whether a probe reached the outside in the strictest way that it was asked for.
-fn reaches(probe: &Value) -> bool {
-    let outcomes = ["by_name", "by_address"].map(|way| probe.get(way).and_then(Value::as_str));
-    outcomes.contains(&Some("ok")) && outcomes.iter().all(|o| matches!(o, Some("ok" | "unsupported") | None))
-}
-
-fn host_ping(data: &Value) -> Vec<String> {
-    let (Some(sent), Some(received)) = (number(data, "sent"), number(data, "received")) else { return vec![] };
-    let mut says = match string(data, "target") {
-        Some(target) => format!("ping {target}: {sent} sent, {received} received"),
-        None => format!("ping: {sent} sent, {received} received"),
-    };
-    if let Some(rtt) = data.get("rtt_avg_ms").and_then(Value::as_f64) {
+fn host_ping(data: &HostPingData) -> Vec<String> {
+    let (Some(sent), Some(received)) = (data.sent, data.received) else { return vec![] };
+    let target = if data.target.is_empty() { String::new() } else { format!(" {}", safe(&data.target)) };
+    let mut says = format!("ping{target}: {sent} sent, {received} received");
+    if let Some(rtt) = data.rtt_avg_ms {
         // Writing to a String can't fail.
         _ = write!(says, ", {rtt:.1} ms");
     }
-    match string(data, "via").as_deref() {
-        Some("ssh") => says += ", over SSH",
-        Some("agent-container") => says += ", from the agent container",
-        _ => {}
-    }
+    says += match data.via {
+        Some(Via::Ssh) => ", over SSH",
+        Some(Via::AgentContainer) => ", from the agent container",
+        None => "",
+    };
     vec![says]
 }
 
-fn pod_egress(data: &Value) -> Vec<String> {
-    probes(data)
-        .iter()
-        .map(|probe| {
-            let mut says = match (string(probe, "namespace"), string(probe, "pod")) {
-                (Some(namespace), Some(pod)) => format!("{namespace}/{pod}"),
-                (_, pod) => pod.unwrap_or_else(|| "a pod".to_owned()),
-            };
-            if let Some(tool) = string(probe, "tool") {
-                _ = write!(says, " ({tool})");
-            }
-            let outcomes: Vec<_> = [("by_name", "name"), ("by_address", "address"), ("dns", "DNS")]
-                .iter()
-                .filter_map(|(field, word)| match string(probe, field)?.as_str() {
-                    "unsupported" => Some(format!("{word} not asked")),
-                    outcome => Some(format!("{word} {outcome}")),
-                })
-                .collect();
-            format!("{says}: {}", outcomes.join(", "))
-        })
-        .collect()
-}
-
-fn dns_conntrack(data: &Value) -> Vec<String> {
-    let mut says = Vec::new();
-    let to = string(data, "address").map(|a| format!(" to {a}")).unwrap_or_default();
-    let entries = number(data, "entries");
-    let proves = match data.get("accounting").and_then(Value::as_str) {
-        Some("off") => Some("proves nothing, packet accounting is off"),
-        Some("total") => Some("proves nothing, the counter is of both directions"),
-        Some("absent") => Some("not in this dump, its lines have no counters"),
-        Some("split") => Some("replies only, expired lines too"),
-        _ => None,
+fn probe(probe: &ProbeData) -> String {
+    let mut says = match (probe.namespace.as_str(), probe.pod.as_str()) {
+        (_, "") => "a pod".to_owned(),
+        ("", pod) => safe(pod).into_owned(),
+        (namespace, pod) => format!("{}/{}", safe(namespace), safe(pod)),
     };
-    match (number(data, "packets_zero"), entries) {
-        (Some(zero), Some(entries)) => {
-            let proves = proves.map(|p| format!(" ({p})")).unwrap_or_default();
-            says.push(format!("Packets=0: {zero} of {}{to}{proves}", lines(entries)));
-        }
-        (None, Some(entries)) => {
-            let proves = proves.unwrap_or("can't be told");
-            says.push(format!("Packets=0: {proves}; {}{to}", lines(entries)));
-        }
-        _ => {}
+    if let Some(tool) = probe.tool.as_deref().filter(|tool| !tool.is_empty()) {
+        _ = write!(says, " ({})", safe(tool));
     }
-    if let (Some(live), Some(answered)) = (number(data, "live"), number(data, "answered")) {
-        let rest: Vec<_> = [
-            ("unanswered", "never answered"),
-            ("stopped", "no longer answered"),
-            ("in_flight", "in flight"),
-            ("expired", "expired"),
-        ]
-        .iter()
-        .filter_map(|(field, word)| number(data, field).filter(|n| *n > 0).map(|n| format!("{n} {word}")))
-        .collect();
-        let rest = if rest.is_empty() { String::new() } else { format!("; {}", rest.join(", ")) };
-        says.push(format!("answered: {answered} of {live} live{rest}"));
+    let outcomes = [("name", probe.by_name), ("address", probe.by_address), ("DNS", probe.dns)];
+    let (asked, not_asked): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(_, o)| *o != Outcome::Unsupported);
+    let mut parts: Vec<String> = asked.iter().map(|(what, outcome)| format!("{what} {}", word(*outcome))).collect();
+    match not_asked.as_slice() {
+        [] => {}
+        [_, _, _] => parts.push("not probed".to_owned()),
+        some => {
+            let names: Vec<&str> = some.iter().map(|(what, _)| *what).collect();
+            parts.push(format!("{} not probed", names.join(" and ")));
+        }
     }
-    says
+    format!("{says}: {}", parts.join(", "))
 }
 
-fn external_conntrack(data: &Value) -> Vec<String> {
+const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Failed => "failed",
+        Outcome::Timeout => "timeout",
+        Outcome::Unsupported => "not probed",
+    }
+}
+
+fn dns_conntrack(data: &DnsConntrackData) -> Vec<String> {
     let mut says = Vec::new();
-    if let Some(listed) = number(data, "listed") {
-        let prefixes: Vec<_> = list(data, "prefixes").iter().filter_map(Value::as_str).map(safe).collect();
-        let to = if prefixes.is_empty() { "the listed addresses".to_owned() } else { prefixes.join(", ") };
-        let proves = if listed == 0 { " (proves nothing, pods may just not call them)" } else { "" };
-        says.push(format!("entries to {to}: {listed}{proves}"));
+    if let Some(entries) = data.entries {
+        let to = if data.address.is_empty() { String::new() } else { format!(" to {}", safe(&data.address)) };
+        let entries = lines(entries);
+        let meaning = match data.accounting {
+            Accounting::Off => Some("not meaningful: packet accounting is off"),
+            Accounting::Total => Some("not meaningful: the counter is of both directions"),
+            Accounting::Absent => Some("not in this dump: its lines have no counters"),
+            Accounting::Split => Some("replies only, expired lines too"),
+            Accounting::Unknown => None,
+        };
+        says.push(match data.packets_zero {
+            Some(zero) => {
+                let meaning = meaning.map(|meaning| format!(" ({meaning})")).unwrap_or_default();
+                format!("Packets=0: {zero} of {entries}{to}{meaning}")
+            }
+            None => format!("Packets=0: {}; {entries}{to}", meaning.unwrap_or("unknown")),
+        });
     }
-    if let (Some(world), Some(answered)) = (number(data, "world"), number(data, "world_answered")) {
-        let split: Vec<_> = [("tcp", "TCP"), ("udp", "UDP")]
-            .iter()
-            .filter_map(|(field, word)| Some(format!("{word} {}", ratio(data.get(field)?, "world_answered", "world")?)))
-            .collect();
-        let split = if split.is_empty() { String::new() } else { format!(" ({})", split.join(", ")) };
-        says.push(format!("answered: {answered} of {world} live to any outside address{split}"));
+    if let (Some(live), Some(flows)) = (data.live, JudgedFlows::of_dns(data)) {
+        let parts = [
+            (Some(flows.answered), "answered"),
+            (Some(flows.unanswered).filter(|n| *n > 0), "never answered"),
+            (Some(flows.stopped).filter(|n| *n > 0), "no longer answered"),
+            (data.idle.filter(|n| *n > 0), "idle"),
+            (data.in_flight.filter(|n| *n > 0), "too recent to judge"),
+        ];
+        let parts: Vec<_> = parts.iter().filter_map(|(n, what)| n.map(|n| format!("{n} {what}"))).collect();
+        let expired = data.expired.filter(|n| *n > 0).map(|n| format!("; {n} expired")).unwrap_or_default();
+        says.push(match live {
+            0 => format!("0 live flows{expired}"),
+            live => format!("{}: {}{expired}", flows_of(live), parts.join(", ")),
+        });
     }
     says
 }
 
-fn dns_backends(data: &Value) -> Vec<String> {
+fn external_conntrack(data: &ExternalConntrackData) -> Vec<String> {
+    let mut says = Vec::new();
+    if let Some(listed) = data.listed {
+        let prefixes: Vec<_> = data.prefixes.iter().map(|prefix| safe(prefix)).collect();
+        let to = if prefixes.is_empty() { "the listed addresses".to_owned() } else { prefixes.join(", ") };
+        let meaning = if listed == 0 { " (not meaningful: pods need not call them)" } else { "" };
+        says.push(format!("entries to {to}: {listed}{meaning}"));
+    }
+    if let (Some(world), Some(answered), Some(unanswered)) = (data.world, data.world_answered, data.world_unanswered) {
+        if world == 0 {
+            says.push("0 live flows to any outside address".to_owned());
+            return says;
+        }
+        let rest = world.saturating_sub(answered + unanswered);
+        let rest = if rest > 0 { format!(", {rest} too recent or idle to judge") } else { String::new() };
+        let split = |figures: Option<WorldFigures>, word| {
+            let figures = figures?;
+            let judged = figures.world_answered + figures.world_unanswered;
+            (judged > 0).then(|| format!("{word} {}/{judged}", figures.world_answered))
+        };
+        let split: Vec<_> = [split(data.tcp, "TCP"), split(data.udp, "UDP")].into_iter().flatten().collect();
+        let split = if split.is_empty() { String::new() } else { format!(" (answered: {})", split.join(", ")) };
+        let flows = flows_of(world);
+        says.push(format!("{flows} to any outside address: {answered} answered, {unanswered} unanswered{rest}{split}"));
+    }
+    says
+}
+
+fn dns_backends(data: &DnsBackendsData) -> Vec<String> {
     let shown = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    let (realized, expected) = (number(data, "realized"), number(data, "expected"));
+    let (realized, expected) = (data.realized, data.expected);
     if realized.is_none() && expected.is_none() {
         return vec![];
     }
-    let names: Vec<_> = ["service", "address", "row_type"].iter().filter_map(|name| string(data, name)).collect();
+    let names = [&data.service, &data.address, &data.row_type];
+    let names: Vec<_> = names.into_iter().flatten().filter(|name| !name.is_empty()).map(|name| safe(name)).collect();
     let of = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let mut says = vec![format!("backends: {} realized, {} expected{of}", shown(realized), shown(expected))];
-    let protocols = data.get("by_protocol").and_then(Value::as_object);
-    let uneven: Vec<_> = protocols
-        .into_iter()
-        .flatten()
-        .filter(|(_, figures)| number(figures, "realized") != number(figures, "expected"))
-        .filter_map(|(protocol, figures)| {
-            Some(format!("{} {}", safe(protocol), ratio(figures, "realized", "expected")?))
-        })
+    let uneven = data.by_protocol.iter().filter(|(_, figures)| figures.realized != figures.expected);
+    let uneven: Vec<_> = uneven
+        .map(|(protocol, figures)| format!("{} {}/{}", safe(protocol), figures.realized, figures.expected))
         .collect();
     if !uneven.is_empty() {
         says.push(format!("of them {}", uneven.join(", ")));
@@ -225,5 +234,77 @@ fn dns_backends(data: &Value) -> Vec<String> {
 }
 
 fn lines(n: u64) -> String {
-    usize::try_from(n).map_or_else(|_| format!("{n} lines"), |n| count(n, "line", "lines"))
+    format!("{n} {}", if n == 1 { "line" } else { "lines" })
+}
+
+fn flows_of(n: u64) -> String {
+    format!("{n} live {}", if n == 1 { "flow" } else { "flows" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn dns(data: DnsConntrackData) -> String {
+        let mut check = sample::healthy("brno").checks.remove(2);
+        check.data = data.into();
+        of_check(&check).join(" · ")
+    }
+
+    #[test]
+    fn runbooks_figure_says_what_it_proves() {
+        let says = |accounting| {
+            dns(DnsConntrackData { packets_zero: Some(7), entries: Some(9), accounting, ..DnsConntrackData::default() })
+        };
+        assert_eq!(says(Accounting::Off), "Packets=0: 7 of 9 lines (not meaningful: packet accounting is off)");
+        assert_eq!(
+            says(Accounting::Total),
+            "Packets=0: 7 of 9 lines (not meaningful: the counter is of both directions)"
+        );
+        assert_eq!(says(Accounting::Split), "Packets=0: 7 of 9 lines (replies only, expired lines too)");
+        let absent =
+            DnsConntrackData { entries: Some(1), accounting: Accounting::Absent, ..DnsConntrackData::default() };
+        assert_eq!(dns(absent), "Packets=0: not in this dump: its lines have no counters; 1 line");
+        assert_eq!(dns(DnsConntrackData::default()), "");
+    }
+
+    #[test]
+    fn parts_of_live_flows_add_up_and_say_which_are_not_judged() {
+        let data = DnsConntrackData {
+            live: Some(24),
+            answered: Some(13),
+            idle: Some(1),
+            unanswered: Some(4),
+            stopped: Some(1),
+            in_flight: Some(6),
+            expired: Some(2),
+            ..DnsConntrackData::default()
+        };
+        let says = "24 live flows: 12 answered, 4 never answered, 1 no longer answered, 1 idle, 6 too recent to judge; 2 \
+                    expired";
+        assert_eq!(dns(data.clone()), says);
+        let mut check = sample::stale().checks.remove(2);
+        check.data = data.into();
+        assert_eq!(short(&check), "12/17 ✗");
+    }
+
+    #[test]
+    fn flow_of_which_there_is_one_is_singular() {
+        let one = DnsConntrackData {
+            live: Some(1),
+            answered: Some(1),
+            unanswered: Some(0),
+            stopped: Some(0),
+            ..DnsConntrackData::default()
+        };
+        assert_eq!(dns(one), "1 live flow: 1 answered");
+    }
+
+    #[test]
+    fn probe_that_was_not_made_is_named_once() {
+        let check = &sample::stale().checks[1];
+        let says = of_check(check);
+        assert_eq!(says[1], "shop/web-7d9c (curl): name failed, address timeout, DNS not probed");
+    }
 }

@@ -18,7 +18,7 @@ use crate::base::tool::Tool;
 ///
 /// # Errors
 ///
-/// None that input can cause: the report holds nothing that JSON can't say.
+/// Only a bug: everything in a report can be written as JSON.
 pub fn json<T: Serialize>(report: &T) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(report)
         .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
@@ -61,19 +61,28 @@ pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, Error> {
 pub enum Form {
     /// Indented JSON.
     Json,
-    /// A node a line, the rest last.
+    /// One node per line, the summary last.
     Jsonl,
     /// YAML.
     Yaml,
 }
 
-/// One node as a line of JSON, with a newline at its end.
+/// One node as a line of JSON, with a newline at its end. The line says itself of which cluster and moment it is, for it
+/// is often kept without the others.
 ///
 /// # Errors
 ///
 /// As [`json`].
-pub fn jsonl_node(node: &NodeReport) -> Result<String, Error> {
-    line(node)
+pub fn jsonl_node(node: &NodeReport, source: &SourceInfo) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct NodeLine<'a> {
+        context: Option<&'a str>,
+        captured_at: Option<&'a str>,
+        #[serde(flatten)]
+        node: &'a NodeReport,
+    }
+    let (context, captured_at) = (source.context.as_deref(), source.captured_at.as_deref());
+    line(&NodeLine { context, captured_at, node })
 }
 
 /// The last line of `-o jsonl`: the report without its nodes, which were printed before.
@@ -121,7 +130,7 @@ pub fn jsonl_end(report: &Report) -> Result<String, Error> {
 ///
 /// # Errors
 ///
-/// None that input can cause.
+/// Only a bug: everything in a report can be written as YAML.
 pub fn yaml<T: Serialize>(report: &T) -> Result<String, Error> {
     let options = serde_saphyr::ser_options! {
         // One string, one line: folding is where YAML writers and readers disagree.
@@ -170,7 +179,7 @@ mod tests {
     const HOSTILE: &str = "a\u{202e}b\u{9b}31m\u{1b}[2J\u{e0041}\n\"c\\";
 
     #[test]
-    fn the_fields_are_those_of_the_schema() {
+    fn json_has_the_fields_of_the_schema() {
         let report = sample::report(vec![sample::stale(), sample::healthy("brno")]);
         let value: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
         assert_eq!(value["schema"], "staledp.report/v1");
@@ -192,13 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_lines_and_the_last_one_has_no_nodes() {
+    fn jsonl_has_one_node_per_line_and_a_summary_without_nodes() {
         let report = sample::report(vec![sample::stale()]);
-        let node = jsonl_node(&report.nodes[0]).unwrap();
+        let node = jsonl_node(&report.nodes[0], &report.source).unwrap();
         let end = jsonl_end(&report).unwrap();
         for line in [&node, &end] {
             assert_eq!(line.matches('\n').count(), 1);
         }
+        let node: Value = serde_json::from_str(&node).unwrap();
+        assert_eq!((&node["context"], &node["captured_at"]), (&"grigri".into(), &"2026-06-06T11:59:30Z".into()));
+        assert_eq!(node["verdict"]["code"], "stale-datapath");
         let end: Value = serde_json::from_str(&end).unwrap();
         assert_eq!(end["summary"]["nodes"], 1);
         assert!(end.get("nodes").is_none());
@@ -209,7 +221,9 @@ mod tests {
         let mut node = sample::stale();
         node.node = HOSTILE.to_owned();
         let report = sample::report(vec![node]);
-        for text in [json(&report).unwrap(), jsonl_node(&report.nodes[0]).unwrap(), yaml(&report).unwrap()] {
+        for text in
+            [json(&report).unwrap(), jsonl_node(&report.nodes[0], &report.source).unwrap(), yaml(&report).unwrap()]
+        {
             assert!(text.chars().all(|c| c == '\n' || shows(c)));
         }
         let value: Value = serde_json::from_str(&json(&report).unwrap()).unwrap();

@@ -2,11 +2,14 @@
 //!
 //! The types here are what programs read; names and meanings are fixed by the schema number.
 
+mod check;
 pub mod diff;
 pub mod explain;
 pub mod figures;
 pub mod json;
 pub mod read;
+pub mod settle;
+pub mod source;
 pub mod symptoms;
 pub mod table;
 pub mod text;
@@ -17,18 +20,18 @@ mod sample;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
-use crate::checks::Status;
-use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
 use crate::rules::fleet::Neighbour;
 use crate::rules::verdict::{Affected, Remediation, Verdict};
 use crate::symptoms::Symptom;
+
+pub use check::{Check, CheckData};
+pub use source::SourceInfo;
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
@@ -52,10 +55,10 @@ pub struct Report {
     /// Why the report is partial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial_reason: Option<String>,
-    /// Which slice of the nodes this is, where not all were meant.
+    /// Which shard of the nodes this is, where not all were meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
-    /// What is to be known of the run as a whole.
+    /// Notes on the run as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Nodes that Cilium is not meant for: they were not judged, and change no exit code.
@@ -92,17 +95,6 @@ pub struct Skipped {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-/// What a report rests on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SourceInfo {
-    /// `cluster`, `bundle`, `sysdump` or `bugtool`.
-    pub kind: SourceKind,
-    /// The kubeconfig context, where one is known.
-    pub context: Option<String>,
-    /// The path that was read, where it was not a cluster.
-    pub path: Option<String>,
 }
 
 /// How many nodes of which kind.
@@ -158,7 +150,7 @@ pub struct NodeReport {
     pub node: String,
     /// Its Cilium agent.
     pub cilium: Cilium,
-    /// What is said of it.
+    /// Its verdict.
     pub verdict: Verdict,
     /// The five checks, in order.
     pub checks: Vec<Check>,
@@ -169,16 +161,16 @@ pub struct NodeReport {
     /// Advice in words, where there is no command to give: for faults that are not this pod's.
     #[serde(default)]
     pub advice: Vec<String>,
-    /// Notes that change nothing, but that a reader should know.
+    /// Notes that do not change the verdict.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Whether anything looks broken, whatever the verdict: what the comparison between nodes asks.
+    /// Whether anything looks broken, whatever the verdict; the comparison between nodes needs it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub in_trouble: bool,
     /// Whether pods of this node are seen to get answers from DNS or the world.
     #[serde(default)]
     pub answered: bool,
-    /// What was said of the node by itself, where the comparison between nodes changed it.
+    /// The verdict on the node alone, where the comparison between nodes changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<Alone>>,
     /// What was seen of a neighbour, where this node was judged alone.
@@ -191,7 +183,7 @@ pub struct NodeReport {
     pub symptoms: Vec<Symptom>,
 }
 
-/// What was said of a node before nodes were compared. Only reports of slices keep it, so that all can be compared
+/// The verdict on a node before nodes were compared. Only reports of shards keep it, so that all nodes can be compared
 /// again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Alone {
@@ -214,27 +206,10 @@ pub struct Cilium {
     pub namespace: Option<String>,
     /// Its pod.
     pub pod: Option<String>,
-    /// Its version, by the image's tag or the agent's own word.
+    /// Its version, by the image's tag or by the agent's status.
     pub version: Option<String>,
     /// When it started, RFC 3339.
     pub started_at: Option<String>,
-}
-
-/// One check.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Check {
-    /// Which.
-    pub id: CheckId,
-    /// What it says.
-    pub status: Status,
-    /// One sentence.
-    pub summary: String,
-    /// Why it is unknown.
-    pub reason: Option<String>,
-    /// How long its evidence took, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// The figures, by check.
-    pub data: Value,
 }
 
 /// An upstream issue.

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn lines(report: &Report) -> String {
-        let nodes = report.nodes.iter().map(|node| json::jsonl_node(node).unwrap());
+        let nodes = report.nodes.iter().map(|node| json::jsonl_node(node, &report.source).unwrap());
         nodes.chain([json::jsonl_end(report).unwrap()]).collect()
     }
 

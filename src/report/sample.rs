@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, Cilium, KnownIssue, NodeReport, Report, SCHEMA, SourceInfo, SourceKind, Summary};
+use super::{Check, CheckData, Cilium, KnownIssue, NodeReport, Report, SCHEMA, SourceInfo, Summary};
 use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
@@ -17,7 +17,10 @@ pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
         schema: SCHEMA.into(),
         tool: Tool::THIS,
         generated_at: "2026-06-06T12:00:00Z".to_owned(),
-        source: SourceInfo { kind: SourceKind::Cluster, context: Some("grigri".to_owned()), path: None },
+        source: SourceInfo {
+            captured_at: Some("2026-06-06T11:59:30Z".to_owned()),
+            ..SourceInfo::live(Some("grigri".to_owned()))
+        },
         summary: Summary::of(&nodes),
         partial: false,
         partial_reason: None,
@@ -30,7 +33,9 @@ pub(super) fn report(nodes: Vec<NodeReport>) -> Report {
 
 fn check(id: CheckId, status: Status, summary: &str, data: Value) -> Check {
     let reason = (status == Status::Unknown).then(|| summary.to_owned());
-    Check { id, status, summary: summary.to_owned(), reason, duration_ms: Some(1034), data }
+    let data = CheckData::read(id, data).unwrap();
+    let summary = summary.to_owned();
+    Check { id, status, summary, reason, missing_right: None, duration_ms: Some(1034), data }
 }
 
 fn host_ok() -> Check {
@@ -196,6 +201,9 @@ pub(super) fn stale() -> NodeReport {
         })
         .collect();
     node.remediation = Some(Remediation {
+        keep: vec!["staledp capture --context=grigri --node prusik evidence-prusik".to_owned()],
+        gentle: vec![],
+        fix: vec!["staledp fix --context=grigri --node prusik".to_owned()],
         commands: vec!["kubectl --context=grigri delete pod cilium-swmbt -n kube-system".to_owned()],
         verify: vec![
             "kubectl --context=grigri get pods -n kube-system -l k8s-app=cilium --field-selector spec.nodeName=prusik"
@@ -280,6 +288,7 @@ pub(super) fn inconclusive() -> NodeReport {
             check(CheckId::DnsBackends, Status::Unknown, denied, json!({"realized": null, "expected": 2})),
         ],
     );
+    node.verdict.confidence = None;
     node.cilium.started_at = None;
     node.advice = vec!["Give the missing right and run again.".to_owned()];
     node

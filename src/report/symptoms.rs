@@ -111,7 +111,7 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
     let bold = |text: &str| if style.color { format!("{BOLD}{text}{BOLD:#}") } else { text.to_owned() };
     let mut parts = table::source(&report.source);
     parts.push(format!("{} with symptoms", count(report.nodes.len(), "node", "nodes")));
-    parts.push(safe(&report.generated_at).into_owned());
+    parts.push(table::moment(&report.source, &report.generated_at));
     let mut out = wrap(&parts.join(" · "), prose).join("\n") + "\n";
     let mut section = |title: &str, body: String| {
         if !body.is_empty() {
@@ -138,7 +138,7 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
     if report.nodes.len() > shown {
         section("More nodes", format!("  … and {} more: -o wide lists them\n", report.nodes.len() - shown));
     }
-    section("On no node that is known", list(&report.elsewhere, if style.wide { usize::MAX } else { SHOWN }, prose));
+    section("Without a known node", list(&report.elsewhere, if style.wide { usize::MAX } else { SHOWN }, prose));
     section(
         "Not read",
         items(&mut report.not_read.iter().map(|unread| format!("{}: {}", safe(&unread.what), safe(&unread.reason)))),
@@ -151,10 +151,7 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
     match (&report.next, report.nodes.is_empty()) {
         (Some(command), _) => {
             let node = report.nodes.first().map_or("", |n| n.node.as_str());
-            let says = format!(
-                "Symptoms make no verdict. The node to look at first is {}, by its symptoms alone:",
-                safe(node)
-            );
+            let says = format!("Symptoms are hints, not a verdict. Start with {}:", safe(node));
             out.push_str(&(wrap(&says, prose).join("\n") + "\n"));
             out.push_str(&bold(&safe(command)));
             out.push('\n');
@@ -162,7 +159,7 @@ pub fn render(report: &SymptomsReport, style: &Style) -> String {
         (None, true) if report.not_read.is_empty() => out.push_str("No symptoms were found.\n"),
         (None, true) => out.push_str("No symptoms were found in what could be read.\n"),
         (None, false) => {
-            let says = "None of these symptoms speaks for a look at a node's datapath.";
+            let says = "No symptom points to a node's datapath.";
             out.push_str(&(wrap(says, prose).join("\n") + "\n"));
         }
     }

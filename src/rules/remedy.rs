@@ -8,13 +8,16 @@ use crate::rules::verdict::{Affected, Remediation, Risk, Verdict};
 
 /// The remedy of a stale node; none for any other verdict.
 #[must_use]
-pub fn remedy(case: &Case, verdict: &Verdict) -> Option<Remediation> {
+pub fn remedy(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<Remediation> {
     if verdict.kind != Kind::Stale {
         return None;
     }
     let agent = case.agent()?;
     let (context, node) = (case.context.as_deref(), &case.around.node);
     Some(Remediation {
+        keep: vec![keep(context, node)],
+        gentle: gentle(case, verdict, affected),
+        fix: vec![format!("staledp fix{} --node {}", option(context), quoted(node))],
         commands: vec![delete(context, &agent.pod.namespace, &agent.pod.name)],
         verify: vec![agents("get", context, &agent.pod.namespace, node), diagnose(context, node)],
         risk: risk(case, verdict),
@@ -45,16 +48,18 @@ fn option(context: Option<&str>) -> String {
     context.map_or(String::new(), |context| format!(" --context={}", quoted(context)))
 }
 
-/// The gentler remedy for a single pod that is cut off: to be tried first.
-#[must_use]
-pub fn gentler(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<String> {
+/// The command that keeps the evidence of a node in a bundle.
+fn keep(context: Option<&str>, node: &str) -> String {
+    format!("staledp capture{} --node {} {}", option(context), quoted(node), quoted(&format!("evidence-{node}")))
+}
+
+/// The command that restarts the one pod that is cut off; none where several are, or where it is another fault.
+fn gentle(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Vec<String> {
     match affected {
-        [one] if verdict.code == Code::StaleSelective && !one.namespace.is_empty() => Some(format!(
-            "Only one pod is cut off: restart that pod first, and the Cilium pod only if that does not help: \
-                 {}",
-            delete(case.context.as_deref(), &one.namespace, &one.pod)
-        )),
-        _ => None,
+        [one] if verdict.code == Code::StaleSelective && !one.namespace.is_empty() => {
+            vec![delete(case.context.as_deref(), &one.namespace, &one.pod)]
+        }
+        _ => Vec::new(),
     }
 }
 

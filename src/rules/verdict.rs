@@ -240,7 +240,16 @@ pub struct Risk {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remediation {
-    /// The exact commands, in order.
+    /// Keep the evidence first: the restart destroys it.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// The gentler remedy, where there is one: to be tried before the restart.
+    #[serde(default)]
+    pub gentle: Vec<String>,
+    /// The restart as this tool does it: with its safety checks, a question and a verification.
+    #[serde(default)]
+    pub fix: Vec<String>,
+    /// The restart by hand: the exact commands, in order.
     pub commands: Vec<String>,
     /// The commands that show whether it worked.
     pub verify: Vec<String>,

@@ -282,6 +282,24 @@ fn without_the_right_to_exec_the_missing_right_is_named() {
 }
 
 #[test]
+fn missing_right_is_told_once_in_the_table_with_what_it_costs() {
+    let mut world = Scene::stale().world();
+    world.fault(Fault::new("*/exec", FaultKind::Forbidden("viewer".to_owned())));
+    let api = ApiServer::start(world);
+    let text = staledp(["diagnose", "--kubeconfig", &api.kubeconfig().path(), "--no-ssh", "--node", "prusik"]).run();
+    let text = text.exits(4).stdout;
+    let kube_system = "`get` and `create` on `pods/exec` in namespace kube-system";
+    let costs =
+        format!("  - {kube_system}: it costs 4 checks (host-ping, dns-conntrack, external-conntrack, dns-backends)");
+    assert!(text.contains(&costs), "{text}");
+    assert!(
+        text.contains(&format!("What would settle it\n  1. {kube_system} (`staledp rbac diagnose` prints the role)"))
+    );
+    // Once in the summary of the verdict, once with its costs, once as the first thing that would settle it.
+    assert!(text.matches(kube_system).count() <= 3, "{text}");
+}
+
+#[test]
 fn an_empty_403_is_not_taken_for_a_missing_right() {
     let mut world = healthy();
     world.fault(Fault::new("*/exec", FaultKind::Answer(Answer::empty(403))));

@@ -32,7 +32,7 @@ pub(crate) fn judge(path: &Path) -> (Result<Report, String>, u64) {
     let settings = Settings::resolve(cluster, target, symptoms, save).diagnose;
     let meter = Arc::new(Meter::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let about = SourceInfo { kind: SourceKind::Bundle, context: None, path: None };
+    let about = SourceInfo::saved(SourceKind::Bundle, None, None);
     let report = runtime.block_on(async {
         Ok(match saved::open(path, &meter).await? {
             Saved::Bundle(bundle) => {

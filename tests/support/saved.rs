@@ -29,7 +29,9 @@ pub(crate) fn lasting(outcome: &Outcome) -> String {
     drop_times(&mut report);
     report["generated_at"] = Value::Null;
     report["source"]["kind"] = Value::Null;
-    report["source"]["path"] = Value::Null;
+    for name in ["path", "captured_at", "age_s"] {
+        report["source"][name] = Value::Null;
+    }
     format!("{report:#}")
 }
 

@@ -198,7 +198,7 @@ pub(super) const LOCAL_REDIRECT_BROKEN: CodeText = CodeText {
     ],
     todo: &[
         "Check that the policy's backend pod runs on this node and is ready.",
-        "Compare the version with the issues below; later patches fix some of them.",
+        "Compare the version with the known upstream issues; later patches fix some of them.",
         "Trust `service list` and `bpf lb list`; `lrp list` shows wrong rows on 1.18 and 1.19 (#43944).",
     ],
     avoid: &[NOT_CILIUM],
@@ -258,7 +258,7 @@ pub(super) const DATAPATH_PROGRAMS_DUPLICATED: CodeText = CodeText {
     evidence: &["`bpftool net show` lists two programs of one name on one hook. This is a direct sign."],
     todo: &[
         "Look for a second mount over /sys/fs/bpf (`findmnt /sys/fs/bpf`, #47847), and remove it.",
-        "Drain and reboot the node, then upgrade past the issues below.",
+        "Drain and reboot the node, then upgrade past the known upstream issues.",
     ],
     avoid: &["Don't restart the Cilium pod: a restart does not remove orphaned programs; a restart made them."],
     issues: &[44194, 47847],

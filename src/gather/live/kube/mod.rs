@@ -179,9 +179,9 @@ pub struct Right<'a> {
 }
 
 impl Right<'_> {
-    fn advice(&self) -> String {
+    fn words(&self) -> String {
         let namespace = self.namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
-        format!("grant {} on `{}`{namespace}", self.verbs, self.resource)
+        format!("{} on `{}`{namespace}", self.verbs, self.resource)
     }
 }
 
@@ -195,9 +195,7 @@ pub fn refusal(status: &Status, right: &Right<'_>) -> Failure {
         ),
         // A 403 of authorisation always carries a Status; without one it comes from something in between, and more
         // rights would not help.
-        403 if status.reason == "Forbidden" => {
-            Failure::new(FailureKind::Forbidden, format!("{}; {}", said(status), right.advice()))
-        }
+        403 if status.reason == "Forbidden" => Failure::forbidden(&said(status), right.words()),
         403 => Failure::new(
             FailureKind::Other,
             format!(

@@ -79,7 +79,7 @@ const PLAIN: [&str; 38] = [
     "value",
 ];
 /// Fields that hold sentences.
-const SENTENCES: [&str; 2] = ["message", "stderr"];
+const SENTENCES: [&str; 3] = ["message", "right", "stderr"];
 /// Fields whose words are names, to be found in sentences, too.
 const NAMES: [&str; 9] = ["name", "namespace", "nodeName", "host", "serviceName", "context", "pod", "address", "image"];
 /// What a dotted word ends with that is a file's name, and no host's.
