@@ -4,6 +4,7 @@
 //! what it takes to call a node stale, [`fleet`] compares nodes, [`remedy`] names what to do, and [`signs`] which upstream
 //! issues it may be. Here they are put in order.
 
+pub mod beyond;
 pub mod case;
 pub mod fleet;
 pub mod lookalikes;

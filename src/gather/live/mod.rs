@@ -479,7 +479,21 @@ impl Source for Live {
             | Evidence::DropMetrics
             | Evidence::DropMetricsAgain
             | Evidence::NatList
-            | Evidence::AttachedPrograms => self.ask_agent(question, &mut out).await,
+            | Evidence::AttachedPrograms
+            | Evidence::BpfMetrics
+            | Evidence::BpfMetricsAgain
+            | Evidence::EndpointList
+            | Evidence::BpfEndpointList
+            | Evidence::MapGetLxc
+            | Evidence::IpcacheList
+            | Evidence::MapGetIpcache
+            | Evidence::LinkList
+            | Evidence::CgroupTree
+            | Evidence::Mounts
+            | Evidence::HostMounts
+            | Evidence::HostFirewall
+            | Evidence::ConfigDrift
+            | Evidence::CallsMaps => self.ask_agent(question, &mut out).await,
         };
         out.release();
         if !matches!(answer.end, End::NotGathered(_)) {
