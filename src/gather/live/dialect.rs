@@ -3,6 +3,7 @@
 use super::bounded::CommandEnd;
 use crate::base::answer::End;
 use crate::base::evidence::Evidence;
+use crate::base::version::Version;
 
 /// How one agent wants to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,12 +17,22 @@ pub(super) struct Dialect {
 }
 
 /// Where Cilium mounts the control groups that its socket programs hang on, unless it is told otherwise.
-pub(super) const CGROUP_ROOT: &str = "/run/cilium/cgroupv2";
+const CGROUP_ROOT: &str = "/run/cilium/cgroupv2";
 /// Counts what each tail-call map holds, `NAME COUNT` a line. It opens pinned maps for reading and writes nothing.
 const COUNT_CALLS: &str = "for f in /sys/fs/bpf/tc/globals/cilium_calls_*; do \
     n=$(bpftool map dump pinned $f | grep -c '^key'); echo \"$(basename $f) $n\"; done";
 
 impl Dialect {
+    /// The dialect of a release, as far as the release tells.
+    pub(super) fn of_release(release: Option<Version>) -> Self {
+        Self { old_ipcache: release.is_some_and(|release| release.line() < (1, 18)), ..Self::default() }
+    }
+
+    /// The same by the program's older name; none where that is the name already.
+    pub(super) const fn by_old_name(self) -> Option<Self> {
+        if self.old_name { None } else { Some(Self { old_name: true, ..self }) }
+    }
+
     /// The plain command.
     pub(super) fn argv(self, evidence: Evidence) -> Vec<String> {
         let words: &[&str] = match evidence {
