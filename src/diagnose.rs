@@ -1,5 +1,6 @@
 //! Many nodes: how many at once, what is shown meanwhile, and the report of all. One node is in [`node`].
 
+mod beyond;
 mod comparison;
 mod entry;
 mod neighbour;

@@ -31,6 +31,34 @@ pub enum Evidence {
     AttachedPrograms,
     /// The last lines of the agent's log.
     AgentLog,
+    /// `cilium-dbg bpf metrics list -o json`, read in place of [`Self::DropMetrics`] where it is there.
+    BpfMetrics,
+    /// The same again, five seconds or more later.
+    BpfMetricsAgain,
+    /// `cilium-dbg endpoint list -o json`.
+    EndpointList,
+    /// The kernel's table of this node's endpoints: `cilium-dbg bpf endpoint list`.
+    BpfEndpointList,
+    /// The agent's own copy of it: `cilium-dbg map get cilium_lxc`.
+    MapGetLxc,
+    /// The kernel's table of identities and tunnels by address: `cilium-dbg bpf ipcache list`.
+    IpcacheList,
+    /// The agent's own copy of it: `cilium-dbg map get cilium_ipcache_v2`.
+    MapGetIpcache,
+    /// `bpftool link show`.
+    LinkList,
+    /// `bpftool cgroup tree ROOT`.
+    CgroupTree,
+    /// `cat /proc/self/mountinfo` in the agent's container.
+    Mounts,
+    /// `cat /proc/mounts` on the node.
+    HostMounts,
+    /// `iptables-save` in the agent's container, which shares the host's network.
+    HostFirewall,
+    /// `cilium-dbg metrics list -p drift_checker_config_delta`.
+    ConfigDrift,
+    /// How many programs each pinned tail-call map holds.
+    CallsMaps,
     /// The whole connection tracking table of a neighbour, asked of the neighbour's agent: kept beside the node that it
     /// is held against.
     NeighbourCtList,
@@ -38,7 +66,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every kind, in the order in which it is gathered.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 28] = [
         Self::HostPing,
         Self::PodEgress,
         Self::PodEgressAddress,
@@ -52,6 +80,20 @@ impl Evidence {
         Self::NatList,
         Self::AttachedPrograms,
         Self::AgentLog,
+        Self::BpfMetrics,
+        Self::EndpointList,
+        Self::BpfEndpointList,
+        Self::MapGetLxc,
+        Self::IpcacheList,
+        Self::MapGetIpcache,
+        Self::LinkList,
+        Self::CgroupTree,
+        Self::Mounts,
+        Self::HostMounts,
+        Self::HostFirewall,
+        Self::ConfigDrift,
+        Self::CallsMaps,
+        Self::BpfMetricsAgain,
         Self::NeighbourCtList,
     ];
 
@@ -72,6 +114,20 @@ impl Evidence {
             Self::NatList => "nat-list",
             Self::AttachedPrograms => "attached-programs",
             Self::AgentLog => "agent-log",
+            Self::BpfMetrics => "bpf-metrics",
+            Self::BpfMetricsAgain => "bpf-metrics.2",
+            Self::EndpointList => "endpoint-list",
+            Self::BpfEndpointList => "bpf-endpoint-list",
+            Self::MapGetLxc => "map-get-lxc",
+            Self::IpcacheList => "ipcache-list",
+            Self::MapGetIpcache => "map-get-ipcache",
+            Self::LinkList => "link-list",
+            Self::CgroupTree => "cgroup-tree",
+            Self::Mounts => "mounts",
+            Self::HostMounts => "host-mounts",
+            Self::HostFirewall => "host-firewall",
+            Self::ConfigDrift => "config-drift",
+            Self::CallsMaps => "calls-maps",
             Self::NeighbourCtList => "neighbour-ct-list",
         }
     }

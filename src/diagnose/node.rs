@@ -21,8 +21,6 @@ use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress;
 use crate::checks::pod_egress::ProbeRaw;
 use crate::checks::{Finding, dns_backends, external_conntrack, host_ping};
-use crate::cilium::lines::Lines;
-use crate::cilium::{agent_log, drops, lb, nat, programs, status};
 use crate::gather::probes::choose;
 use crate::gather::{Probe, Question, Source};
 use crate::knowledge::code::Kind;
@@ -34,7 +32,7 @@ use crate::kubernetes::pod_trouble::PodTrouble;
 use crate::kubernetes::roles::Role;
 use crate::report::{Check, CheckData};
 use crate::rules;
-use crate::rules::case::{Beyond, Case, Supplement};
+use crate::rules::case::{Beyond, Case};
 use crate::rules::stale::service_map::service_map;
 use crate::ways::dns::Dns;
 use crate::ways::lens::Lens;
@@ -87,6 +85,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             Agent::Unknown(_) | Agent::NotRunning { .. } => None,
         };
 
+        // The drop counters are read first and last: their second reading is then seconds apart without being waited for.
+        self.step("evidence from the agent");
+        let counters = self.first_counters(agent.as_ref(), &deadline).await;
+        let due = counters.again_due();
+
         self.step("ping from the host");
         let host = host_ping::judge(
             &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
@@ -124,6 +127,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
         self.step("reading the service table");
         let raw = self.small(Evidence::ServiceList, agent.as_ref(), None, &deadline).await;
+        let service_list = raw.answer.clone();
         let backends = dns_backends::judge(&raw, &around);
         self.found(&backends.finding);
 
@@ -138,13 +142,15 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             egress,
             dump,
             backends,
-            beyond: Beyond::none("a healthy node is not asked for it"),
+            beyond: Beyond::none("it was not asked for yet"),
         };
-        // Further evidence costs calls: it is asked for where it could change what is said.
-        if self.source.is_saved() || rules::judge(&case).verdict.kind != Kind::Healthy {
-            self.step("further evidence");
-            case.beyond = self.beyond(nat, agent.as_ref(), &deadline).await;
-            if !self.source.is_saved() {
+        self.step("further evidence");
+        self.read_beyond(&mut case, counters, nat, &service_list, &deadline).await;
+        // What costs further calls is asked for where it could change what is said.
+        if !self.source.is_saved() {
+            self.read_counters_again(&mut case, due, &deadline).await;
+            if rules::judge(&case).verdict.kind != Kind::Healthy {
+                case.beyond.nat = self.nat(agent.as_ref(), &deadline).await;
                 self.step("a second look");
                 self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline).await;
             }
@@ -182,13 +188,12 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             case.backends = dns_backends::judge(&raw, &case.around);
             case.beyond.lb = self.lb(agent, deadline).await;
         }
-        let (drops_again, at) = self.drops(Evidence::DropMetricsAgain, agent, deadline).await;
-        case.beyond.drops_apart_s = apart_s(case.beyond.drops_at.as_deref(), at.as_deref());
-        case.beyond.drops_again = drops_again;
+        self.read_direct_signs_again(case, deadline).await;
+        self.take_counters_again(case, deadline).await;
     }
 
     /// Asks for something small, within what is left of the node's time.
-    async fn small(
+    pub(super) async fn small(
         &self,
         evidence: Evidence,
         agent: Option<&PodRef>,
@@ -253,55 +258,6 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         (answer, dump)
     }
 
-    async fn beyond(
-        &self,
-        nat: Option<Supplement<nat::NatRows>>,
-        agent: Option<&PodRef>,
-        deadline: &Deadline,
-    ) -> Beyond {
-        let (drops, drops_at) = self.drops(Evidence::DropMetrics, agent, deadline).await;
-        let (drops_again, again_at) = if self.source.is_saved() {
-            self.drops(Evidence::DropMetricsAgain, agent, deadline).await
-        } else {
-            (Supplement::NotLooked("not read a second time".to_owned()), None)
-        };
-        Beyond {
-            lb: self.lb(agent, deadline).await,
-            status: self.further(Evidence::AgentStatus, agent, deadline, |t| status::parse(t).ok()).await,
-            drops,
-            drops_apart_s: apart_s(drops_at.as_deref(), again_at.as_deref()),
-            drops_at,
-            drops_again,
-            nat: match nat {
-                Some(nat) => nat,
-                None => self.nat(agent, deadline).await,
-            },
-            programs: self
-                .further(Evidence::AttachedPrograms, agent, deadline, |t| {
-                    Some(programs::parse(t)).filter(|p| p.recognized)
-                })
-                .await,
-            log: self
-                .further(Evidence::AgentLog, agent, deadline, |t| Some(agent_log::parse(t)).filter(|l| l.lines > 0))
-                .await,
-        }
-    }
-
-    async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<lb::LbList> {
-        self.further(Evidence::LbList, agent, deadline, |t| Some(lb::parse(t)).filter(|l| l.header)).await
-    }
-
-    /// One reading of the drop counters, and when it was taken.
-    async fn drops(
-        &self,
-        which: Evidence,
-        agent: Option<&PodRef>,
-        deadline: &Deadline,
-    ) -> (Supplement<drops::Drops>, Option<String>) {
-        let raw = self.small(which, agent, None, deadline).await;
-        (supplement(&raw, |text| Some(drops::parse(text)).filter(|drops| drops.recognized)), raw.answer.started_at)
-    }
-
     /// One look at a neighbour: its dump tells whether its pods are answered. `evidence` says whether it is kept beside
     /// this node, or is the neighbour's own.
     pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
@@ -319,29 +275,6 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             Dump::Cut(failure) | Dump::Missing(failure) => Err(failure.message),
         }
     }
-
-    async fn further<T>(
-        &self,
-        evidence: Evidence,
-        agent: Option<&PodRef>,
-        deadline: &Deadline,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Supplement<T> {
-        supplement(&self.small(evidence, agent, None, deadline).await, parse)
-    }
-
-    /// The NAT table may be as long as the conntrack table, so it is counted as it comes.
-    async fn nat(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<nat::NatRows> {
-        let question = Question { node: self.node, evidence: Evidence::NatList, agent, probe: None };
-        let (mut lines, mut rows) = (Lines::new(), nat::NatRows::default());
-        let mut feed = |chunk: &[u8]| lines.feed(chunk, |line| rows.line(line));
-        let asked = tokio::time::timeout(deadline.left(), self.source.ask(&question, &mut feed)).await;
-        let answer = asked.unwrap_or_else(|_| deadline.passed(Evidence::NatList));
-        match not_clean(&answer) {
-            Some(why) => Supplement::NotLooked(why),
-            None => Supplement::Seen(rows),
-        }
-    }
 }
 
 /// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
@@ -351,33 +284,8 @@ fn agent_age_s(around: &NodeView) -> Option<f64> {
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 
-/// Seconds between two readings, where both say when they were taken.
-fn apart_s(first: Option<&str>, again: Option<&str>) -> Option<f64> {
-    let seconds = seconds_between(first?, again?)?;
-    u32::try_from(seconds).ok().map(f64::from)
-}
-
-/// Reads an answer as supplementary evidence.
-fn supplement<T>(raw: &Raw, parse: impl FnOnce(&str) -> Option<T>) -> Supplement<T> {
-    match not_clean(&raw.answer) {
-        Some(why) => Supplement::NotLooked(why),
-        None => parse(&String::from_utf8_lossy(&raw.stdout))
-            .map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen),
-    }
-}
-
-/// Why an answer is not to be read as supplementary evidence.
-fn not_clean(answer: &Answer) -> Option<String> {
-    match &answer.end {
-        End::Exited(0) => None,
-        End::Exited(code) => Some(format!("it ended with exit code {code}")),
-        End::Failed(failure) => Some(failure.message.clone()),
-        End::NotGathered(why) => Some(why.clone()),
-    }
-}
-
 /// The time that one node may take.
-struct Deadline {
+pub(super) struct Deadline {
     at: Instant,
     whole: Duration,
     /// Whether it is the run that has to be over then.
@@ -392,11 +300,11 @@ impl Deadline {
         Self { at, whole, run: at < own }
     }
 
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    fn passed(&self, evidence: Evidence) -> Answer {
+    pub(super) fn passed(&self, evidence: Evidence) -> Answer {
         let mut answer = Answer::not_gathered("");
         answer.end = End::Failed(if self.run {
             let message = format!("the run's time was over before {evidence} ended; see --deadline");

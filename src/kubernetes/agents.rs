@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
+use crate::base::version::Version;
 use crate::kubernetes::objects::{ContainerStatus, Pod};
 
 /// The label that selects Cilium's agents, as the API takes it.
@@ -77,6 +78,13 @@ pub fn agent_namespace(pods: &[Pod]) -> Option<String> {
 pub fn versions(pods: &[Pod]) -> BTreeSet<String> {
     let agents = pods.iter().filter(|pod| is_agent(pod) && pod.status.phase == "Running");
     agents.filter_map(|pod| image_with_version(pod).and_then(version_of_image)).collect()
+}
+
+/// The release of an agent's pod by its image's tag; none for other pods, or where the tag says none.
+#[must_use]
+pub fn release(pod: &Pod) -> Option<Version> {
+    let version = is_agent(pod).then(|| image_with_version(pod).and_then(version_of_image)).flatten()?;
+    Version::parse(&version)
 }
 
 /// The agent among the agents' pods of one node.

@@ -1,16 +1,10 @@
 //! Everything that is known of one node when it is judged.
 
-use crate::base::evidence::Evidence;
 use crate::checks::dns_backends::Backends;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress::Egress;
 use crate::checks::{Finding, HostPingData};
-use crate::cilium::agent_log::AgentLog;
-use crate::cilium::drops::{Drops, Rise, Rises};
-use crate::cilium::lb::LbList;
-use crate::cilium::nat::NatRows;
-use crate::cilium::programs::Programs;
-use crate::cilium::status::AgentStatus;
+use crate::cilium::drops::{Rise, Rises};
 use crate::kubernetes::agents::{Agent, RunningAgent};
 use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::pod_trouble::PodTrouble;
@@ -21,79 +15,7 @@ use crate::ways::group::Group;
 use crate::ways::picture::Picture;
 use crate::ways::way::{Way, WayState, state};
 
-/// Supplementary evidence: seen, or not looked at and why.
-#[derive(Clone, Debug)]
-pub enum Supplement<T> {
-    /// It was looked at.
-    Seen(T),
-    /// It was not.
-    NotLooked(String),
-}
-
-impl<T> Supplement<T> {
-    /// What was seen.
-    pub const fn seen(&self) -> Option<&T> {
-        match self {
-            Self::Seen(value) => Some(value),
-            Self::NotLooked(_) => None,
-        }
-    }
-}
-
-/// Evidence beyond the five checks.
-#[derive(Clone, Debug)]
-pub struct Beyond {
-    /// `lb-list`.
-    pub lb: Supplement<LbList>,
-    /// `agent-status`.
-    pub status: Supplement<AgentStatus>,
-    /// `drop-metrics`.
-    pub drops: Supplement<Drops>,
-    /// `drop-metrics.2`: the same some seconds and a probe later.
-    pub drops_again: Supplement<Drops>,
-    /// When the first reading was taken, RFC 3339.
-    pub drops_at: Option<String>,
-    /// How many seconds after the first the second reading was taken, where both say when.
-    pub drops_apart_s: Option<f64>,
-    /// `nat-list`.
-    pub nat: Supplement<NatRows>,
-    /// `attached-programs`.
-    pub programs: Supplement<Programs>,
-    /// `agent-log`.
-    pub log: Supplement<AgentLog>,
-}
-
-impl Beyond {
-    /// None of it was looked at.
-    #[must_use]
-    pub fn none(why: &str) -> Self {
-        Self {
-            lb: Supplement::NotLooked(why.to_owned()),
-            status: Supplement::NotLooked(why.to_owned()),
-            drops: Supplement::NotLooked(why.to_owned()),
-            drops_again: Supplement::NotLooked(why.to_owned()),
-            drops_at: None,
-            drops_apart_s: None,
-            nat: Supplement::NotLooked(why.to_owned()),
-            programs: Supplement::NotLooked(why.to_owned()),
-            log: Supplement::NotLooked(why.to_owned()),
-        }
-    }
-
-    /// The kinds that were not looked at.
-    #[must_use]
-    pub fn not_looked_at(&self) -> Vec<Evidence> {
-        let kinds = [
-            (Evidence::LbList, self.lb.seen().is_none()),
-            (Evidence::AgentStatus, self.status.seen().is_none()),
-            (Evidence::DropMetrics, self.drops.seen().is_none()),
-            (Evidence::NatList, self.nat.seen().is_none()),
-            (Evidence::AttachedPrograms, self.programs.seen().is_none()),
-            (Evidence::AgentLog, self.log.seen().is_none()),
-        ];
-        kinds.into_iter().filter(|(_, missing)| *missing).map(|(kind, _)| kind).collect()
-    }
-}
+pub use crate::rules::beyond::{Beyond, Supplement};
 
 /// "Missed tail call EGRESS +490 (49.0/s) in bpf_host.c; …": what rose, the fastest first.
 #[must_use]

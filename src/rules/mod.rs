@@ -4,8 +4,10 @@
 //! what it takes to call a node stale, [`fleet`] compares nodes, [`remedy`] names what to do, and [`signs`] which upstream
 //! issues it may be. Here they are put in order.
 
+pub mod beyond;
 pub mod case;
 pub mod fleet;
+mod hidden_maps;
 pub mod lookalikes;
 pub mod opinion;
 pub mod remedy;
@@ -130,8 +132,14 @@ fn decide(case: &Case, heard: &[(Code, Phase, Exclusion)]) -> Opinion {
         })
     };
     // Direct signs are asked before what rests on flows alone.
-    if let Some(opinion) =
-        applies(Phase::Direct).or_else(|| stale::programs::missing(case)).or_else(|| stale::node_address::stale(case))
+    if let Some(opinion) = applies(Phase::Direct)
+        .or_else(|| stale::tail_calls::missing(case))
+        .or_else(|| stale::programs::missing(case))
+        .or_else(|| stale::map::stale(case))
+        .or_else(|| lookalikes::socket_lb::detached(case))
+        .or_else(|| stale::node_address::stale(case))
+        .or_else(|| stale::silent_agent::services(case))
+        .or_else(|| hidden_maps::hidden(case))
     {
         return opinion;
     }

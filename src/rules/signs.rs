@@ -1,6 +1,9 @@
 //! A node's evidence as the facts that upstream issues and the risk of a restart ask for.
 
 use super::case::Case;
+use super::hidden_maps;
+use super::lookalikes::socket_lb;
+use super::stale::programs;
 use super::stale::selective::cut_off_since_agent_start;
 use super::verdict::Verdict;
 use crate::base::version::Version;
@@ -52,6 +55,7 @@ pub fn signs(case: &Case, verdict: &Verdict) -> Signs {
         let tcx = |hook: &str| hook.starts_with("tcx/");
         signs.mark_if(Mark::Tcx, Some(programs.attached.iter().any(|a| a.is_cilium() && tcx(&a.hook))));
     }
+    of_direct_evidence(case, &mut signs);
     signs
 }
 
@@ -105,6 +109,21 @@ fn of_status(status: &AgentStatus, signs: &mut Signs) {
     }
     signs.mark_if(Mark::BpfHostRouting, status.bpf_host_routing);
     signs.mark_if(Mark::Tunnel, status.routing.as_ref().map(|routing| matches!(routing, Routing::Tunnel(_))));
+}
+
+/// What the datapath's own objects say.
+fn of_direct_evidence(case: &Case, signs: &mut Signs) {
+    let over = match hidden_maps::mounted(case) {
+        Some((_, mounts)) => u64::try_from(mounts.saturating_sub(1)).ok(),
+        None => case.beyond.mounts_are_stacked().map(|_| 0),
+    };
+    signs.mark(Mark::SecondBpfMount, over);
+    signs.mark(Mark::ConfigDrift, case.beyond.config_drift.seen().copied());
+    signs.mark_if(Mark::SocketProgramsMissing, socket_lb::lacking(case).map(|missing| !missing.is_empty()));
+    if let Some(bare) = programs::bare(case) {
+        signs.mark_if(Mark::PodDeviceBare, Some(!bare.pods.is_empty()));
+        signs.mark_if(Mark::HostDeviceBare, Some(!bare.host.is_empty()));
+    }
 }
 
 fn of_services(case: &Case, signs: &mut Signs) {

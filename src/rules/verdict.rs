@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::evidence::Evidence;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 
@@ -189,6 +190,51 @@ pub struct Cause {
     pub since: Option<String>,
     /// The evidence that shows it.
     pub evidence: String,
+}
+
+impl Cause {
+    /// A broken thing by its name, and the evidence that shows it.
+    pub fn named(what: &str, name: impl Into<String>, evidence: Evidence) -> Self {
+        Self {
+            what: what.to_owned(),
+            name: name.into(),
+            on: None,
+            key: None,
+            expected: None,
+            found: None,
+            since: None,
+            evidence: evidence.name().to_owned(),
+        }
+    }
+
+    /// The same with what should be there and what is.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self.found = Some(found.into());
+        self
+    }
+
+    /// The same with where it is.
+    #[must_use]
+    pub fn on(mut self, place: impl Into<String>) -> Self {
+        self.on = Some(place.into());
+        self
+    }
+
+    /// The same with its key in a map.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The same with since when, where that is known.
+    #[must_use]
+    pub fn since(mut self, since: Option<String>) -> Self {
+        self.since = since;
+        self
+    }
 }
 
 /// What is said of a node.

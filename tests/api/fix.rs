@@ -796,7 +796,12 @@ fn stale_until_the_restart(lines: &[String]) -> World {
     let dump = dump(&fine, lines);
     world.writes.cure = fine.execs;
     let argv = crate::support::world::Argv::Prefix(CT_LIST.map(str::to_owned).to_vec());
-    world.writes.cure.push(ExecRule { pods: Pods::agent("prusik"), argv, reply: ExecReply::prints(dump.as_str()), later: None });
+    world.writes.cure.push(ExecRule {
+        pods: Pods::agent("prusik"),
+        argv,
+        reply: ExecReply::prints(dump.as_str()),
+        later: None,
+    });
     // So that what was sent some seconds ago was sent after the new agent's start.
     world.writes.ready_after = Duration::from_secs(9);
     world

@@ -3,6 +3,7 @@
 use super::bounded::CommandEnd;
 use crate::base::answer::End;
 use crate::base::evidence::Evidence;
+use crate::base::version::Version;
 
 /// How one agent wants to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,13 +12,45 @@ pub(super) struct Dialect {
     old_name: bool,
     /// `global` belonged to tables per endpoint, which are gone; newer agents may refuse the word (cilium#43147).
     no_global: bool,
+    /// Before 1.18 the map of addresses had a name without a number.
+    old_ipcache: bool,
 }
 
+/// Where Cilium mounts the control groups that its socket programs hang on, unless it is told otherwise.
+const CGROUP_ROOT: &str = "/run/cilium/cgroupv2";
+/// Counts what each tail-call map holds, `NAME COUNT` a line. It opens pinned maps for reading and writes nothing.
+const COUNT_CALLS: &str = "for f in /sys/fs/bpf/tc/globals/cilium_calls_*; do \
+    n=$(bpftool map dump pinned $f | grep -c '^key'); echo \"$(basename $f) $n\"; done";
+
 impl Dialect {
+    /// The dialect of a release, as far as the release tells.
+    pub(super) fn of_release(release: Option<Version>) -> Self {
+        Self { old_ipcache: release.is_some_and(|release| release.line() < (1, 18)), ..Self::default() }
+    }
+
+    /// The same by the program's older name; none where that is the name already.
+    pub(super) const fn by_old_name(self) -> Option<Self> {
+        if self.old_name { None } else { Some(Self { old_name: true, ..self }) }
+    }
+
     /// The plain command.
     pub(super) fn argv(self, evidence: Evidence) -> Vec<String> {
         let words: &[&str] = match evidence {
             Evidence::AttachedPrograms => return to_owned(&["bpftool", "net", "show"]),
+            Evidence::LinkList => return to_owned(&["bpftool", "link", "show"]),
+            Evidence::CgroupTree => return to_owned(&["bpftool", "cgroup", "tree", CGROUP_ROOT]),
+            Evidence::Mounts => return to_owned(&["cat", "/proc/self/mountinfo"]),
+            Evidence::HostMounts => return to_owned(&["cat", "/proc/mounts"]),
+            Evidence::HostFirewall => return to_owned(&["iptables-save"]),
+            Evidence::CallsMaps => return to_owned(&["sh", "-c", COUNT_CALLS]),
+            Evidence::BpfMetrics | Evidence::BpfMetricsAgain => &["bpf", "metrics", "list", "-o", "json"],
+            Evidence::EndpointList => &["endpoint", "list", "-o", "json"],
+            Evidence::BpfEndpointList => &["bpf", "endpoint", "list"],
+            Evidence::MapGetLxc => &["map", "get", "cilium_lxc"],
+            Evidence::IpcacheList => &["bpf", "ipcache", "list"],
+            Evidence::MapGetIpcache if self.old_ipcache => &["map", "get", "cilium_ipcache"],
+            Evidence::MapGetIpcache => &["map", "get", "cilium_ipcache_v2"],
+            Evidence::ConfigDrift => &["metrics", "list", "-p", "drift_checker_config_delta"],
             Evidence::CtList | Evidence::NeighbourCtList if self.no_global => &["bpf", "ct", "list"],
             Evidence::CtList | Evidence::NeighbourCtList => &["bpf", "ct", "list", "global"],
             Evidence::ServiceList => &["service", "list"],
@@ -37,10 +70,15 @@ impl Dialect {
 
     /// The dialect to try next, where this outcome says that the agent did not understand.
     pub(super) fn after(self, evidence: Evidence, outcome: &CommandEnd) -> Option<Self> {
-        if outcome.lacks_program && !self.old_name && evidence != Evidence::AttachedPrograms {
+        let is_cilium = self.argv(evidence).first().is_some_and(|program| program.starts_with("cilium"));
+        if outcome.lacks_program && !self.old_name && is_cilium {
             return Some(Self { old_name: true, ..self });
         }
         let failed = matches!(outcome.end, End::Exited(code) if code != 0);
+        let no_such_map = outcome.stderr.to_lowercase().contains("not found");
+        if failed && evidence == Evidence::MapGetIpcache && !self.old_ipcache && no_such_map {
+            return Some(Self { old_ipcache: true, ..self });
+        }
         let is_dump = matches!(evidence, Evidence::CtList | Evidence::NeighbourCtList);
         if failed && is_dump && !self.no_global && refuses_an_argument(&outcome.stderr) {
             return Some(Self { no_global: true, ..self });

@@ -1,8 +1,10 @@
 //! The live cluster: which commands answer a question, and what is asked instead where a tool is missing.
 
+mod agent;
 mod bounded;
 mod dialect;
 pub mod kube;
+mod pack;
 mod packed;
 pub mod ssh;
 mod tools;
@@ -26,10 +28,12 @@ use crate::base::pod_ref::PodRef;
 use crate::base::probe_tools::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
+use crate::base::version::Version;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
 use crate::kubernetes::cluster_dns::{DNS_SELECTORS, may_be_cluster_dns};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
+use agent::AgentKnown;
 use bounded::{Bounded, CommandEnd, ExecTarget, HeldOutput, Limit, Task};
 use dialect::Dialect;
 use kube::{Cluster, LOG_LINES};
@@ -57,6 +61,7 @@ pub struct Live {
     questions: Questions,
     timeout: Duration,
     bounded: Bounded,
+    compress: bool,
     known: RefCell<Known>,
 }
 
@@ -72,6 +77,9 @@ struct Known {
     nodes: HashMap<String, Node>,
     containers: HashMap<PodRef, String>,
     dialects: HashMap<PodRef, Dialect>,
+    /// The releases of agents, by their images.
+    releases: HashMap<PodRef, Version>,
+    agents: HashMap<PodRef, AgentKnown>,
     /// Nodes whose kubelet let a handshake's whole time go by, since the lists were read.
     unanswered: HashMap<String, Failure>,
 }
@@ -93,6 +101,7 @@ pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: 
         questions: questions.clone(),
         timeout,
         bounded: Bounded::new(cluster.compress),
+        compress: cluster.compress,
         known: RefCell::default(),
     })
 }
@@ -127,7 +136,12 @@ impl Live {
     pub async fn pods_on(&self, node: &str, inventory: &mut Inventory) -> Result<Vec<Pod>, Failure> {
         let mut here = self.cluster.pods_on(node).await?;
         here.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-        self.known.borrow_mut().unanswered.remove(node);
+        {
+            let mut known = self.known.borrow_mut();
+            known.unanswered.remove(node);
+            known.learn_releases(&here);
+            here.iter().for_each(|pod| drop(known.agents.remove(&pod.reference())));
+        }
         let anew = |mut pods: Vec<Pod>| {
             pods.retain(|pod| pod.spec.node_name != node);
             pods.extend(here.iter().cloned());
@@ -371,31 +385,6 @@ impl Live {
         Some(Failure::new(failure.kind, message))
     }
 
-    /// One of the agent's own commands, in the dialect that this agent speaks.
-    async fn ask_agent(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
-        let Some(agent) = question.agent else {
-            return Answer::not_gathered(format!("no Cilium agent on {}", question.node));
-        };
-        let large = matches!(question.evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList);
-        // A neighbour is asked once, and its kubelet is not this node's.
-        let node = (question.evidence != Evidence::NeighbourCtList).then_some(question.node);
-        let place = ExecTarget { node, pod: agent, container: Some(AGENT), one_of_many: false };
-        let most = if large { self.timeout } else { SMALL.min(self.timeout) };
-        loop {
-            let dialect = self.known.borrow().dialects.get(agent).copied().unwrap_or_default();
-            let argv = dialect.argv(question.evidence);
-            let limit = Limit::dump(most);
-            let outcome = self.run(Task { place, argv: &argv, limit, large }, out).await;
-            let next = dialect.after(question.evidence, &outcome);
-            match next {
-                Some(next) if out.forget() => {
-                    self.known.borrow_mut().dialects.insert(agent.clone(), next);
-                }
-                _ => return outcome.into_answer(argv),
-            }
-        }
-    }
-
     async fn agent_log(&self, question: &Question<'_>, out: &mut HeldOutput<'_>) -> Answer {
         let Some(agent) = question.agent else {
             return Answer::not_gathered(format!("no Cilium agent on {}", question.node));
@@ -424,6 +413,8 @@ impl Source for Live {
             let mut known = self.known.borrow_mut();
             // Whoever reads the lists anew looks anew: after a restart, say.
             known.unanswered.clear();
+            known.agents.clear();
+            known.learn_releases(pods.known());
             if let Ok(nodes) = &nodes {
                 known.nodes = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone())).collect();
             }
@@ -479,7 +470,23 @@ impl Source for Live {
             | Evidence::DropMetrics
             | Evidence::DropMetricsAgain
             | Evidence::NatList
-            | Evidence::AttachedPrograms => self.ask_agent(question, &mut out).await,
+            | Evidence::AttachedPrograms
+            | Evidence::BpfMetrics
+            | Evidence::BpfMetricsAgain
+            | Evidence::EndpointList
+            | Evidence::BpfEndpointList
+            | Evidence::MapGetLxc
+            | Evidence::IpcacheList
+            | Evidence::MapGetIpcache
+            | Evidence::LinkList
+            | Evidence::CgroupTree
+            | Evidence::Mounts
+            | Evidence::HostFirewall
+            | Evidence::ConfigDrift
+            | Evidence::CallsMaps => self.ask_agent(question, &mut out).await,
+            Evidence::HostMounts => {
+                Answer::not_gathered("the node's own mounts are read by hand: ssh NODE cat /proc/mounts")
+            }
         };
         out.release();
         if !matches!(answer.end, End::NotGathered(_)) {

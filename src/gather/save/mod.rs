@@ -249,7 +249,15 @@ fn one_by_one<T: Serialize, W: serde::Serializer>(
 
 /// Evidence that may be as large as a kernel map.
 const fn is_large(evidence: Evidence) -> bool {
-    matches!(evidence, Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList | Evidence::LbList)
+    matches!(
+        evidence,
+        Evidence::CtList
+            | Evidence::NeighbourCtList
+            | Evidence::NatList
+            | Evidence::LbList
+            | Evidence::IpcacheList
+            | Evidence::MapGetIpcache
+    )
 }
 
 /// One answer on its way.

@@ -35,7 +35,7 @@ pub(super) fn conntrack_full(case: &Case) -> Exclusion {
     /// As good as full, in percent: the table is an LRU map, and a dump of a busy one misses a few.
     const FULL_PERCENT: u64 = 95;
     let Some(drops) = case.beyond.drops.seen() else {
-        return beyond(&case.beyond.drops, Evidence::DropMetrics, |_| Exclusion::NotApplicable);
+        return beyond(&case.beyond.drops, case.beyond.drops_from, |_| Exclusion::NotApplicable);
     };
     let failed = drops.of(INSERTION_FAILED);
     let rises = case.rising(INSERTION_FAILED);
@@ -81,14 +81,17 @@ pub(super) fn conntrack_full(case: &Case) -> Exclusion {
     Exclusion::applies(
         Opinion::new(Code::ConntrackFull, Confidence::High, summary)
             .because(Because::said("ct-list", Says::new(format!("{entries} entries in a table of {size}"), figures)))
-            .because(Because::evidence("drop-metrics", format!("{failed} packets dropped: map insertion failed"))),
+            .because(Because::evidence(
+                case.beyond.drops_from.name(),
+                format!("{failed} packets dropped: map insertion failed"),
+            )),
     )
 }
 
 /// `policy-denied`: it rises now, and something fails that it fits.
 pub(super) fn policy_denied(case: &Case) -> Exclusion {
     let Some(drops) = case.beyond.drops.seen() else {
-        return beyond(&case.beyond.drops, Evidence::DropMetrics, |_| Exclusion::NotApplicable);
+        return beyond(&case.beyond.drops, case.beyond.drops_from, |_| Exclusion::NotApplicable);
     };
     if drops.of(POLICY_DENIED) == 0 && case.beyond.drops_again.seen().is_none_or(|again| again.of(POLICY_DENIED) == 0) {
         return Exclusion::out("no packet was dropped by policy", [("policy_denied", 0_i64.into())]);
@@ -120,7 +123,7 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
     let confidence = if probe_flow(case) == ProbeFlow::Unanswered { Confidence::Low } else { Confidence::Medium };
     let says = Says::new(format!("between two readings: {told}"), figures);
     let mut opinion = Opinion::new(Code::PolicyDenied, confidence, summary)
-        .because(Because::said(Evidence::DropMetrics.name(), says))
+        .because(Because::said(case.beyond.drops_from.name(), says))
         .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
     let failing = case.egress.failing.iter().map(|pod| Affected {
         namespace: pod.namespace.clone(),
@@ -134,7 +137,7 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
 /// `datapath-drops`: another reason rises while something fails.
 pub(super) fn others(case: &Case) -> Exclusion {
     if case.beyond.drops.seen().is_none() {
-        return beyond(&case.beyond.drops, Evidence::DropMetrics, |_| Exclusion::NotApplicable);
+        return beyond(&case.beyond.drops, case.beyond.drops_from, |_| Exclusion::NotApplicable);
     }
     if !matches!(case.rises(), Some(Rises::Between(_))) {
         return not_looked(Evidence::DropMetricsAgain, "dropped packets were counted only once");
@@ -157,6 +160,6 @@ pub(super) fn others(case: &Case) -> Exclusion {
     let says = Says::new(format!("between two readings: {}", told), [("dropped", packets.into())]);
     Exclusion::applies(
         Opinion::new(Code::DatapathDrops, Confidence::Medium, summary)
-            .because(Because::said(Evidence::DropMetrics.name(), says)),
+            .because(Because::said(case.beyond.drops_from.name(), says)),
     )
 }

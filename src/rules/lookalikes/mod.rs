@@ -7,10 +7,12 @@ mod agent;
 mod cluster_dns;
 mod datapath;
 mod drops;
+mod firewall;
 mod host;
 mod isolation;
 mod local_dns;
 mod new_pods;
+pub mod socket_lb;
 
 use crate::base::evidence::Evidence;
 use crate::checks::Status;
@@ -28,6 +30,7 @@ pub const LOOK_ALIKES: &[LookAlike] = &[
     LookAlike { code: Code::AgentNotRunning, phase: Phase::Direct, ask: agent::not_running },
     LookAlike { code: Code::DatapathProgramsDuplicated, phase: Phase::Direct, ask: datapath::duplicated },
     LookAlike { code: Code::DatapathNotInitialized, phase: Phase::Direct, ask: datapath::not_initialized },
+    LookAlike { code: Code::HostFirewallDrops, phase: Phase::Direct, ask: firewall::drops },
     LookAlike { code: Code::AgentStarting, phase: Phase::Flows, ask: agent::starting },
     LookAlike { code: Code::ConntrackFull, phase: Phase::Flows, ask: drops::conntrack_full },
     LookAlike { code: Code::HostNetworkDown, phase: Phase::Flows, ask: host::network_down },

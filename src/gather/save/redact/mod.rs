@@ -136,13 +136,27 @@ impl Manner {
             | Evidence::DropMetrics
             | Evidence::DropMetricsAgain
             | Evidence::NatList
-            | Evidence::AttachedPrograms => Self::Table,
+            | Evidence::AttachedPrograms
+            | Evidence::BpfMetrics
+            | Evidence::BpfMetricsAgain
+            | Evidence::BpfEndpointList
+            | Evidence::MapGetLxc
+            | Evidence::IpcacheList
+            | Evidence::MapGetIpcache
+            | Evidence::LinkList
+            | Evidence::CgroupTree
+            | Evidence::ConfigDrift
+            | Evidence::CallsMaps => Self::Table,
             Evidence::HostPing
             | Evidence::PodEgress
             | Evidence::PodEgressAddress
             | Evidence::PodDns
             | Evidence::AgentStatus
-            | Evidence::AgentLog => Self::Sentences,
+            | Evidence::AgentLog
+            | Evidence::EndpointList
+            | Evidence::Mounts
+            | Evidence::HostMounts
+            | Evidence::HostFirewall => Self::Sentences,
         }
     }
 }

@@ -1,0 +1,167 @@
+//! Evidence beyond the five checks: each piece was seen, or was not looked at, and why.
+
+use crate::base::evidence::Evidence;
+use crate::cilium::agent_log::AgentLog;
+use crate::cilium::bpf_endpoints::BpfEndpoints;
+use crate::cilium::calls_maps::CallsMaps;
+use crate::cilium::cgroup_tree::CgroupTree;
+use crate::cilium::drops::Drops;
+use crate::cilium::endpoint_list::EndpointList;
+use crate::cilium::firewall::Firewall;
+use crate::cilium::ipcache::Ipcache;
+use crate::cilium::lb::LbList;
+use crate::cilium::links::Links;
+use crate::cilium::mounts::Mounts;
+use crate::cilium::nat::NatRows;
+use crate::cilium::programs::Programs;
+use crate::cilium::status::AgentStatus;
+
+/// Supplementary evidence: seen, or not looked at and why.
+#[derive(Clone, Debug)]
+pub enum Supplement<T> {
+    /// It was looked at.
+    Seen(T),
+    /// It was not.
+    NotLooked(String),
+}
+
+impl<T> Supplement<T> {
+    /// What was seen.
+    pub const fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(value) => Some(value),
+            Self::NotLooked(_) => None,
+        }
+    }
+}
+
+/// How an agent is silent whose pod runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Its socket takes connections and answers none: the process hangs.
+    Frozen,
+    /// Its socket is gone, or refuses connections.
+    NoSocket,
+}
+
+/// An agent that runs and does not answer its own commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSilence {
+    /// How.
+    pub silence: Silence,
+    /// The evidence that shows it.
+    pub evidence: Evidence,
+    /// The words of the command, or how long it was waited for.
+    pub says: String,
+}
+
+/// Evidence beyond the five checks.
+#[derive(Clone, Debug)]
+pub struct Beyond {
+    /// `lb-list`.
+    pub lb: Supplement<LbList>,
+    /// `agent-status`.
+    pub status: Supplement<AgentStatus>,
+    /// `bpf-metrics`, or `drop-metrics`.
+    pub drops: Supplement<Drops>,
+    /// `bpf-metrics.2`, or `drop-metrics.2`: the same some seconds later.
+    pub drops_again: Supplement<Drops>,
+    /// Which of the two it is.
+    pub drops_from: Evidence,
+    /// When the first reading was taken, RFC 3339.
+    pub drops_at: Option<String>,
+    /// How many seconds after the first the second reading was taken, where both say when.
+    pub drops_apart_s: Option<f64>,
+    /// `nat-list`.
+    pub nat: Supplement<NatRows>,
+    /// `attached-programs`.
+    pub programs: Supplement<Programs>,
+    /// `agent-log`.
+    pub log: Supplement<AgentLog>,
+    /// `endpoint-list`.
+    pub endpoints: Supplement<EndpointList>,
+    /// `bpf-endpoint-list`.
+    pub kernel_endpoints: Supplement<BpfEndpoints>,
+    /// `map-get-lxc`.
+    pub agent_endpoints: Supplement<BpfEndpoints>,
+    /// `ipcache-list`.
+    pub kernel_ipcache: Supplement<Ipcache>,
+    /// `map-get-ipcache`.
+    pub agent_ipcache: Supplement<Ipcache>,
+    /// `link-list`.
+    pub links: Supplement<Links>,
+    /// `cgroup-tree`.
+    pub cgroup: Supplement<CgroupTree>,
+    /// `mounts`.
+    pub mounts: Supplement<Mounts>,
+    /// `host-mounts`.
+    pub host_mounts: Supplement<Mounts>,
+    /// `host-firewall`.
+    pub firewall: Supplement<Firewall>,
+    /// `config-drift`: settings that the running agent does not have yet.
+    pub config_drift: Supplement<u64>,
+    /// `calls-maps`.
+    pub calls: Supplement<CallsMaps>,
+    /// Whether the agent did not answer its own commands.
+    pub agent_silence: Option<AgentSilence>,
+}
+
+impl Beyond {
+    /// None of it was looked at.
+    #[must_use]
+    pub fn none(why: &str) -> Self {
+        fn not<T>(why: &str) -> Supplement<T> {
+            Supplement::NotLooked(why.to_owned())
+        }
+        Self {
+            lb: not(why),
+            status: not(why),
+            drops: not(why),
+            drops_again: not(why),
+            drops_from: Evidence::DropMetrics,
+            drops_at: None,
+            drops_apart_s: None,
+            nat: not(why),
+            programs: not(why),
+            log: not(why),
+            endpoints: not(why),
+            kernel_endpoints: not(why),
+            agent_endpoints: not(why),
+            kernel_ipcache: not(why),
+            agent_ipcache: not(why),
+            links: not(why),
+            cgroup: not(why),
+            mounts: not(why),
+            host_mounts: not(why),
+            firewall: not(why),
+            config_drift: not(why),
+            calls: not(why),
+            agent_silence: None,
+        }
+    }
+
+    /// The kinds that were not looked at, of those that look-alikes rest on.
+    #[must_use]
+    pub fn not_looked_at(&self) -> Vec<Evidence> {
+        let kinds = [
+            (Evidence::LbList, self.lb.seen().is_none()),
+            (Evidence::AgentStatus, self.status.seen().is_none()),
+            (self.drops_from, self.drops.seen().is_none()),
+            (Evidence::NatList, self.nat.seen().is_none()),
+            (Evidence::AttachedPrograms, self.programs.seen().is_none()),
+            (Evidence::AgentLog, self.log.seen().is_none()),
+        ];
+        kinds.into_iter().filter(|(_, missing)| *missing).map(|(kind, _)| kind).collect()
+    }
+
+    /// Whether more than one BPF file system is mounted where Cilium pins its maps, by the container's mounts or by the
+    /// node's; none where neither was read.
+    #[must_use]
+    pub fn mounts_are_stacked(&self) -> Option<bool> {
+        let stacked = |mounts: &Supplement<Mounts>| mounts.seen().and_then(Mounts::are_stacked);
+        match (stacked(&self.mounts), stacked(&self.host_mounts)) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (inside, outside) => inside.or(outside),
+        }
+    }
+}
