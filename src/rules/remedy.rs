@@ -50,7 +50,9 @@ fn option(context: Option<&str>) -> String {
 
 /// The command that keeps the evidence of a node in a bundle.
 fn keep(context: Option<&str>, node: &str) -> String {
-    format!("staledp capture{} --node {} {}", option(context), quoted(node), quoted(&format!("evidence-{node}")))
+    // A name from an archive may be anything; a path that leads elsewhere is not a node's name.
+    let folder = if node.contains('/') { "evidence".to_owned() } else { format!("evidence-{node}") };
+    format!("staledp capture{} --node {} {}", option(context), quoted(node), quoted(&folder))
 }
 
 /// The command that restarts the one pod that is cut off; none where several are, or where it is another fault.
@@ -83,6 +85,12 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evidence_is_kept_below_the_working_directory_whatever_the_node_is_called() {
+        assert_eq!(keep(Some("grigri"), "prusik"), "staledp capture --context=grigri --node prusik evidence-prusik");
+        assert_eq!(keep(None, "../../etc"), "staledp capture --node ../../etc evidence");
+    }
 
     #[test]
     fn a_word_is_quoted_only_where_it_must_be() {
