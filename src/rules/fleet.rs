@@ -21,14 +21,21 @@ enum Failure {
     HostsCutOff,
 }
 
-const fn failure(code: Code) -> Option<Failure> {
-    match code {
+fn failure(verdict: &Verdict) -> Option<Failure> {
+    match verdict.code {
         Code::StaleDatapath | Code::StaleSelective | Code::EgressBroken => Some(Failure::PodsCutOff),
         Code::StaleServiceMap => Some(Failure::ServiceMap),
+        // A pod's device or an empty map is one node's own; programs of the host that are gone everywhere were removed.
+        Code::DatapathProgramsMissing if names_one_pods_or_a_map(verdict) => None,
         Code::DatapathProgramsMissing => Some(Failure::Programs),
         Code::HostNetworkDown => Some(Failure::HostsCutOff),
         _ => None,
     }
+}
+
+fn names_one_pods_or_a_map(verdict: &Verdict) -> bool {
+    let is_pods = |on: &str| on.contains("lxc");
+    verdict.cause.as_ref().is_some_and(|cause| cause.what != "program" || cause.on.as_deref().is_some_and(is_pods))
 }
 
 /// What was seen of a neighbour of a node that was judged alone.
@@ -85,7 +92,7 @@ fn with_neighbour(node: &mut NodeVerdict) {
             let says = format!("not looked at: {why}");
             verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
             // Dead flows look the same in an outage of all; a direct sign does not.
-            if failure(verdict.code) == Some(Failure::PodsCutOff) {
+            if failure(verdict) == Some(Failure::PodsCutOff) {
                 verdict.confidence = verdict.confidence.map(|confidence| confidence.min(Confidence::Medium));
             }
         }
@@ -102,7 +109,7 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
     let judged: Vec<Option<Failure>> = nodes
         .iter()
         .filter(|(_, j)| j.verdict.kind != Kind::Inconclusive)
-        .map(|(_, j)| failure(j.verdict.code))
+        .map(|(_, j)| failure(&j.verdict))
         .collect();
     let Some(Some(first)) = judged.first().copied() else {
         return;
@@ -166,7 +173,8 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
             continue;
         }
         let others = || nodes.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, (_, j))| j);
-        let vouched = others().any(|j| j.verdict.kind != Kind::Inconclusive && failure(j.verdict.code).is_none());
+        let is_fine = |j: &NodeVerdict| j.verdict.kind != Kind::Inconclusive && failure(&j.verdict).is_none();
+        let vouched = others().any(|j| is_fine(j) || j.answered);
         let broken = others().any(|j| j.verdict.kind == Kind::Inconclusive && j.in_trouble);
         if vouched || !broken {
             continue;
@@ -212,7 +220,7 @@ impl Known {
             return;
         }
         self.healthy |= verdict.kind == Kind::Healthy;
-        match (failure(verdict.code), self.first) {
+        match (failure(verdict), self.first) {
             (None, _) => self.apart = true,
             (Some(this), Some(first)) => self.differ |= this != first,
             (this, None) => self.first = this,
@@ -226,7 +234,7 @@ impl Known {
         match (verdict.kind, verdict.code) {
             (Kind::Healthy | Kind::Inconclusive, _) => true,
             (Kind::Stale, _) | (_, Code::LinkLocalMasquerade) => self.healthy,
-            (Kind::OtherFault, code) => failure(code).is_none() || self.apart || self.differ,
+            (Kind::OtherFault, _) => failure(verdict).is_none() || self.apart || self.differ,
         }
     }
 }

@@ -101,10 +101,6 @@ fn some_pods(case: &Case) -> Option<Opinion> {
         let says = "no answer since the agent's own last start: a further restart may not help (cilium/cilium#37077)";
         opinion.because.push(Because::evidence("pods", says));
     }
-    if cut_off.len() == 1 {
-        let says = "Only one pod is affected. Restart that pod first; if its replacement on this node fails too, restart Cilium.";
-        opinion.because.push(Because::check(CheckId::DnsConntrack, says));
-    }
     opinion.affected = cut_off.into_iter().map(Into::into).collect();
     Some(opinion)
 }
