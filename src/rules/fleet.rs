@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::NodeVerdict;
-use super::verdict::{Because, Confidence, Figures, RuledOut, Verdict};
+use super::verdict::{Because, Confidence, Figures, Open, RuledOut, Verdict};
 use crate::knowledge::code::{Code, Kind};
 
 /// Faults that are the same failure when several nodes show them.
@@ -89,8 +89,8 @@ fn with_neighbour(node: &mut NodeVerdict) {
                 .insert(0, RuledOut { code: Code::ClusterWideOutage, says: says.clone(), figures: Figures::new() });
         }
         Neighbour::NotLooked(why) if verdict.kind == Kind::Stale => {
-            let says = format!("not looked at: {why}");
-            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
+            let settle = "another node: --all-nodes, or --node NAME once more".to_owned();
+            verdict.open.insert(0, Open { code: Code::ClusterWideOutage, says: why.clone(), settle });
             // Dead flows look the same in an outage of all; a direct sign does not.
             if failure(verdict) == Some(Failure::PodsCutOff) {
                 verdict.confidence = verdict.confidence.map(|confidence| confidence.min(Confidence::Medium));
