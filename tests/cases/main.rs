@@ -11,31 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use truth::{Complaint, Truth};
 
-/// Nodes of which only evidence beside the five checks' own tells the truth, and what that evidence is. They may be
-/// judged otherwise for now; none of them may be wrongly stale.
-const NEEDS_FURTHER_EVIDENCE: [(&str, &str, &str); 13] = [
-    (ONE_LXC, "prusik", "one pod's tcx link is detached: endpoint-list against attached-programs"),
-    (ONE_LXC, "brno", "socket LB programs are detached: cgroup-tree"),
-    (ONE_LXC, "vienna", "the agent's socket is gone: endpoint-list fails at once"),
-    (IPCACHE, "prusik", "entries of the kernel's ipcache: ipcache-list against map-get-ipcache"),
-    (IPCACHE, "brno", "one pod's entry of cilium_lxc: bpf-endpoint-list against map-get-lxc"),
-    (IPCACHE, "vienna", "one pod's tail calls are gone: bpf-metrics read twice, calls-maps"),
-    (HOSTNS_ALONE, "prusik", "tail calls of the host's programs are gone: bpf-metrics read twice, calls-maps"),
-    (HOSTNS_ALONE, "vienna", "one pod's tcx link is detached: endpoint-list against attached-programs"),
-    (HOSTNS, "prusik", "tail calls of the host's programs are gone: bpf-metrics read twice, calls-maps"),
-    (HOSTNS, "brno", "a second BPF file system is mounted in the agent's view: mounts"),
-    (HOSTNS, "vienna", "the CNI program is gone: events of sandboxes that cannot be made"),
-    (FROZEN, "prusik", "the agent hangs: lb-list against EndpointSlices"),
-    (IPTABLES, "prusik", "a rule of the host drops what goes to pods: host-firewall"),
-];
-
-const ONE_LXC: &str = "x-01a-lxc-one_socket-lb-detached_agent-socket-gone_config-drift";
-const IPCACHE: &str = "x-02a-ipcache_02d-onepod_02c2-onepod";
-const HOSTNS_ALONE: &str = "x-02c-hostns-alone_01a-lxc-one-vienna";
-const HOSTNS: &str = "x-02c-hostns-tailcalls_09-second-bpffs_cni-binary-gone";
-const FROZEN: &str = "x-07b-frozen-agent_coredns-rolled";
-const IPTABLES: &str = "x-09c-second-mount-restart_02e-iptables";
-
 /// What came of one case.
 struct Judged {
     name: String,
@@ -128,54 +103,26 @@ fn judge_all(names: &[String]) -> Vec<Judged> {
     done
 }
 
-/// Why nothing is asked of this node yet, where that is so. A report's exit code waits for the last of its nodes.
-fn not_yet(case: &str, node: Option<&str>) -> Option<&'static str> {
-    let waits = |(c, n, _): &&(&str, &str, &str)| *c == case && node.is_none_or(|node| node == *n);
-    NEEDS_FURTHER_EVIDENCE.iter().find(waits).map(|(_, _, why)| *why)
-}
-
 #[test]
 fn every_case_gets_an_acceptable_verdict_with_the_words_of_its_truth() {
     let judged = judge_all(&names());
-    let (mut required, mut later) = (Vec::new(), Vec::new());
+    let mut complaints = Vec::new();
     for case in &judged {
-        for complaint in &case.complaints {
-            let line = format!("{}{complaint}", case.name);
-            let node = complaint.node.as_deref();
-            let wrongly_stale = node.is_some_and(|node| case.wrongly_stale.contains(node));
-            match not_yet(&case.name, node) {
-                Some(why) if !wrongly_stale => later.push(format!("{line} ({why})")),
-                _ => required.push(line),
-            }
-        }
+        complaints.extend(case.complaints.iter().map(|complaint| format!("{}{complaint}", case.name)));
     }
-    println!("not yet required:");
-    for line in &later {
-        println!("  {line}");
-    }
-    println!("complaints:");
-    for line in &required {
+    for line in &complaints {
         println!("  {line}");
     }
     let complained = |case: &Judged| case.complaints.iter().filter_map(|c| c.node.clone()).collect::<BTreeSet<_>>();
     let sum = |count: &dyn Fn(&Judged) -> usize| judged.iter().map(count).sum::<usize>();
     println!(
-        "{} cases, {} nodes, {} with a complaint: {} complaints and {} not yet required, wrongly stale {}, missed stale {}",
+        "{} cases, {} nodes, {} with a complaint: {} complaints, wrongly stale {}, missed stale {}",
         judged.len(),
         sum(&|case| case.nodes),
         sum(&|case| complained(case).len()),
-        required.len(),
-        later.len(),
+        complaints.len(),
         sum(&|case| case.wrongly_stale.len()),
         sum(&|case| case.missed_stale.len()),
     );
-    assert!(required.is_empty(), "{} complaints:\n{}", required.len(), required.join("\n"));
-}
-
-#[test]
-fn what_waits_for_further_evidence_is_a_node_of_a_case() {
-    for (case, node, why) in NEEDS_FURTHER_EVIDENCE {
-        assert!(truth_of(case).nodes.contains_key(node), "{case} has no node {node}");
-        assert!(!why.is_empty(), "{case}/{node} needs a reason");
-    }
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }
