@@ -332,7 +332,7 @@ proptest! {
             });
             drops::parse(&("REASON   DIRECTION\n".to_owned() + &rows.collect::<String>()))
         };
-        let rises = list(false).rises(&list(true), 6.0);
+        let rises = list(false).rises(&list(true), Some(6.0));
         for (reason, (_, rise)) in &rows {
             prop_assert!(rises.packets_of(reason, Some(drops::Way::Egress)) >= Some(*rise));
             prop_assert_eq!(rises.packets_of(reason, Some(drops::Way::Ingress)), Some(0));
