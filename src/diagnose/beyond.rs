@@ -93,7 +93,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let raw = self.small(Evidence::BpfMetrics, agent, None, deadline).await;
         let first = supplement(&raw, read_counters);
         // An older release may not know the form; one that must not be asked is not asked in another form either.
-        let other_form = self.source.is_saved() || matches!(raw.answer.end, End::Exited(_));
+        let refuses = matches!(raw.answer.end, End::Exited(_)) && raw.answer.stderr.contains("flag");
+        let other_form = self.source.is_saved() || refuses;
         if first.seen().is_none() && other_form {
             let read = Instant::now();
             let raw = self.small(Evidence::DropMetrics, agent, None, deadline).await;
@@ -192,14 +193,25 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         case.beyond.drops_again = supplement(&raw, read_counters);
     }
 
+    /// The node's own mounts, where something looks like a second BPF file system that the agent's container does not see.
+    pub(super) async fn read_host_mounts(&self, case: &mut Case, deadline: &Deadline) {
+        let twice = case.beyond.programs.seen().is_some_and(|programs| !programs.duplicates().is_empty());
+        let nothing = case.picture().is_none();
+        if (twice || nothing) && case.beyond.mounts_are_stacked() != Some(true) {
+            let agent = case.agent().map(|agent| agent.pod.clone());
+            let parse = |text: &str| Some(mounts::parse(text)).filter(|mounts| mounts.all > 0);
+            case.beyond.host_mounts = self.further(Evidence::HostMounts, agent.as_ref(), deadline, parse).await;
+        }
+    }
+
     /// What names a broken thing is read a second time: the two tables of a pair are read one after the other, and
     /// something may have come or gone in between.
     pub(super) async fn read_direct_signs_again(&self, case: &mut Case, deadline: &Deadline) {
-        let Some(cause) = rules::judge(case).verdict.cause else { return };
+        let Some(broken) = rules::judge(case).verdict.cause else { return };
         let agent = case.agent().map(|agent| agent.pod.clone());
         let agent = agent.as_ref();
         let mut hearing = Hearing::default();
-        match cause.evidence.as_str() {
+        match broken.evidence.as_str() {
             "attached-programs" => {
                 case.beyond.endpoints = self.endpoints(agent, deadline, &mut hearing).await;
                 case.beyond.programs = self.programs(agent, deadline).await;

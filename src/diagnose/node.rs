@@ -86,20 +86,22 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         };
 
         // The drop counters are read first and last: their second reading is then seconds apart without being waited for.
-        self.step("evidence from the agent");
-        let counters = self.first_counters(agent.as_ref(), &deadline).await;
+        let asked = async {
+            self.step("ping from the host");
+            let raw = self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await;
+            let own = around.found.iter().flat_map(Node::ips).collect();
+            let host = host_ping::judge(&raw, questions.ping_target, own);
+            self.found(&host);
+            self.step("probes from a pod");
+            (host, self.probes(agent.as_ref(), &deadline).await)
+        };
+        // The agent's container and the pods that probe do not wait for each other; what was saved is read in turn.
+        let (counters, (host, mut probes)) = if self.source.is_saved() {
+            (self.first_counters(agent.as_ref(), &deadline).await, asked.await)
+        } else {
+            tokio::join!(self.first_counters(agent.as_ref(), &deadline), asked)
+        };
         let due = counters.again_due();
-
-        self.step("ping from the host");
-        let host = host_ping::judge(
-            &self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await,
-            questions.ping_target,
-            around.found.iter().flat_map(Node::ips).collect(),
-        );
-        self.found(&host);
-
-        self.step("probes from a pod");
-        let mut probes = self.probes(agent.as_ref(), &deadline).await;
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
         self.found(&egress.finding);
@@ -188,6 +190,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             case.backends = dns_backends::judge(&raw, &case.around);
             case.beyond.lb = self.lb(agent, deadline).await;
         }
+        self.read_host_mounts(case, deadline).await;
         self.read_direct_signs_again(case, deadline).await;
         self.take_counters_again(case, deadline).await;
     }

@@ -117,6 +117,9 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
     if judged.len() < 2 || judged.iter().any(|failure| *failure != Some(first)) {
         return;
     }
+    if first == Failure::Programs && causes_differ(nodes) {
+        return;
+    }
     let count = judged.len();
     let seen = nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
     let codes: BTreeSet<&'static str> = seen.map(|verdict| verdict.code.name()).collect();
@@ -148,6 +151,13 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
         verdict.summary.clone_from(&summary);
         verdict.ruled_out.clear();
     }
+}
+
+/// Whether the nodes name different broken things: programs of different pods are no failure of all nodes.
+fn causes_differ(nodes: &[(String, NodeVerdict)]) -> bool {
+    let judged = nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
+    let mut causes = judged.filter_map(|verdict| verdict.cause.as_ref()).map(|cause| (&cause.name, &cause.on));
+    causes.next().is_some_and(|first| causes.any(|other| other != first))
 }
 
 /// The link-local address is masqueraded on every node or on none.

@@ -13,6 +13,7 @@ pub mod opinion;
 pub mod remedy;
 mod rest;
 pub mod signs;
+mod silent_agent;
 pub mod stale;
 pub mod verdict;
 pub mod witnesses;
@@ -161,6 +162,7 @@ fn decide(case: &Case, heard: &[(Code, Phase, Exclusion)]) -> Opinion {
         return rest::silent(case, &why);
     }
     rest::egress_broken(case)
+        .or_else(|| silent_agent::silent(case))
         .or_else(|| rest::unanswered_checks(case))
         .or_else(|| rest::odd(case))
         .unwrap_or_else(|| rest::healthy(case))

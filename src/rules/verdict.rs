@@ -217,8 +217,14 @@ impl Cause {
 
     /// The same with where it is.
     #[must_use]
-    pub fn on(mut self, place: impl Into<String>) -> Self {
-        self.on = Some(place.into());
+    pub fn on(self, place: impl Into<String>) -> Self {
+        self.on_where_known(Some(place.into()))
+    }
+
+    /// The same with where it is, where that is known.
+    #[must_use]
+    pub fn on_where_known(mut self, place: Option<String>) -> Self {
+        self.on = place;
         self
     }
 

@@ -243,7 +243,8 @@ fn lists_are_asked_for_once_and_a_node_costs_few_commands() {
     let pods: Vec<&str> = pods.iter().flat_map(|pod| ["--probe-pod", pod]).collect();
     all(&api.kubeconfig(), &pods).run().exits(0);
     let mut lists: BTreeMap<String, usize> = BTreeMap::new();
-    for request in api.requests().iter().filter(|request| request.exec.is_none()) {
+    let is_list = |logged: &&Logged| logged.exec.is_none() && !logged.path.ends_with("/log");
+    for request in api.requests().iter().filter(is_list) {
         *lists.entry(format!("{}?{}", request.path, request.query)).or_default() += 1;
     }
     assert!(lists.values().all(|times| *times == 1), "{lists:#?}");
@@ -293,7 +294,7 @@ fn an_interrupt_tells_what_is_known() {
         assert_eq!(kinds["brno"], "healthy");
         // What still runs there ends by itself: this program can't end it any more.
         for call in api.execs() {
-            assert!(call.argv.contains(&"timeout".to_owned()), "{:?} has no bound of its own", call.argv);
+            assert!(call.argv.iter().any(|word| word.contains("timeout")), "{:?} has no bound of its own", call.argv);
         }
         // What was finished of prusik is kept, and the row says where it was.
         for (node, finished, at) in [("prusik", 2, "(reading the conntrack table)"), ("vienna", 0, "before")] {

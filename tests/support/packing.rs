@@ -1,7 +1,8 @@
-//! The two scripts that the program asks a container's shell to run: a command through gzip, and one after a list of
-//! the tools that are there.
+//! The scripts that the program asks a container's shell to run: a command through gzip, one after a list of the tools that
+//! are there, and many commands one after the other.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use super::world::{End, ExecReply, Output};
 
@@ -51,6 +52,88 @@ pub(crate) fn reply_after_list(tools: &[&str], mut reply: ExecReply) -> ExecRepl
     if matches!(reply.end, End::MissingBinary) {
         reply.end = End::Exit(127);
     }
+    reply
+}
+
+/// One command of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InPack {
+    /// `kernel`, `agent` or `counters`.
+    pub(crate) kind: String,
+    /// Its limit.
+    pub(crate) limit: Duration,
+    /// The plain command.
+    pub(crate) argv: Vec<String>,
+}
+
+/// The commands behind `sh -c 'command -v timeout …' sh gzip …`, and whether they are compressed.
+pub(crate) fn pack(argv: &[String]) -> Option<(bool, Vec<InPack>)> {
+    let [sh, c, script, _, form, rest @ ..] = argv else { return None };
+    if sh != "sh" || c != "-c" || !script.contains("staledp: begin") {
+        return None;
+    }
+    let mut commands = Vec::new();
+    let mut rest = rest;
+    while let [kind, limit, words, behind @ ..] = rest {
+        let words: usize = words.parse().expect("a number of words");
+        let (argv, behind) = behind.split_at(words);
+        let limit = Duration::from_secs(limit.parse().expect("a limit"));
+        commands.push(InPack { kind: kind.clone(), limit, argv: argv.to_vec() });
+        rest = behind;
+    }
+    Some((form == "gzip", commands))
+}
+
+/// What the shell says that runs many commands, where each by itself answers so. One that hangs is ended by its bound; after
+/// an agent that hangs twice no further command of the agent's is run.
+pub(crate) fn reply_to_pack(
+    packing: Packing,
+    (compress, commands): (bool, Vec<InPack>),
+    plain: impl Fn(&[String]) -> ExecReply,
+) -> ExecReply {
+    if packing == Packing::NoShell {
+        return ExecReply::missing();
+    }
+    let (mut stdout, mut stderr, mut delay, mut silent) = (Vec::new(), Vec::new(), Duration::ZERO, 0);
+    for (place, InPack { kind, limit, argv }) in (1..).zip(commands) {
+        stdout.extend(format!("\nstaledp: begin {place}\n").bytes());
+        stderr.extend(format!("\nstaledp: stderr {place}\n").bytes());
+        let limit = if kind == "agent" && silent > 0 { Duration::from_secs(2) } else { limit };
+        let code = if kind == "agent" && silent > 1 {
+            "silent".to_owned()
+        } else if kind == "counters" {
+            "never".to_owned()
+        } else {
+            let reply = plain(&argv);
+            let hangs = matches!(reply.end, End::Silence | End::NoHandshake) || reply.delay >= limit;
+            delay += if hangs { limit } else { reply.delay };
+            if hangs {
+                silent += usize::from(kind == "agent");
+                "124".to_owned()
+            } else {
+                stdout.extend(reply.stdout.pieces(1 << 20).flatten());
+                stderr.extend(reply.stderr.pieces(1 << 20).flatten());
+                match reply.end {
+                    End::Exit(code) => code.to_string(),
+                    End::MissingBinary => "127".to_owned(),
+                    _ => "126".to_owned(),
+                }
+            }
+        };
+        stdout.extend(format!("\nstaledp: end {place} {code}\n").bytes());
+    }
+    if compress && !matches!(packing, Packing::NoGzip | Packing::Passes) {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&stdout).expect("memory takes it");
+        stdout = encoder.finish().expect("memory takes it");
+        if let Packing::Cut(length) = packing {
+            stdout.truncate(length);
+        }
+    }
+    let code = if packing == Packing::Killed { 137 } else { 0 };
+    let mut reply = ExecReply::ends(Output::Bytes(stdout.into()), End::Exit(code));
+    reply.stderr = Output::Bytes(stderr.into());
+    reply.delay = delay;
     reply
 }
 

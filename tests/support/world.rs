@@ -489,6 +489,11 @@ impl World {
 
     /// What a command answers in a pod, a `timeout …` in front included.
     pub(crate) fn reply(&self, pod: &Value, argv: &[String]) -> ExecReply {
+        if let Some(commands) = packing::pack(argv)
+            && self.rule(pod, argv).is_none()
+        {
+            return packing::reply_to_pack(self.packing, commands, |plain| self.plain_reply(pod, plain));
+        }
         if let Some(plain) = packed(argv)
             && self.rule(pod, argv).is_none()
         {

@@ -166,10 +166,9 @@ impl Live {
             }
             let known = known.agents.entry(agent.clone()).or_default();
             known.one_by_one = answers.is_empty();
-            let silent = |(evidence, packed): &(Evidence, PackedAnswer)| {
-                needs_agent(*evidence) && is_timeout(&packed.answer.end)
-            };
-            known.silent = answers.iter().any(silent);
+            // One that was only slow once is not silent.
+            let mut of_agent = answers.iter().filter(|(evidence, _)| needs_agent(*evidence)).peekable();
+            known.silent = of_agent.peek().is_some() && of_agent.all(|(_, packed)| is_timeout(&packed.answer.end));
             let counters = answers.iter().find(|(evidence, _)| *evidence == Evidence::BpfMetrics);
             known.counters_are_harmless = counters.map(|(_, packed)| !matches!(packed.answer.end, End::NotGathered(_)));
             known.packed = answers.into_iter().collect();

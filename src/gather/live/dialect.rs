@@ -40,7 +40,6 @@ impl Dialect {
             Evidence::LinkList => return to_owned(&["bpftool", "link", "show"]),
             Evidence::CgroupTree => return to_owned(&["bpftool", "cgroup", "tree", CGROUP_ROOT]),
             Evidence::Mounts => return to_owned(&["cat", "/proc/self/mountinfo"]),
-            Evidence::HostMounts => return to_owned(&["cat", "/proc/mounts"]),
             Evidence::HostFirewall => return to_owned(&["iptables-save"]),
             Evidence::CallsMaps => return to_owned(&["sh", "-c", COUNT_CALLS]),
             Evidence::BpfMetrics | Evidence::BpfMetricsAgain => &["bpf", "metrics", "list", "-o", "json"],
@@ -62,6 +61,7 @@ impl Dialect {
             | Evidence::PodEgress
             | Evidence::PodEgressAddress
             | Evidence::PodDns
+            | Evidence::HostMounts
             | Evidence::AgentLog => &["status", "--verbose"],
         };
         let program = if self.old_name { "cilium" } else { "cilium-dbg" };

@@ -288,6 +288,24 @@ impl Live {
         Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) }
     }
 
+    /// The node's own mounts, which no container sees: over SSH, or not at all.
+    async fn host_mounts(&self, node: &str, out: &mut HeldOutput<'_>) -> Answer {
+        let Some(reach) = &self.ssh else {
+            return Answer::not_gathered("without SSH the node's own mounts cannot be read");
+        };
+        let asked = async {
+            let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
+            ssh.mounts(&self.destination(reach.address, node)?, PROBE).await
+        };
+        match asked.await {
+            Ok(ended) => {
+                out.take(&ended.stdout);
+                Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(ssh::mounts_argv(), ended.end) }
+            }
+            Err(failure) => answered(ssh::mounts_argv(), End::Failed(prefixed("ssh", &failure))),
+        }
+    }
+
     async fn ping_by_ssh(&self, reach: &SshRoute, node: &str) -> Result<ssh::Ended, Failure> {
         let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
         let destination = self.destination(reach.address, node)?;
@@ -484,9 +502,7 @@ impl Source for Live {
             | Evidence::HostFirewall
             | Evidence::ConfigDrift
             | Evidence::CallsMaps => self.ask_agent(question, &mut out).await,
-            Evidence::HostMounts => {
-                Answer::not_gathered("the node's own mounts are read by hand: ssh NODE cat /proc/mounts")
-            }
+            Evidence::HostMounts => self.host_mounts(question.node, &mut out).await,
         };
         out.release();
         if !matches!(answer.end, End::NotGathered(_)) {

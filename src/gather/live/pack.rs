@@ -56,7 +56,7 @@ pub(super) const MOST: u64 = 256 << 20;
 /// How long a command that reads the kernel's maps may take, in seconds.
 const KERNEL_S: u64 = 10;
 /// How long the first command that needs an agent that answers may take, in seconds.
-const AGENT_S: u64 = 4;
+const AGENT_S: u64 = 3;
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,6 +34,15 @@ const LONGEST_DIRECTORY: usize = 45;
 /// Sets the language of the command behind it, in any login shell.
 const IN_ENGLISH: [&str; 2] = ["env", "LC_ALL=C"];
 
+/// What is mounted on a node.
+const MOUNTS: [&str; 2] = ["cat", "/proc/mounts"];
+
+/// The command that reads a node's mounts.
+#[must_use]
+pub fn mounts_argv() -> Vec<String> {
+    MOUNTS.map(str::to_owned).to_vec()
+}
+
 /// The command that the host's question comes down to.
 #[must_use]
 pub fn ping_argv(target: IpAddr) -> Vec<String> {
@@ -83,6 +92,21 @@ impl Ssh {
         let session = self.connect(destination).await?;
         let ended = ping(&session, target, limit).await;
         // The master would go on for a while by itself; nobody waits for it.
+        let _ = timeout(ALIVE, session.close()).await;
+        ended
+    }
+
+    /// What is mounted on a node: `cat /proc/mounts`.
+    ///
+    /// # Errors
+    ///
+    /// Why the node could not be asked.
+    pub async fn mounts(&self, destination: &str, limit: Duration) -> Result<Ended, Failure> {
+        let session = self.connect(destination).await?;
+        let seconds = limit.as_secs().max(1).to_string();
+        let mut argv = vec!["timeout", "-k", "1", &seconds];
+        argv.extend(MOUNTS);
+        let ended = run(&session, &argv, limit).await;
         let _ = timeout(ALIVE, session.close()).await;
         ended
     }
@@ -248,7 +272,7 @@ async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Ende
     bounded.extend(IN_ENGLISH);
     bounded.extend(plain.iter().map(String::as_str));
     match run(session, &bounded, limit).await {
-        Ok(ended) if matches!(ended.end, End::Exited(124 | 137)) => Err(slow(limit)),
+        Ok(ended) if matches!(ended.end, End::Exited(124 | 137)) => Err(slow("ping", limit)),
         // A ping that ran says so on its first line; what ends at once without a word never came to be a ping.
         Ok(ended) if ended.end == End::Exited(0) || !ended.stdout.is_empty() => Ok(ended),
         Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
@@ -269,9 +293,9 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<Ended,
     command.args(arguments).stdin(openssh::Stdio::null());
     // The far side's own bound comes first; this one is for a connection that went silent.
     match timeout(limit + ALIVE, command.output()).await {
-        Err(_) => Err(slow(limit)),
+        Err(_) => Err(slow(program, limit)),
         Ok(Err(Error::Remote(error))) if error.kind() == ErrorKind::NotFound => {
-            Err(Failure::new(FailureKind::NotFound, "`ping` is not installed on the node"))
+            Err(Failure::new(FailureKind::NotFound, format!("`{program}` is not installed on the node")))
         }
         Ok(Err(error)) => Err(Failure::new(
             FailureKind::Truncated,
@@ -288,8 +312,8 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<Ended,
     }
 }
 
-fn slow(limit: Duration) -> Failure {
-    let message = format!("`ping` did not end within {} on the node", crate::base::time::span(limit));
+fn slow(program: &str, limit: Duration) -> Failure {
+    let message = format!("`{program}` did not end within {} on the node", crate::base::time::span(limit));
     Failure::new(FailureKind::Timeout, message)
 }
 

@@ -1,8 +1,10 @@
 //! The datapath's own set-up: programs that hang twice, an agent that cannot initialize it, services not translated.
 
 use crate::base::evidence::Evidence;
+use crate::cilium::mounts::BPF_ROOT;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
+use crate::rules::hidden_maps;
 use crate::rules::lookalikes::{beyond, in_trouble};
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Cause, Confidence, Says};
@@ -23,7 +25,8 @@ pub(super) fn duplicated(case: &Case) -> Exclusion {
             return Exclusion::out(says, [("hooks", hooks.into())]);
         };
         // An agent that replaces its programs one by one may be seen with both for a moment.
-        let young = case.agent_age_s().is_some_and(|age| (0..REPLACING_S).contains(&age));
+        let second_mount = hidden_maps::mounted(case);
+        let young = second_mount.is_none() && case.agent_age_s().is_some_and(|age| (0..REPLACING_S).contains(&age));
         if young && twice.len() * 2 < programs.attached.len() - twice.len() {
             let says = format!(
                 "{} hooks hold a program twice, but the agent only just started and may replace them",
@@ -37,16 +40,22 @@ pub(super) fn duplicated(case: &Case) -> Exclusion {
             if twice.len() == 1 { "" } else { "s" }
         );
         let mut opinion = Opinion::new(Code::DatapathProgramsDuplicated, Confidence::High, summary);
-        opinion.cause = Some(Cause {
-            what: "program".to_owned(),
-            name: first.clone(),
-            on: None,
-            key: None,
-            expected: Some("one program of this name".to_owned()),
-            found: Some("two".to_owned()),
-            since: None,
-            evidence: Evidence::AttachedPrograms.name().to_owned(),
-        });
+        let place = (twice.len() > 1).then(|| format!("{} hooks", twice.len()));
+        opinion.cause = Some(
+            Cause::named("program", first.clone(), Evidence::AttachedPrograms)
+                .expected("one program of this name", "two")
+                .on_where_known(place),
+        );
+        if let Some((evidence, mounted)) = second_mount {
+            let says = Says::new(
+                format!(
+                    "{mounted} BPF file systems are mounted at {BPF_ROOT}: the agent pinned a second set of maps and \
+                     programs (cilium/cilium#47847)"
+                ),
+                [("mounts", mounted.into())],
+            );
+            opinion.because.push(Because::said(evidence.name(), says));
+        }
         let says =
             Says::new(format!("two programs of one name: {}", twice.join("; ")), [("hooks", twice.len().into())]);
         opinion.because.push(Because::said(Evidence::AttachedPrograms.name(), says));

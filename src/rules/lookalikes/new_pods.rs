@@ -1,9 +1,10 @@
 //! `new-pods-stuck`: what runs is fine, but new pods get no network.
 
 use crate::knowledge::code::Code;
+use crate::rules::beyond::{AgentSilence, Silence};
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
-use crate::rules::verdict::{Affected, Because, Confidence, Says};
+use crate::rules::verdict::{Affected, Because, Cause, Confidence, Says};
 
 /// Asks the cluster's lists.
 pub(super) fn stuck(case: &Case) -> Exclusion {
@@ -19,6 +20,10 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
     ];
     let young = case.agent_age_s().is_some_and(|age| age < 180);
     // One pod that waits may wait for a volume; an event of the plugin, or several pods, say that it is the network.
+    let silent = case.beyond.agent_silence.as_ref().filter(|_| failures > 0 || trouble.kill_failures > 0);
+    if let Some(silence) = silent {
+        return Exclusion::applies(silent_agent(case, silence, failures, &message));
+    }
     if young
         || failures == 0 && trouble.kill_failures == 0
         || trouble.creating.is_empty() && trouble.terminating.is_empty()
@@ -56,6 +61,31 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
         })
         .collect();
     Exclusion::applies(opinion)
+}
+
+/// The agent's socket is gone, or nobody answers behind it, and the plugin says so: no pod needs to have waited for minutes.
+fn silent_agent(case: &Case, silence: &AgentSilence, failures: i64, message: &str) -> Opinion {
+    let (how, found) = match silence.silence {
+        Silence::Frozen => ("hangs", "it takes questions and answers none"),
+        Silence::NoSocket => ("cannot be asked, though its pod runs", "its socket is gone"),
+    };
+    let summary =
+        format!("What runs is fine, but the agent {how}: new pods get no network, and old ones cannot be removed.");
+    let figures = [
+        ("sandbox_failures", failures.into()),
+        ("kill_failures", case.trouble.kill_failures.into()),
+        ("creating", case.trouble.creating.len().into()),
+    ];
+    let mut opinion = Opinion::new(Code::NewPodsStuck, Confidence::High, summary)
+        .because(Because::evidence(silence.evidence.name(), silence.says.clone()))
+        .because(Because::said(
+            "events",
+            Says::new(format!("FailedCreatePodSandBox {failures} times: {}", short(message)), figures),
+        ));
+    let agent = case.agent().map_or_else(|| case.around.node.clone(), |agent| agent.pod.to_string());
+    opinion.cause =
+        Some(Cause::named("agent", "cilium-agent", silence.evidence).on(agent).expected("it answers", found));
+    opinion
 }
 
 fn short(message: &str) -> String {

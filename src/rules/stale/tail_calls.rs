@@ -52,19 +52,12 @@ pub fn missing(case: &Case) -> Option<Opinion> {
                 [("empty_maps", empty.len().into())],
             );
             opinion.because.push(Because::said(Evidence::CallsMaps.name(), says));
-            let cause = Cause::named("map", &*map.name, Evidence::CallsMaps).expected("tail calls", "no entry");
-            match pod_of(case, map).map(|pod| pod.to_string()).or(file) {
-                Some(place) => cause.on(place),
-                None => cause,
-            }
+            let place = pod_of(case, map).map(ToString::to_string).or(file);
+            Cause::named("map", &*map.name, Evidence::CallsMaps)
+                .expected("tail calls", "no entry")
+                .on_where_known(place)
         }
-        None => {
-            let cause = Cause::named("map", "cilium_calls", evidence).expected("tail calls", "none");
-            match file {
-                Some(file) => cause.on(file),
-                None => cause,
-            }
-        }
+        None => Cause::named("map", "cilium_calls", evidence).expected("tail calls", "none").on_where_known(file),
     });
     opinion.affected = empty
         .iter()

@@ -152,7 +152,7 @@ fn exit_codes_and_our_own_words_become_ends() {
     let end = |code: &str, evidence| end_of(code, evidence, &words, true);
     assert_eq!(end("3", Evidence::LbList), Some(End::Exited(3)));
     assert_eq!(end("what", Evidence::LbList), None);
-    for (code, says) in [("124", "`cilium-dbg x` did not end within 4s"), ("silent", "not asked")] {
+    for (code, says) in [("124", "`cilium-dbg x` did not end within 3s"), ("silent", "not asked")] {
         let Some(End::Failed(failure)) = end(code, Evidence::AgentStatus) else { panic!("{code}") };
         assert!(failure.kind == FailureKind::Timeout && failure.message.starts_with(says), "{failure:?}");
     }
