@@ -106,11 +106,8 @@ fn with_neighbour(node: &mut NodeVerdict) {
 
 /// Two nodes or more were judged, and all show the same failure.
 fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
-    let judged: Vec<Option<Failure>> = nodes
-        .iter()
-        .filter(|(_, j)| j.verdict.kind != Kind::Inconclusive)
-        .map(|(_, j)| failure(&j.verdict))
-        .collect();
+    let judged: Vec<Option<Failure>> =
+        nodes.iter().filter(|(_, j)| j.verdict.kind != Kind::Inconclusive).map(|(_, j)| failure(&j.verdict)).collect();
     let Some(Some(first)) = judged.first().copied() else {
         return;
     };

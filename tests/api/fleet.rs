@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::pipe;
+use crate::support::api::Logged;
 use crate::support::api::{ApiServer, Kubeconfig};
 use crate::support::http::Answer;
 use crate::support::run::{Outcome, Run, staledp};

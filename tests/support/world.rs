@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -189,8 +188,8 @@ pub(crate) struct ExecRule {
     pub(crate) argv: Argv,
     /// What they answer.
     pub(crate) reply: ExecReply,
-    /// Where it is the answer from the second time on: how often it was asked so far.
-    pub(crate) later: Option<Arc<AtomicUsize>>,
+    /// Where it is the answer from the second time on: when it was asked first.
+    pub(crate) later: Option<Arc<OnceLock<Instant>>>,
 }
 
 /// The run of a command.
@@ -550,7 +549,9 @@ impl World {
     }
 
     fn rule(&self, pod: &Value, argv: &[String]) -> Option<&ExecReply> {
-        let asked_before = |later: &Arc<AtomicUsize>| later.fetch_add(1, Ordering::Relaxed) > 0;
+        // One question is looked up more than once, but within milliseconds.
+        let asked_before =
+            |first: &Arc<OnceLock<Instant>>| first.get_or_init(Instant::now).elapsed() > Duration::from_millis(300);
         let answers = |rule: &&ExecRule| {
             rule.pods.fit(pod) && rule.argv.fits(argv) && rule.later.as_ref().is_none_or(asked_before)
         };
