@@ -38,7 +38,8 @@ fn code(scene: &Scene) -> String {
 
 /// A pod of prusik's with its address.
 fn pod(scene: &Scene, name: &str) -> String {
-    let pods: Value = serde_json::from_slice(&fs::read(scene.path().join("kube/pods.json")).expect("pods")).expect("JSON");
+    let pods: Value =
+        serde_json::from_slice(&fs::read(scene.path().join("kube/pods.json")).expect("pods")).expect("JSON");
     let found = pods["items"].as_array().into_iter().flatten().find(|pod| pod["metadata"]["name"] == name);
     found.and_then(|pod| pod["status"]["podIP"].as_str()).expect("its address").to_owned()
 }
@@ -173,7 +174,11 @@ fn a_pod_that_the_kernels_table_lacks_is_named() {
     let scene = Scene::healthy();
     let agent = format!("{AGENT_HEAD}{}", endpoint_rows(&scene, &[("web-1", 31), ("app-1-1", 32)]));
     put(&scene, "map-get-lxc", &agent);
-    put(&scene, "bpf-endpoint-list", &format!("{KERNEL_HEAD}{}", endpoint_rows(&scene, &[("web-1", 31), ("app-1-1", 32)])));
+    put(
+        &scene,
+        "bpf-endpoint-list",
+        &format!("{KERNEL_HEAD}{}", endpoint_rows(&scene, &[("web-1", 31), ("app-1-1", 32)])),
+    );
     assert_eq!(code(&scene), "healthy");
     let lacks = format!("{KERNEL_HEAD}{}", endpoint_rows(&scene, &[("app-1-1", 32)]));
     put(&scene, "bpf-endpoint-list", &lacks);
@@ -196,7 +201,8 @@ fn a_pod_that_the_kernels_table_lacks_is_named() {
 fn a_wrong_tunnel_is_told_with_both_values_and_what_comes_and_goes_is_not() {
     let scene = Scene::new(&[("prusik", Health::Fine), ("brno", Health::Fine)]);
     let (own, far) = (pod(&scene, "web-1"), pod(&scene, "web-2"));
-    let row = |ip: &str, tunnel: &str| format!("{ip}/32   identity=7011 encryptkey=0 tunnelendpoint={tunnel} flags=<none>\n");
+    let row =
+        |ip: &str, tunnel: &str| format!("{ip}/32   identity=7011 encryptkey=0 tunnelendpoint={tunnel} flags=<none>\n");
     let rows = format!("{}{}", row(&own, "0.0.0.0"), row(&far, "192.0.2.12"));
     let head = "IP PREFIX/ADDRESS   IDENTITY\n";
     put(&scene, "map-get-ipcache", &format!("{AGENT_HEAD}{}", rows.replace("<none>", "<none>   sync")));
@@ -293,7 +299,8 @@ fn firewall(rule: &str) -> String {
 #[test]
 fn a_rule_of_the_host_is_quoted_only_where_its_way_is_dead() {
     let scene = Scene::stale();
-    let (net, _) = pod(&scene, "web-1").rsplit_once('.').map(|(net, last)| (net.to_owned(), last.to_owned())).expect("IPv4");
+    let (net, _) =
+        pod(&scene, "web-1").rsplit_once('.').map(|(net, last)| (net.to_owned(), last.to_owned())).expect("IPv4");
     let rule = format!("-A OUTPUT -d {net}.0/24 -o cilium_host -j DROP");
     put(&scene, "host-firewall", &firewall(""));
     assert_eq!(code(&scene), "stale-datapath");
@@ -317,12 +324,14 @@ fn lb(backends: &[&str]) -> String {
 #[test]
 fn a_silent_agent_is_told_and_the_kernels_services_are_held_against_the_endpoints() {
     let scene = Scene::healthy();
-    let no_socket = "Error: Cannot get services: dial unix /var/run/cilium/cilium.sock: connect: no such file or directory\n";
+    let no_socket =
+        "Error: Cannot get services: dial unix /var/run/cilium/cilium.sock: connect: no such file or directory\n";
     for evidence in ["service-list", "agent-status", "endpoint-list"] {
         put_ended(&scene, evidence, "", 1, no_socket);
     }
     let slices: Value =
-        serde_json::from_slice(&fs::read(scene.path().join("kube/endpointslices.json")).expect("slices")).expect("JSON");
+        serde_json::from_slice(&fs::read(scene.path().join("kube/endpointslices.json")).expect("slices"))
+            .expect("JSON");
     let ready: Vec<&str> = slices["items"][0]["endpoints"]
         .as_array()
         .into_iter()
