@@ -85,21 +85,21 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             Agent::Unknown(_) | Agent::NotRunning { .. } => None,
         };
 
-        // The drop counters are read first and last: their second reading is then seconds apart without being waited for.
-        let asked = async {
-            self.step("ping from the host");
-            let raw = self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await;
-            let own = around.found.iter().flat_map(Node::ips).collect();
-            let host = host_ping::judge(&raw, questions.ping_target, own);
-            self.found(&host);
-            self.step("probes from a pod");
-            (host, self.probes(agent.as_ref(), &deadline).await)
-        };
+        self.step("ping from the host");
+        let raw = self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await;
+        let own = around.found.iter().flat_map(Node::ips).collect();
+        let host = host_ping::judge(&raw, questions.ping_target, own);
+        self.found(&host);
+
+        self.step("probes from a pod");
+        // The drop counters are read here and last: their second reading is then seconds apart without being waited for.
         // The agent's container and the pods that probe do not wait for each other; what was saved is read in turn.
-        let (counters, (host, mut probes)) = if self.source.is_saved() {
-            (self.first_counters(agent.as_ref(), &deadline).await, asked.await)
+        let first_counters = self.first_counters(agent.as_ref(), &deadline);
+        let asked = self.probes(agent.as_ref(), &deadline);
+        let (counters, mut probes) = if self.source.is_saved() {
+            (first_counters.await, asked.await)
         } else {
-            tokio::join!(self.first_counters(agent.as_ref(), &deadline), asked)
+            tokio::join!(first_counters, asked)
         };
         let due = counters.again_due();
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));

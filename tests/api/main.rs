@@ -9,6 +9,7 @@ mod support;
 mod pipe;
 
 mod diagnose;
+mod direct;
 mod fix;
 mod fleet;
 mod packed;
