@@ -552,10 +552,10 @@ impl World {
         // One question is looked up more than once, but within milliseconds.
         let asked_before =
             |first: &Arc<OnceLock<Instant>>| first.get_or_init(Instant::now).elapsed() > Duration::from_millis(300);
-        let answers = |rule: &&ExecRule| {
-            rule.pods.fit(pod) && rule.argv.fits(argv) && rule.later.as_ref().is_none_or(asked_before)
-        };
-        self.execs.iter().rev().find(answers).map(|rule| &rule.reply)
+        let fits = |rule: &&ExecRule| rule.pods.fit(pod) && rule.argv.fits(argv);
+        let later = self.execs.iter().rev().filter(fits).find(|rule| rule.later.as_ref().is_some_and(asked_before));
+        let rule = later.or_else(|| self.execs.iter().rev().filter(|rule| rule.later.is_none()).find(fits));
+        rule.map(|rule| &rule.reply)
     }
 }
 
