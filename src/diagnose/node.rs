@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::DiagnoseSettings;
 use super::Observer;
+use super::beyond::Counters;
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
@@ -96,15 +97,16 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
         self.step("probes from a pod");
         // The drop counters are read here and last: their second reading is then seconds apart without being waited for.
-        // The agent's container and the pods that probe do not wait for each other; what was saved is read in turn.
-        let first_counters = self.first_counters(agent.as_ref(), &deadline);
+        // The agent's container and the pods that probe do not wait for each other. What was saved is read in the order in
+        // which it lies there.
         let asked = self.probes(agent.as_ref(), &deadline);
         let (counters, mut probes) = if self.source.is_saved() {
-            (first_counters.await, asked.await)
+            (None, asked.await)
         } else {
-            tokio::join!(first_counters, asked)
+            let (counters, probes) = tokio::join!(self.first_counters(agent.as_ref(), &deadline), asked);
+            (Some(counters), probes)
         };
-        let due = counters.again_due();
+        let due = counters.as_ref().map_or_else(Instant::now, Counters::again_due);
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
         self.found(CheckId::PodEgress, &egress.finding);
