@@ -152,14 +152,15 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             beyond: Beyond::none("it was not asked for yet"),
         };
         self.step("further evidence");
-        self.read_beyond(&mut case, counters, nat, &service_list, &deadline).await;
+        // On the heap: a future of the whole evidence is large.
+        Box::pin(self.read_beyond(&mut case, counters, nat, &service_list, &deadline)).await;
         // What costs further calls is asked for where it could change what is said.
         if !self.source.is_saved() {
-            self.read_counters_again(&mut case, due, &deadline).await;
+            Box::pin(self.read_counters_again(&mut case, due, &deadline)).await;
             if rules::judge(&case).verdict.kind != Kind::Healthy {
                 case.beyond.nat = self.nat(agent.as_ref(), &deadline).await;
                 self.step("a second look");
-                self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline).await;
+                Box::pin(self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline)).await;
             }
         }
         let checks = vec![

@@ -233,7 +233,7 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
         walk.borrow_mut().fix.verdict = Some(verdict.code.name());
     }
     walk.borrow_mut().fix.before = before;
-    Ok(act(cx, node, walk, &inventory, &found, kept, (&partial, folder)).await)
+    Ok(Box::pin(act(cx, node, walk, &inventory, &found, kept, (&partial, folder))).await)
 }
 
 /// Keeps what is asked from now on, and the lists that were had before.
@@ -314,7 +314,7 @@ async fn act(
     cx.steps.begin(5, "Ask", "restart this one pod?");
     let consent =
         consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(EarlyEnd::refused)?;
-    recheck_before_deletion(cx, walk, &plan, inventory).await?;
+    Box::pin(recheck_before_deletion(cx, walk, &plan, inventory)).await?;
     lock.renew(true).await.map_err(|why| EarlyEnd::refused(format!("the lock is not certain any more: {why}")))?;
 
     cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.target.pod, plan.target.namespace));
@@ -347,7 +347,7 @@ async fn recheck_before_deletion(
     inventory: &Inventory,
 ) -> Result<(), EarlyEnd> {
     cx.steps.line("checking again what may have changed since the preflight");
-    let items = recheck::check_again(cx, plan, inventory).await;
+    let items = Box::pin(recheck::check_again(cx, plan, inventory)).await;
     let verdict = weigh(cx, &items, "the check right before the DELETE");
     walk.borrow_mut().fix.recheck = items;
     verdict
