@@ -229,7 +229,7 @@ async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bo
     if let Some(why) = looker.cluster.why_not_meant(looker.node) {
         return not_meant(looker.node, looker.cluster, &why);
     }
-    let (case, checks) = looker.look().await;
+    let (case, checks) = Box::pin(looker.look()).await;
     let mut entry = node_report(&case, checks, rules::judge(&case));
     entry.neighbour = neighbour::look(looker, only, entry.verdict.code).await;
     looker.so_far.borrow_mut().remove(looker.node);

@@ -108,7 +108,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     pub(super) async fn read_beyond(
         &self,
         case: &mut Case,
-        counters: Counters,
+        counters: Option<Counters>,
         nat: Option<Supplement<nat::NatRows>>,
         service_list: &Answer,
         deadline: &Deadline,
@@ -118,6 +118,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let mut hearing = Hearing::default();
         hearing.hear(Evidence::ServiceList, service_list);
         let mut beyond = Beyond::none("it was not asked for");
+        let counters = match counters {
+            Some(counters) => counters,
+            None => self.first_counters(agent, deadline).await,
+        };
         // What the kernel says needs no agent that answers.
         beyond.kernel_endpoints = self.kernel_endpoints(agent, deadline).await;
         let keep = self.wanted_addresses(&case.around);

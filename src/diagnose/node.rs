@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::DiagnoseSettings;
 use super::Observer;
+use super::beyond::Counters;
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
@@ -93,15 +94,16 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
         self.step("probes from a pod");
         // The drop counters are read here and last: their second reading is then seconds apart without being waited for.
-        // The agent's container and the pods that probe do not wait for each other; what was saved is read in turn.
-        let first_counters = self.first_counters(agent.as_ref(), &deadline);
+        // The agent's container and the pods that probe do not wait for each other. What was saved is read in the order in
+        // which it lies there.
         let asked = self.probes(agent.as_ref(), &deadline);
         let (counters, mut probes) = if self.source.is_saved() {
-            (first_counters.await, asked.await)
+            (None, asked.await)
         } else {
-            tokio::join!(first_counters, asked)
+            let (counters, probes) = tokio::join!(self.first_counters(agent.as_ref(), &deadline), asked);
+            (Some(counters), probes)
         };
-        let due = counters.again_due();
+        let due = counters.as_ref().map_or_else(Instant::now, Counters::again_due);
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
         self.found(&egress.finding);
@@ -147,14 +149,15 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             beyond: Beyond::none("it was not asked for yet"),
         };
         self.step("further evidence");
-        self.read_beyond(&mut case, counters, nat, &service_list, &deadline).await;
+        // On the heap: a future of the whole evidence is large.
+        Box::pin(self.read_beyond(&mut case, counters, nat, &service_list, &deadline)).await;
         // What costs further calls is asked for where it could change what is said.
         if !self.source.is_saved() {
-            self.read_counters_again(&mut case, due, &deadline).await;
+            Box::pin(self.read_counters_again(&mut case, due, &deadline)).await;
             if rules::judge(&case).verdict.kind != Kind::Healthy {
                 case.beyond.nat = self.nat(agent.as_ref(), &deadline).await;
                 self.step("a second look");
-                self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline).await;
+                Box::pin(self.look_again(&mut case, &mut probes, agent.as_ref(), &deadline)).await;
             }
         }
         let checks = vec![

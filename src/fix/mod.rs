@@ -312,7 +312,7 @@ async fn act(
     cx.steps.begin(5, "Ask", "restart this one pod?");
     let consent =
         consent::ask(&plan, risk.name(), settings.wait, settings.yes, cx.steps).await.map_err(EarlyEnd::refused)?;
-    recheck_before_deletion(cx, walk, &plan, inventory).await?;
+    Box::pin(recheck_before_deletion(cx, walk, &plan, inventory)).await?;
     lock.renew(true).await.map_err(|why| EarlyEnd::refused(format!("the lock may be lost: {why}")))?;
 
     cx.steps.begin(6, "Delete", &format!("{} in {}, once", plan.target.pod, plan.target.namespace));
@@ -344,7 +344,7 @@ async fn recheck_before_deletion(
     plan: &Plan,
     inventory: &Inventory,
 ) -> Result<(), EarlyEnd> {
-    cx.steps.line("checking again what may have changed meanwhile");
+    cx.steps.line("checking again what may have changed since the preflight");
     let items = Box::pin(recheck::check_again(cx, plan, inventory)).await;
     let verdict = weigh(cx, &items, "the check right before the DELETE");
     walk.borrow_mut().fix.recheck = items;
