@@ -11,5 +11,6 @@ mod support;
 mod matrix;
 mod properties;
 mod saved;
+mod sentences;
 mod situations;
 mod suite;
