@@ -164,8 +164,9 @@ fn pieces(files: &Files) -> Vec<String> {
 }
 
 fn is_of(path: &str, piece: &str) -> bool {
-    path == piece || path.starts_with("nodes/") && {
-        let file = path.rsplit('/').next().unwrap_or_default();
-        ["out", "out.gz", "json"].iter().any(|ending| file == format!("{piece}.{ending}"))
-    }
+    path == piece
+        || path.starts_with("nodes/") && {
+            let file = path.rsplit('/').next().unwrap_or_default();
+            ["out", "out.gz", "json"].iter().any(|ending| file == format!("{piece}.{ending}"))
+        }
 }

@@ -100,7 +100,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 fn numbers_of_node(node: &Value, wrong: &mut Vec<String>) {
     let verdict = &node["verdict"];
     let checks = list(&node["checks"]);
-    let quoted: Vec<&str> = checks.iter().filter_map(|check| check["reason"]["message"].as_str()).collect();
+    let quoted: Vec<&str> = checks.iter().filter_map(|check| check["reason"].as_str()).collect();
     let mut every: Vec<Figure> = checks.iter().flat_map(|check| figures(&check["data"])).collect();
     for because in list(&verdict["because"]) {
         let says = text(because, "says");
@@ -233,7 +233,9 @@ fn lists_apart(verdict: &Value, wrong: &mut Vec<String>) {
     }
     for out in list(&verdict["ruled_out"]) {
         let says = text(out, "says");
-        if ["not looked at", "is missing", "could not be", "not known", "too few"].iter().any(|word| says.contains(word))
+        if ["not looked at", "is missing", "could not be checked", "could not be listed", "not known", "too few"]
+            .iter()
+            .any(|word| says.contains(word))
         {
             wrong.push(format!("ruled out, though not looked at: {says}"));
         }
@@ -277,15 +279,16 @@ fn evidence(report: &Value, node: &Value, out: &Value, holds: &Holds, wrong: &mu
         }
         "link-local-masquerade" if figure("masquerading").is_some() => !has("agent-status"),
         "link-local-masquerade" if says.contains("do not reach the world") => !probed && !has("ct-list"),
-        "link-local-masquerade" | "node-local-dns-down" | "cluster-dns-down" if by_way => !has("ct-list"),
+        // Kubelet's own voice: most pods are not ready, and their probes time out.
+        "link-local-masquerade" | "node-isolated" if figure("unready").is_some() => !has("events") || !has("pods"),
+        "node-local-dns-down" | "cluster-dns-down" if by_way => !has("ct-list"),
+        "link-local-masquerade" => !has("ct-list"),
         "node-local-dns-down" => !has("pods"),
         "cluster-dns-down" => !has("endpointslices"),
         "datapath-drops" => !drops_again,
         // What was never counted until the first reading needs no second one.
         "policy-denied" => !drops_again && !(drops && figure("policy_denied") == Some(0)),
-        "conntrack-full" => {
-            !drops || figure("insertion_failed") != Some(0) && !(has("ct-list") && has("agent-status"))
-        }
+        "conntrack-full" => !drops || figure("insertion_failed") != Some(0) && !(has("ct-list") && has("agent-status")),
         "datapath-programs-duplicated" => !has("attached-programs") || figure("hooks").is_none_or(|hooks| hooks == 0),
         "datapath-not-initialized" => !has("agent-log") || figure("lines").is_none_or(|lines| lines == 0),
         "host-firewall-drops" => !has("host-firewall") || figure("rules").is_none_or(|rules| rules == 0),
