@@ -2,13 +2,10 @@
 //! and cases, and the fixtures' scenarios without one or two pieces of their evidence.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flate2::read::GzDecoder;
-
+use crate::kept::{case_files, cases, fixture_files, named};
 use crate::scenario::bundle::{self, Files};
 use crate::scenario::rng::Rng;
 use crate::scenario::{incidents, run};
@@ -61,46 +58,6 @@ fn of_bundle(bundle: &Bundle) -> Vec<String> {
     complaints(&judged.report, &holds)
 }
 
-/// All files below a folder, by their path in it.
-fn read(folder: &Path) -> Files {
-    let paths = crate::support::saved::files(folder);
-    let name = |path: &PathBuf| path.strip_prefix(folder).expect("below the folder").display().to_string();
-    paths.iter().map(|path| (name(path), std::fs::read(path).expect("a file"))).collect()
-}
-
-/// The files of a packed bundle, without its own folder.
-fn unpack(path: &Path) -> Files {
-    let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut files = Files::new();
-    for entry in tar::Archive::new(GzDecoder::new(file)).entries().expect("an archive") {
-        let mut entry = entry.expect("an entry");
-        let path = entry.path().expect("a path").display().to_string();
-        let Some((_, inner)) = path.trim_start_matches("./").split_once('/') else { continue };
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).expect("its content");
-        if !inner.is_empty() && !inner.ends_with('/') {
-            files.insert(inner.to_owned(), bytes);
-        }
-    }
-    files
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn folders(of: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(of).unwrap_or_else(|error| panic!("{}: {error}", of.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.retain(|path| path.is_dir());
-    paths.sort();
-    paths
-}
-
-fn named(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 #[test]
 fn every_sentence_of_every_scenario_rests_on_its_figures() {
     let of = |scenario: crate::scenario::model::Scenario| Bundle {
@@ -115,16 +72,13 @@ fn every_sentence_of_every_scenario_rests_on_its_figures() {
 fn every_sentence_of_every_fixture_and_case_rests_on_its_figures() {
     let mut bundles = Vec::new();
     for fixture in incidents::fixtures() {
-        let folder = root().join("fixtures").join(&fixture.scenario.name);
-        let args = fixture.scenario.args;
-        bundles.push(Bundle { name: format!("fixture {}", named(&folder)), files: read(&folder.join("bundle")), args });
+        let scenario = fixture.scenario;
+        let files = fixture_files(&scenario.name);
+        bundles.push(Bundle { name: format!("fixture {}", scenario.name), files, args: scenario.args });
     }
-    for folder in folders(&root().join("tests/cases/data")) {
-        let truth: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(folder.join("truth.json")).expect("a truth")).expect("a truth");
-        let args = truth["args"].as_array().into_iter().flatten().filter_map(|arg| arg.as_str().map(str::to_owned));
-        let files = unpack(&folder.join("bundle.tar.gz"));
-        bundles.push(Bundle { name: format!("case {}", named(&folder)), files, args: args.collect() });
+    for folder in cases() {
+        let (files, args) = case_files(&folder);
+        bundles.push(Bundle { name: format!("case {}", named(&folder)), files, args });
     }
     hold(&bundles);
 }
@@ -153,7 +107,7 @@ fn every_sentence_rests_on_its_figures_whatever_evidence_is_missing() {
 }
 
 /// What can be taken away: the cluster's lists, and each kind of evidence from all nodes.
-fn pieces(files: &Files) -> Vec<String> {
+pub(crate) fn pieces(files: &Files) -> Vec<String> {
     let piece = |path: &String| match path.split('/').collect::<Vec<_>>()[..] {
         ["kube", file] if file != "nodes.json" => Some(format!("kube/{file}")),
         ["nodes", _, file] => file.strip_suffix(".out").or_else(|| file.strip_suffix(".json")).map(str::to_owned),
@@ -163,7 +117,8 @@ fn pieces(files: &Files) -> Vec<String> {
     pieces.into_iter().collect()
 }
 
-fn is_of(path: &str, piece: &str) -> bool {
+/// Whether a file is of such a piece.
+pub(crate) fn is_of(path: &str, piece: &str) -> bool {
     path == piece
         || path.starts_with("nodes/") && {
             let file = path.rsplit('/').next().unwrap_or_default();

@@ -35,7 +35,9 @@ impl Holds {
                         let list: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
                         holds.listed_nodes = list["items"].as_array().map_or(0, Vec::len);
                     }
-                    holds.lists.insert(name.to_owned());
+                    if !file.contains(".error.") {
+                        holds.lists.insert(name.to_owned());
+                    }
                 }
                 ["nodes", node, file] => {
                     if let Some(name) = file.strip_suffix(".out").or_else(|| file.strip_suffix(".out.gz")) {

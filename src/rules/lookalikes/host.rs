@@ -89,6 +89,7 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
     let (udp, tcp) = (picture.group(Group::WorldUdp), picture.group(Group::WorldTcp));
     let mut figures: Figures = crate::rules::verdict::figures([
         ("udp_dead", udp.dead().into()),
+        ("udp_answered", udp.answered.into()),
         ("udp_decided", udp.decided().into()),
         ("udp_peers", udp.dead_peers.into()),
         ("tcp_answered", tcp.answered.into()),
