@@ -127,10 +127,14 @@ fn is_lost(probe: &ProbeRaw) -> bool {
     })
 }
 
+/// The probes that decided something: the pod reached the outside, or did not.
+pub fn decided(probes: &[ProbeData]) -> impl Iterator<Item = &ProbeData> {
+    probes.iter().filter(|p| worked(p.by_name).or(worked(p.by_address)).is_some())
+}
+
 /// The pods whose probes decided something, in words.
 fn who(data: &[ProbeData]) -> String {
-    let decided = data.iter().filter(|p| worked(p.by_name).or(worked(p.by_address)).is_some());
-    let names: Vec<String> = decided.map(|p| format!("{}/{}", p.namespace, p.pod)).collect();
+    let names: Vec<String> = decided(data).map(|p| format!("{}/{}", p.namespace, p.pod)).collect();
     match names.len() {
         1 => names.into_iter().next().unwrap_or_default(),
         n => format!("each of {n} pods"),

@@ -8,7 +8,7 @@ use crate::cilium::drops::{Rise, Rises};
 use crate::kubernetes::agents::{Agent, RunningAgent};
 use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::pod_trouble::PodTrouble;
-use crate::rules::verdict::Says;
+use crate::rules::verdict::{Figures, Says};
 use crate::ways::counts::Counts;
 use crate::ways::dns::Dns;
 use crate::ways::group::Group;
@@ -27,6 +27,18 @@ pub fn rises_say(rises: &[Rise]) -> String {
         format!("{} {way} +{}{rate}{file}", rise.counter.reason, rise.packets)
     };
     rises.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// The figures of [`rises_say`]: packets by reason and way, and the rate of each where it is known.
+#[must_use]
+pub fn rises_figures(rises: &[Rise]) -> Figures {
+    let mut figures = Figures::new();
+    for rise in rises {
+        let name = format!("{} {}", rise.counter.reason, rise.counter.way.name());
+        figures.extend(rise.per_s.map(|per_s| (format!("{name} per_s"), per_s.into())));
+        figures.insert(name, rise.packets.into());
+    }
+    figures
 }
 
 /// How many packets these are together.

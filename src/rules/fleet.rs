@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::NodeVerdict;
-use super::verdict::{Because, Confidence, Figures, Open, RuledOut, Verdict};
+use super::verdict::{Because, Confidence, Open, RuledOut, Verdict, figures};
 use crate::knowledge::code::{Code, Kind};
 
 /// Faults that are the same failure when several nodes show them.
@@ -75,18 +75,25 @@ fn with_neighbour(node: &mut NodeVerdict) {
     let Some(neighbour) = &node.neighbour else { return };
     match neighbour {
         Neighbour::SameFailure { node, says } => {
-            verdict.because.insert(0, Because::evidence("comparison", says.clone()));
+            let of_neighbour = figures([("nodes", 2_i64.into()), ("neighbour", says.clone().into())]);
+            verdict.because.insert(0, Because::evidence("comparison", says.clone()).with(of_neighbour));
             let was = std::mem::replace(&mut verdict.code, Code::ClusterWideOutage);
             verdict.kind = verdict.code.kind();
             verdict.confidence = Some(Confidence::Medium);
+            verdict.confidence_because = vec!["only one other node was looked at, by its dump alone".to_owned()];
             verdict.summary =
                 format!("{node} shows the same failure as this node ({}): this is no single node's.", was.name());
             verdict.ruled_out.clear();
         }
         Neighbour::Answered(says) if verdict.kind != Kind::Healthy => {
-            verdict
-                .ruled_out
-                .insert(0, RuledOut { code: Code::ClusterWideOutage, says: says.clone(), figures: Figures::new() });
+            verdict.ruled_out.insert(
+                0,
+                RuledOut {
+                    code: Code::ClusterWideOutage,
+                    says: says.clone(),
+                    figures: figures([("neighbour", says.clone().into())]),
+                },
+            );
         }
         Neighbour::NotLooked(why) if verdict.kind == Kind::Stale => {
             let settle = "another node: --all-nodes, or --node NAME once more".to_owned();
@@ -94,11 +101,13 @@ fn with_neighbour(node: &mut NodeVerdict) {
             // Dead flows look the same in an outage of all; a direct sign does not.
             if failure(verdict) == Some(Failure::PodsCutOff) {
                 verdict.confidence = verdict.confidence.map(|confidence| confidence.min(Confidence::Medium));
+                verdict.confidence_because.push("no other node was looked at".to_owned());
             }
         }
         Neighbour::Alone if verdict.kind == Kind::Stale => {
             let says = "this is the cluster's only node".to_owned();
-            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
+            let figures = figures([("nodes", 1_i64.into())]);
+            verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures });
         }
         Neighbour::Answered(_) | Neighbour::NotLooked(_) | Neighbour::Alone => {}
     }
@@ -141,10 +150,16 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
         if verdict.kind == Kind::Inconclusive {
             continue;
         }
-        verdict.because.insert(0, Because::evidence("comparison", says.clone()));
+        let compared = figures([("nodes", count.into())]);
+        verdict.because.insert(0, Because::evidence("comparison", says.clone()).with(compared));
         verdict.code = Code::ClusterWideOutage;
         verdict.kind = verdict.code.kind();
         verdict.confidence = Some(confidence);
+        verdict.confidence_because = if same {
+            Vec::new()
+        } else {
+            vec!["the nodes fail in different ways, so they may have more than one cause".to_owned()]
+        };
         verdict.summary.clone_from(&summary);
         verdict.ruled_out.clear();
     }
@@ -164,13 +179,20 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
     }
     for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
         let verdict = &mut node.verdict;
-        verdict.code = Code::EvidenceContradictory;
-        verdict.kind = verdict.code.kind();
+        become_inconclusive(verdict, Code::EvidenceContradictory);
         "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and at least one is \
          healthy."
             .clone_into(&mut verdict.summary);
         verdict.because.push(Because::evidence("comparison", "a healthy node answers DNS with the same set-up"));
     }
+}
+
+/// The comparison leaves a verdict open that a node by itself would have: it has no confidence any more.
+fn become_inconclusive(verdict: &mut Verdict, code: Code) {
+    verdict.code = code;
+    verdict.kind = code.kind();
+    verdict.confidence = None;
+    verdict.confidence_because.clear();
 }
 
 /// A stale node among nodes that could not be judged, and that look broken too, is not told from an outage of all.
@@ -188,8 +210,7 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
         }
         let verdict = &mut nodes[index].1.verdict;
         let was = verdict.code;
-        verdict.code = Code::EvidenceMissing;
-        verdict.kind = verdict.code.kind();
+        become_inconclusive(verdict, Code::EvidenceMissing);
         verdict.summary = format!(
             "This looks like {}, but other nodes look broken too and could not be judged: it may be the whole cluster.",
             was.name()
@@ -206,7 +227,8 @@ fn name_neighbours(nodes: &mut [(String, NodeVerdict)]) {
     }
     for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.kind == Kind::Stale) {
         let says = "not every node shows it: at least one other is healthy".to_owned();
-        node.verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures: Figures::new() });
+        let figures = figures([("healthy_at_least", 1_i64.into())]);
+        node.verdict.ruled_out.insert(0, RuledOut { code: Code::ClusterWideOutage, says, figures });
     }
 }
 

@@ -119,7 +119,23 @@ fn cap(case: &Case, opinion: Opinion) -> Opinion {
     if kind == Kind::Stale && !age_known {
         opinion = opinion.at_most(Confidence::Medium, "the agent's age is not known");
     }
+    if opinion.confidence < Confidence::High && opinion.confidence_because.is_empty() {
+        opinion.confidence_because.push(rests_on(opinion.code).to_owned());
+    }
     opinion
+}
+
+/// What an opinion rests on that is not sure, where it does not say so itself: no direct sign names these faults.
+const fn rests_on(code: Code) -> &'static str {
+    match code {
+        Code::PolicyDenied | Code::DatapathDrops => {
+            "dropped packets rise while something fails; that they are the packets that fail is not seen"
+        }
+        Code::NewPodsStuck => "events and waiting pods show it, and nothing names the cause",
+        Code::StaleServiceMap => "one comparison of the service table shows it; a second one would make it high",
+        Code::EgressBroken => "what was looked at does not explain it",
+        _ => "flows and probes show it, and no direct sign names the cause",
+    }
 }
 
 fn decide(case: &Case, heard: &[(Code, Phase, Exclusion)]) -> Opinion {

@@ -10,8 +10,8 @@ use crate::rules::missing;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{
-    HostWitness, ProbeFlow, dead_ways, dns_is_dead, host, host_says, is_of_many, probe_flow, probes_fail, probes_say,
-    reaches_world,
+    HostWitness, ProbeFlow, dead_ways, dns_is_dead, egress_says, host, host_figures, host_says, is_of_many, probe_flow,
+    probes_fail, probes_say, reaches_world,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -22,7 +22,7 @@ use crate::ways::way::Way;
 pub(super) fn silent(case: &Case, why: &str) -> Opinion {
     let summary = format!("Ways of this node's pods are dead, but it is not known why: {why}.");
     let mut opinion = Opinion::new(Code::EvidenceMissing, Confidence::Medium, summary)
-        .because(Because::check(CheckId::DnsConntrack, why));
+        .because(Because::check(CheckId::DnsConntrack, why).with(host_figures(case)));
     opinion.because.extend(dead_ways(case).into_iter().map(|way| way.because));
     opinion
 }
@@ -74,8 +74,7 @@ pub(super) fn contradiction(case: &Case) -> Option<Opinion> {
         return None;
     }
     let summary = "The evidence contradicts itself: a pod's probes pass while the dump shows flows without answers.";
-    let mut opinion = Opinion::new(Code::EvidenceContradictory, Confidence::Medium, summary)
-        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    let mut opinion = Opinion::new(Code::EvidenceContradictory, Confidence::Medium, summary).because(egress_says(case));
     if dns_dead {
         opinion = opinion.and(CheckId::DnsConntrack.name(), case.dns_says());
     }
@@ -164,7 +163,8 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
 
 /// Neither dead nor healthy.
 pub(super) fn odd(case: &Case) -> Option<Opinion> {
-    let mixed = case.egress.mixed.then(|| Says::new(case.egress.finding.summary.clone(), []));
+    let mixed = case.egress.mixed.then(|| egress_says(case));
+    let mixed = mixed.map(|because| Says { text: because.says, figures: because.figures });
     let lookups = (case.egress.dns == Some(false))
         .then(|| Says::new("lookups of cluster names fail while other names work", [("dns_probe", "failed".into())]));
     let flows = matches!(case.dns.life, DnsLife::Mixed | DnsLife::DeadForOne | DnsLife::Dead)
@@ -181,7 +181,7 @@ pub(super) fn odd(case: &Case) -> Option<Opinion> {
     Some(
         Opinion::new(Code::EvidenceContradictory, Confidence::Medium, summary)
             .because(Because::said(check.name(), says))
-            .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone())),
+            .because(egress_says(case)),
     )
 }
 
@@ -196,8 +196,7 @@ pub(super) fn healthy(case: &Case) -> Opinion {
         (true, _) | (_, Some(true)) => "Pods of this node reach DNS and the outside.",
         _ => "Pods of this node reach the outside.",
     };
-    let mut opinion = Opinion::new(Code::Healthy, confidence, summary)
-        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    let mut opinion = Opinion::new(Code::Healthy, confidence, summary).because(egress_says(case));
     if !all_pass {
         opinion.confidence_because.push("not every check passed".to_owned());
     }

@@ -2,9 +2,10 @@
 
 use crate::base::clock::seconds_between;
 use crate::checks::Status;
+use crate::checks::pod_egress::decided;
 use crate::knowledge::check_id::CheckId;
 use crate::rules::case::Case;
-use crate::rules::verdict::{Because, Says};
+use crate::rules::verdict::{Because, Figures, Says, figures};
 use crate::ways::compare::cut_off;
 use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
@@ -74,17 +75,41 @@ fn with_idle(case: &Case, way: Way) -> Life {
 #[must_use]
 pub fn host_says(case: &Case) -> Option<Says> {
     match host(case) {
-        HostWitness::Fine => Some(Says::new(
-            case.host.summary.clone(),
-            [
-                ("sent", case.host.data.sent.unwrap_or_default().into()),
-                ("received", case.host.data.received.unwrap_or_default().into()),
-                ("target", case.host.data.target.clone().into()),
-            ],
-        )),
+        HostWitness::Fine => Some(Says { text: case.host.summary.clone(), figures: host_figures(case) }),
         HostWitness::FineByDump => case.way_says(Way::HostToWorld).or_else(|| case.way_says(Way::HostToCluster)),
         _ => None,
     }
+}
+
+/// The figures of the host's check, as far as there are any.
+#[must_use]
+pub fn host_figures(case: &Case) -> Figures {
+    let data = &case.host.data;
+    let mut figures = figures([("target", data.target.clone().into())]);
+    figures.extend(data.sent.map(|sent| ("sent".to_owned(), sent.into())));
+    figures.extend(data.received.map(|received| ("received".to_owned(), received.into())));
+    figures.extend(data.rtt_avg_ms.map(|ms| ("rtt_avg_ms".to_owned(), ms.into())));
+    figures
+}
+
+/// What the pods' check says, with how many pods it rests on.
+#[must_use]
+pub fn egress_says(case: &Case) -> Because {
+    let finding = &case.egress.finding;
+    let word = |reaches: Option<bool>| match reaches {
+        Some(true) => "ok",
+        Some(false) => "failed",
+        None => "unknown",
+    };
+    let figures = figures([
+        ("asked", finding.data.probes.len().into()),
+        ("decided", decided(&finding.data.probes).count().into()),
+        ("failed", case.egress.failing.len().into()),
+        ("by_name", word(case.egress.by_name).into()),
+        ("by_address", word(case.egress.by_address).into()),
+        ("dns", word(case.egress.dns).into()),
+    ]);
+    Because::check(CheckId::PodEgress, finding.summary.clone()).with(figures)
 }
 
 /// Whether pods reach the world: by name or by address, one that works proves the path; the dump speaks where no pod
@@ -141,17 +166,13 @@ fn answered_since_asked(case: &Case, answer_age_s: f64) -> bool {
 /// What the probes say, with the word of the dump on their own connections beside it.
 #[must_use]
 pub fn probes_say(case: &Case) -> Because {
-    let summary = &case.egress.finding.summary;
-    let says = match probe_flow(case) {
-        ProbeFlow::NotSeen => summary.clone(),
-        ProbeFlow::Unanswered => {
-            format!("{summary}; the dump shows the probe's connection: it left the pod, and no answer came back")
-        }
-        ProbeFlow::Answered => {
-            format!("{summary}; the dump shows the probe's connection: it left the pod and was answered")
-        }
+    let mut because = egress_says(case);
+    because.says += match probe_flow(case) {
+        ProbeFlow::NotSeen => "",
+        ProbeFlow::Unanswered => "; the dump shows the probe's connection: it left the pod, and no answer came back",
+        ProbeFlow::Answered => "; the dump shows the probe's connection: it left the pod and was answered",
     };
-    Because::check(CheckId::PodEgress, says)
+    because
 }
 
 /// Whether the world is dead for this node's pods, by the dump or by probes that left and got no answer.
@@ -307,7 +328,10 @@ pub fn dns_is_dead(case: &Case) -> bool {
 }
 
 fn dns_or_probe_says(case: &Case) -> Option<Says> {
-    case.dns_says().or_else(|| Some(Says::new(case.egress.finding.summary.clone(), [])))
+    case.dns_says().or_else(|| {
+        let because = egress_says(case);
+        Some(Says { text: because.says, figures: because.figures })
+    })
 }
 
 /// Where the packets of DNS end.

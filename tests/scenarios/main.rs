@@ -8,8 +8,11 @@ mod scenario;
 #[allow(dead_code, reason = "shared with other test crates, and none of them uses all of it")]
 mod support;
 
+mod kept;
+mod less;
 mod matrix;
 mod properties;
 mod saved;
+mod sentences;
 mod situations;
 mod suite;

@@ -10,6 +10,8 @@ mod calm;
 mod cluster;
 mod fault;
 mod habits;
+#[path = "../support/sentences.rs"]
+mod held;
 mod kinds;
 mod lists;
 mod other;
@@ -20,6 +22,7 @@ mod properties;
 mod release;
 mod rng;
 mod run;
+mod sentences;
 mod situations;
 mod stale;
 mod table;

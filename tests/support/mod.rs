@@ -3,7 +3,8 @@
 //!
 //! [`world::World`] says what the cluster holds and how it misbehaves, [`api::ApiServer`] serves it, [`bundle`] turns
 //! a saved bundle into a world, [`scenes`] writes small bundles, [`sshd`] has what nodes by SSH need, [`run`] runs the
-//! program under a deadline, and [`saved`] compares what it says live with what its bundle says.
+//! program under a deadline, [`saved`] compares what it says live with what its bundle says, and [`sentences`] holds what it
+//! says against the figures of the same report.
 //! How each answer looks was taken from captures of real API servers (Kubernetes 1.36 and 1.20).
 
 pub(crate) mod api;
@@ -16,6 +17,7 @@ pub(crate) mod packing;
 pub(crate) mod run;
 pub(crate) mod saved;
 pub(crate) mod scenes;
+pub(crate) mod sentences;
 pub(crate) mod sshd;
 pub(crate) mod world;
 pub(crate) mod writes;

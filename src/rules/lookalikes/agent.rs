@@ -6,7 +6,7 @@ use crate::kubernetes::agents::Agent;
 use crate::rules::case::Case;
 use crate::rules::lookalikes::in_trouble;
 use crate::rules::opinion::{Exclusion, Opinion};
-use crate::rules::verdict::{Because, Confidence};
+use crate::rules::verdict::{Because, Confidence, figures};
 
 /// An agent younger than this, in seconds, may still be at work on its endpoints.
 const YOUNG_AGENT_S: i64 = 300;
@@ -45,12 +45,21 @@ pub(super) fn starting(case: &Case) -> Exclusion {
         Some(_) => return Exclusion::open("the agent's start is later than the evidence", "pods"),
         None => return Exclusion::open("the agent's start is not known", "pods"),
     };
+    let mut figures = figures([("agent", agent.pod.name.clone().into())]);
+    figures.extend(age.map(|age| ("age_s".to_owned(), age.into())));
     if !in_trouble(case) && !agent.terminating {
         let age = age.unwrap_or_default();
+        if case.egress.by_name.is_none() && case.egress.by_address.is_none() && case.picture().is_none() {
+            return Exclusion::open(
+                "the agent started a moment ago, and neither a probe nor the dump tells what fails",
+                "ct-list",
+            );
+        }
         return Exclusion::out("the agent started a moment ago, but nothing fails now", [("age_s", age.into())]);
     }
     let summary = "The agent has only just started: what fails now may work in a minute. Diagnose again then.";
     Exclusion::applies(
-        Opinion::new(Code::AgentStarting, Confidence::High, summary).because(Because::evidence("pods", why)),
+        Opinion::new(Code::AgentStarting, Confidence::High, summary)
+            .because(Because::evidence("pods", why).with(figures)),
     )
 }

@@ -6,7 +6,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Says};
-use crate::rules::witnesses::{Fate, dead_ways, reaches_world};
+use crate::rules::witnesses::{Fate, dead_ways, egress_says, reaches_world};
 use crate::ways::counts::Counts;
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -24,7 +24,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
             "Cluster DNS itself is down: queries of pods leave this node, and the answers are missing further up.";
         let mut opinion = Opinion::new(Code::ClusterDnsDown, confidence, summary).because(because);
         if lookups_fail {
-            opinion.because.push(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+            opinion.because.push(egress_says(case));
         }
         Exclusion::applies(opinion.and(CheckId::DnsConntrack.name(), case.dns_says()))
     };
@@ -70,8 +70,13 @@ pub(super) fn down(case: &Case) -> Exclusion {
             Exclusion::out(format!("{ready} endpoints of cluster DNS are ready"), [("ready", ready.into())])
         }
         (Some(ready), _) => {
-            let says = format!("{ready} endpoint of cluster DNS is ready, and more than DNS fails");
-            Exclusion::out(says, [("ready", ready.into())])
+            let are = if ready == 1 { "endpoint of cluster DNS is" } else { "endpoints of cluster DNS are" };
+            if nothing_else_dies {
+                let says = format!("{ready} {are} ready, and no DNS flows tell whether they answer");
+                return Exclusion::open(says, "more DNS traffic, or a pod that can probe (--probe-pod)");
+            }
+            let says = format!("{ready} {are} ready, and more than DNS is dead");
+            Exclusion::out(says, [("ready", ready.into()), ("dead_ways", dead_ways(case).len().into())])
         }
         (None, _) => Exclusion::open(
             format!("the endpoints of cluster DNS are not known: {}", case.backends.finding.summary),

@@ -20,7 +20,10 @@ pub(super) fn duplicated(case: &Case) -> Exclusion {
     beyond(&case.beyond.programs, Evidence::AttachedPrograms, |programs| {
         let twice = programs.duplicates();
         let Some(first) = twice.first() else {
-            let hooks = programs.attached.len();
+            let hooks = programs.attached.iter().filter(|attachment| attachment.is_cilium()).count();
+            if hooks == 0 {
+                return Exclusion::NotApplicable;
+            }
             let says = format!("each of {hooks} hooks holds a Cilium program once");
             return Exclusion::out(says, [("hooks", hooks.into())]);
         };

@@ -2,14 +2,13 @@
 
 use crate::base::evidence::Evidence;
 use crate::cilium::drops::Rises;
-use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
-use crate::rules::case::{Case, packets, rises_say};
+use crate::rules::case::{Case, packets, rises_figures, rises_say};
 use crate::rules::lookalikes::{beyond, in_trouble, not_looked};
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::stale::selective::cut_off_pods;
 use crate::rules::verdict::{Affected, Because, Confidence, Says};
-use crate::rules::witnesses::{ProbeFlow, probe_flow, probes_fail};
+use crate::rules::witnesses::{ProbeFlow, egress_says, probe_flow, probes_fail};
 
 /// A packet that found no room in the connection tracking table.
 const INSERTION_FAILED: &str = "map insertion failed";
@@ -81,9 +80,12 @@ pub(super) fn conntrack_full(case: &Case) -> Exclusion {
     Exclusion::applies(
         Opinion::new(Code::ConntrackFull, Confidence::High, summary)
             .because(Because::said("ct-list", Says::new(format!("{entries} entries in a table of {size}"), figures)))
-            .because(Because::evidence(
+            .because(Because::said(
                 case.beyond.drops_from.name(),
-                format!("{failed} packets dropped: map insertion failed"),
+                Says::new(
+                    format!("{failed} packets dropped: map insertion failed"),
+                    [("insertion_failed", failed.into())],
+                ),
             )),
     )
 }
@@ -121,10 +123,11 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
     let summary = format!("Network policy denies traffic here now ({told}), and what fails fits it.");
     // A probe that left the pod was not denied there: then only its far end or the way back can deny it.
     let confidence = if probe_flow(case) == ProbeFlow::Unanswered { Confidence::Low } else { Confidence::Medium };
-    let says = Says::new(format!("between two readings: {told}"), figures);
+    let mut says = Says::new(format!("between two readings: {told}"), figures);
+    says.figures.extend(rises_figures(&rises));
     let mut opinion = Opinion::new(Code::PolicyDenied, confidence, summary)
         .because(Because::said(case.beyond.drops_from.name(), says))
-        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+        .because(egress_says(case));
     let failing = case.egress.failing.iter().map(|pod| Affected {
         namespace: pod.namespace.clone(),
         pod: pod.name.clone(),
@@ -148,16 +151,18 @@ pub(super) fn others(case: &Case) -> Exclusion {
     if rises.is_empty() {
         return Exclusion::out("no drop counter rose between two readings", [("dropped", 0_i64.into())]);
     }
+    let mut figures = rises_figures(&rises);
+    figures.insert("dropped".to_owned(), packets.into());
     if !telling {
-        let says = format!("packets are dropped ({told}), for reasons that every node has");
-        return Exclusion::out(says, [("dropped", packets.into())]);
+        let text = format!("packets are dropped ({told}), for reasons that every node has");
+        return Exclusion::RuledOut(Says { text, figures });
     }
     if !in_trouble(case) {
-        let says = format!("packets are dropped ({}), but nothing that was looked at fails", told);
-        return Exclusion::out(says, [("dropped", packets.into())]);
+        let text = format!("packets are dropped ({told}), but nothing that was looked at fails");
+        return Exclusion::RuledOut(Says { text, figures });
     }
-    let summary = format!("The datapath drops packets for a stated reason: {}.", told);
-    let says = Says::new(format!("between two readings: {}", told), [("dropped", packets.into())]);
+    let summary = format!("The datapath drops packets for a stated reason: {told}.");
+    let says = Says { text: format!("between two readings: {told}"), figures };
     Exclusion::applies(
         Opinion::new(Code::DatapathDrops, Confidence::Medium, summary)
             .because(Because::said(case.beyond.drops_from.name(), says)),

@@ -6,7 +6,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Figures, Says};
-use crate::rules::witnesses::{HostWitness, host, host_says, probes_fail, reaches_world};
+use crate::rules::witnesses::{HostWitness, egress_says, host, host_figures, host_says, probes_fail, reaches_world};
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, HANDFUL, Life, life};
@@ -22,10 +22,10 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
             let why = case.host.reason.as_ref().map_or("the host was not asked", |reason| reason.message.as_str());
             Exclusion::open(format!("the host's network could not be checked: {why}"), "host-ping (SSH, or --ssh-user)")
         }
-        HostWitness::OnlyPingFails if reaches_world(case) => Exclusion::out(
-            format!("{}, but pods of this node reach the outside", case.host.summary),
-            [("target", case.host.data.target.clone().into())],
-        ),
+        HostWitness::OnlyPingFails if reaches_world(case) => Exclusion::RuledOut(Says {
+            text: format!("{}, but pods of this node reach the outside", case.host.summary),
+            figures: host_figures(case),
+        }),
         HostWitness::OnlyPingFails => {
             if case.way(Way::HostToWorld).counts.answered == 0 && (no_route(case) || nothing_leaves(case)) {
                 return Exclusion::applies(down(case));
@@ -35,10 +35,10 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
                 "--ping-target with an address that answers pings of this site's nodes",
             )
         }
-        HostWitness::Contradicted if reaches_world(case) => Exclusion::out(
-            format!("{}, and pods of this node reach the outside", case.host.summary),
-            [("received", case.host.data.received.unwrap_or_default().into())],
-        ),
+        HostWitness::Contradicted if reaches_world(case) => Exclusion::RuledOut(Says {
+            text: format!("{}, and pods of this node reach the outside", case.host.summary),
+            figures: host_figures(case),
+        }),
         HostWitness::Down | HostWitness::Contradicted => Exclusion::applies(down(case)),
     }
 }
@@ -76,7 +76,7 @@ fn down(case: &Case) -> Opinion {
         .and(CheckId::HostPing.name(), by_design)
         .and("ct-list", case.way_says(Way::HostToWorld))
         .and("ct-list", case.way_says(Way::HostToCluster))
-        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()))
+        .because(egress_says(case))
 }
 
 /// `udp-masquerade-broken`: UDP to many far ends is dead, TCP is answered.
@@ -89,9 +89,12 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
     let (udp, tcp) = (picture.group(Group::WorldUdp), picture.group(Group::WorldTcp));
     let mut figures: Figures = crate::rules::verdict::figures([
         ("udp_dead", udp.dead().into()),
+        ("udp_answered", udp.answered.into()),
         ("udp_decided", udp.decided().into()),
         ("udp_peers", udp.dead_peers.into()),
         ("tcp_answered", tcp.answered.into()),
+        ("tcp_dead", tcp.dead().into()),
+        ("tcp_decided", tcp.decided().into()),
     ]);
     let out = |text: String, figures: Figures| Exclusion::RuledOut(Says { text, figures });
     match (life(udp, FEW), life(tcp, FEW)) {
@@ -153,7 +156,8 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
         .because(Because::said(CheckId::ExternalConntrack.name(), Says { text, figures }));
     if let Some(rows) = rows {
         let says = format!("the NAT table holds {} outgoing translations of UDP and {} of TCP", rows.udp, rows.tcp);
-        opinion.because.push(Because::evidence(Evidence::NatList.name(), says));
+        let says = Says::new(says, [("nat_udp", rows.udp.into()), ("nat_tcp", rows.tcp.into())]);
+        opinion.because.push(Because::said(Evidence::NatList.name(), says));
     }
     if typical {
         let says = format!("the node is {architecture} with kernel {}: known for it", case.around.kernel());

@@ -5,8 +5,8 @@ use crate::cilium::status::Encryption;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
-use crate::rules::verdict::{Because, Confidence};
-use crate::rules::witnesses::{Fate, dead_ways, host, reaches_world};
+use crate::rules::verdict::{Because, Confidence, Says};
+use crate::rules::witnesses::{Fate, dead_ways, egress_says, host, reaches_world};
 use crate::ways::life::Life;
 use crate::ways::way::Way;
 
@@ -15,21 +15,18 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
     if case.picture().is_none() {
         return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
     }
-    let out = case.way(Way::AcrossOut);
     let dead = dead_ways(case);
     let across: Vec<_> = dead.iter().filter(|way| way.fate == Fate::Across).collect();
+    let lives = |way: Way| matches!(case.way(way).life, Life::Alive | Life::Mixed);
     if !across.iter().any(|way| !way.dns) {
         return Exclusion::out_by(
-            case.way_says(Way::AcrossOut).or_else(|| case.way_says(Way::AcrossIn)).filter(|_| out.life != Life::Dead),
-            "too few flows between nodes to judge",
+            [Way::AcrossOut, Way::AcrossIn].into_iter().find(|way| lives(*way)).and_then(|way| case.way_says(way)),
+            "too few answered flows between nodes to judge",
             "more traffic between nodes",
         );
     }
     if let Some(other) = dead.iter().find(|way| way.fate != Fate::Across) {
-        return Exclusion::RuledOut(crate::rules::verdict::Says {
-            text: other.because.says.clone(),
-            figures: other.because.figures.clone(),
-        });
+        return Exclusion::RuledOut(Says { text: other.because.says.clone(), figures: other.because.figures.clone() });
     }
     if !reaches_world(case) && case.way(Way::World).life != Life::Alive || !host(case).is_fine() {
         return Exclusion::open(
@@ -44,13 +41,12 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
     if let Some(Encryption::Wireguard { peers, .. }) =
         case.beyond.status.seen().and_then(|status| status.encryption.as_ref())
     {
-        let peers = peers.map_or_else(|| "an unknown number of peers".to_owned(), |peers| format!("{peers} peers"));
-        opinion
-            .because
-            .push(Because::evidence(Evidence::AgentStatus.name(), format!("WireGuard encrypts here, with {peers}")));
+        let mut says = Says::new("WireGuard encrypts here, with an unknown number of peers", []);
+        if let Some(peers) = peers {
+            says = Says::new(format!("WireGuard encrypts here, with {peers} peers"), [("peers", (*peers).into())]);
+        }
+        opinion.because.push(Because::said(Evidence::AgentStatus.name(), says));
     }
-    opinion
-        .because
-        .push(Because::check(crate::knowledge::check_id::CheckId::PodEgress, case.egress.finding.summary.clone()));
+    opinion.because.push(egress_says(case));
     Exclusion::applies(opinion)
 }

@@ -8,7 +8,7 @@ use crate::rules::case::Case;
 use crate::rules::lookalikes::not_looked;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Says};
-use crate::rules::witnesses::{Fate, dead_ways, reaches_world};
+use crate::rules::witnesses::{Fate, dead_ways, egress_says, probes_fail, reaches_world};
 use crate::ways::counts::Counts;
 use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
@@ -82,21 +82,22 @@ fn fails(case: &Case) -> bool {
 }
 
 /// Pods that ask the node-local address although no NodeLocal DNS pod is here.
-fn asks_in_vain(case: &Case) -> Option<String> {
+fn asks_in_vain(case: &Case) -> Option<Says> {
     let entries = case.picture()?.runbook.dns;
     let answered = case.picture()?.group(Group::NodeLocalDns).answered;
     let asked = case.egress.dns_server.is_some_and(|server| case.around.node_local_dns.addresses.contains(&server));
     let here = case.around.node_local_dns.pod.is_some();
     (!here && answered == 0 && entries > 0 && (asked || case.egress.dns == Some(false))).then(|| {
-        format!("{entries} conntrack entries go to the node-local address, but no NodeLocal DNS pod is on this node")
+        let text = format!(
+            "{entries} conntrack entries go to the node-local address, but no NodeLocal DNS pod is on this node"
+        );
+        Says::new(text, [("entries", entries.into())])
     })
 }
 
 /// The figures of DNS and of what lives beside it.
 fn beside(case: &Case, opinion: Opinion) -> Opinion {
-    opinion
-        .and(CheckId::DnsConntrack.name(), case.dns_says())
-        .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()))
+    opinion.and(CheckId::DnsConntrack.name(), case.dns_says()).because(egress_says(case))
 }
 
 /// `node-local-dns-down`: the resolver on the node is down, hung or crash-looping, while other ways live.
@@ -111,11 +112,17 @@ pub(super) fn down(case: &Case) -> Exclusion {
     }
     let others_die = dead_ways(case).iter().any(|way| !way.dns);
     let trouble = match &dns.pod {
-        Some(pod) if !pod.ready => Some(format!("{} is not ready ({} restarts)", pod.pod, pod.restarts)),
-        Some(pod) if pod.restarts >= MANY_RESTARTS && case.dns.state.counts.dead() > 0 && !others_die => {
-            Some(format!("{} is ready now, but was restarted {} times", pod.pod, pod.restarts))
+        Some(pod) if !pod.ready => {
+            let text = format!("{} is not ready ({} restarts)", pod.pod, pod.restarts);
+            Some(Says::new(text, [("restarts", pod.restarts.into())]))
         }
-        None if case.dns.path == DnsPath::NodeLocal => Some("no NodeLocal DNS pod is on this node".to_owned()),
+        Some(pod) if pod.restarts >= MANY_RESTARTS && case.dns.state.counts.dead() > 0 && !others_die => {
+            let text = format!("{} is ready now, but was restarted {} times", pod.pod, pod.restarts);
+            Some(Says::new(text, [("restarts", pod.restarts.into())]))
+        }
+        None if case.dns.path == DnsPath::NodeLocal => {
+            Some(Says::new("no NodeLocal DNS pod is on this node", [("resolvers", 0_i64.into())]))
+        }
         None => asks_in_vain,
         _ => None,
     };
@@ -127,7 +134,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
         let summary = "The local DNS resolver of this node is down; other ways of its pods live.";
         let confidence = if fails(case) { Confidence::High } else { Confidence::Medium };
         let opinion =
-            Opinion::new(Code::NodeLocalDnsDown, confidence, summary).because(Because::evidence("pods", says.clone()));
+            Opinion::new(Code::NodeLocalDnsDown, confidence, summary).because(Because::said("pods", says.clone()));
         return Exclusion::applies(beside(case, opinion));
     }
     // It hangs: everything else that ends on the node, or leaves it, lives.
@@ -149,9 +156,11 @@ pub(super) fn down(case: &Case) -> Exclusion {
             [("restarts", pod.restarts.into())],
         ),
         (_, Some(says)) if others_die => {
-            Exclusion::out(format!("{says}, but more than DNS is dead"), [("dead_ways", dead_ways(case).len().into())])
+            let mut figures = says.figures.clone();
+            figures.insert("dead_ways".to_owned(), dead_ways(case).len().into());
+            Exclusion::RuledOut(Says { text: format!("{}, but more than DNS is dead", says.text), figures })
         }
-        (_, Some(says)) => Exclusion::open(says.clone(), "a pod that can probe (--probe-pod)"),
+        (_, Some(says)) => Exclusion::open(says.text.clone(), "a pod that can probe (--probe-pod)"),
         (None, None) => match case.dns_says() {
             Some(says) if case.dns.life == DnsLife::Alive => Exclusion::RuledOut(says),
             _ => Exclusion::open("nothing tells how the local resolver does", "a pod that can probe (--probe-pod)"),
@@ -193,7 +202,7 @@ fn upstream_masqueraded(case: &Case) -> Option<Opinion> {
         Opinion::new(Code::LinkLocalMasquerade, Confidence::Medium, summary)
             .because(Because::said("ct-list", Says::new(text, figures)))
             .because(Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF"))
-            .because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone())),
+            .because(egress_says(case)),
     )
 }
 
@@ -214,8 +223,12 @@ pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
     if let Some(way) = dead_ways(case).iter().find(|way| !way.dns && way.fate != Fate::World) {
         return Exclusion::RuledOut(Says { text: way.because.says.clone(), figures: way.because.figures.clone() });
     }
-    if !reaches_world(case) {
+    if probes_fail(case) || case.way(Way::World).life == Life::Dead && !reaches_world(case) {
         return Exclusion::out("pods do not reach the world either", figures);
+    }
+    if !reaches_world(case) {
+        let says = "whether pods reach the world beside it is not known";
+        return Exclusion::open(says, "a pod that can probe (--probe-pod)");
     }
     let Some(status) = case.beyond.status.seen() else {
         return not_looked(Evidence::AgentStatus, "whether masquerading is done by BPF is not known");

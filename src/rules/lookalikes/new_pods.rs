@@ -28,11 +28,19 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
         || failures == 0 && trouble.kill_failures == 0
         || trouble.creating.is_empty() && trouble.terminating.is_empty()
     {
-        let says = format!(
-            "{} pods wait for their network for minutes, {failures} recent events say that Cilium could not set one up",
-            trouble.creating.len()
-        );
-        return Exclusion::out(says, figures);
+        let waiting = format!("{} pods wait for their network for minutes", trouble.creating.len());
+        return match &trouble.events_gap {
+            None => {
+                let says = format!("{waiting}, {failures} recent events say that Cilium could not set one up");
+                Exclusion::out(says, figures)
+            }
+            Some(_) if trouble.creating.is_empty() && trouble.terminating.is_empty() => {
+                Exclusion::out(waiting, figures)
+            }
+            Some(failure) => {
+                Exclusion::open(format!("{waiting}, and the events that say why are missing: {failure}"), "events")
+            }
+        };
     }
     let waiting = trouble.creating.len() + trouble.terminating.len();
     let pods =

@@ -59,7 +59,11 @@ fn opinion(differing: &[Differing], table: &str, evidence: Evidence, consequence
                 "{table}, key {}: the agent has {}, the kernel has {}",
                 differing.key, differing.agent, differing.kernel
             ),
-            [("key", differing.key.clone().into())],
+            [
+                ("key", differing.key.clone().into()),
+                ("agent", differing.agent.clone().into()),
+                ("kernel", differing.kernel.clone().into()),
+            ],
         );
         opinion.because.push(Because::said(evidence.name(), says));
     }

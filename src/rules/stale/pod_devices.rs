@@ -99,7 +99,7 @@ pub(super) fn supporting(case: &Case, bare: &[BarePod]) -> Vec<Because> {
         let shown = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let says = Says::new(
             format!("links that hold their program on no device any more: {shown}"),
-            [("detached", ids.len().into())],
+            [("detached", ids.len().into()), ("links", shown.clone().into())],
         );
         because.push(Because::said(Evidence::LinkList.name(), says));
     }

@@ -11,7 +11,7 @@ use crate::kubernetes::pod_trouble::Waiting;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Affected, Because, Confidence, Figures, Says, figures};
-use crate::rules::witnesses::{Fate, HostWitness, dead_ways, host, reaches_world};
+use crate::rules::witnesses::{Fate, HostWitness, dead_ways, egress_says, host, reaches_world};
 use crate::ways::compare::{CutOff, cut_off};
 use crate::ways::counts::Counts;
 use crate::ways::dns::DnsLife;
@@ -63,7 +63,7 @@ fn one_direction(case: &Case) -> Option<Opinion> {
     for way in [Way::World, Way::AcrossIn] {
         opinion = opinion.and("ct-list", case.way_says(way).filter(|_| case.way(way).life == Life::Alive));
     }
-    opinion = opinion.because(Because::check(CheckId::PodEgress, case.egress.finding.summary.clone()));
+    opinion = opinion.because(egress_says(case));
     opinion.affected = case
         .trouble
         .unready
@@ -176,15 +176,11 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOffPod> {
     let mut found = Vec::new();
     for pod in cut_off(picture, case.dns.path.groups()) {
         if seen.insert(pod.address) {
-            let says = dns_says(case, picture, &pod) + &elsewhere(case, picture, pod.address);
-            let mut named = name(case, pod.address, says);
-            named.figures = figures([
-                ("way", "dns".into()),
-                ("dead", pod.own.dead.into()),
-                ("decided", pod.own.decided.into()),
-                ("others_dead", pod.others.dead.into()),
-                ("others_decided", pod.others.decided.into()),
-            ]);
+            let other = elsewhere(case, picture, pod.address);
+            let says = dns_says(case, picture, &pod);
+            let mut named = name(case, pod.address, says.text + &other.text);
+            named.figures = says.figures;
+            named.figures.extend(other.figures);
             named.last_answer = pod.counts.last_answer;
             named.answered_elsewhere = answered_elsewhere(picture, pod.address);
             found.push(named);
@@ -207,8 +203,10 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOffPod> {
                 "{} of kubelet's probes come in and are answered, but the answer never arrives",
                 probes.half_open
             );
-            let mut named = name(case, ip, says + &elsewhere(case, picture, ip));
+            let other = elsewhere(case, picture, ip);
+            let mut named = name(case, ip, says + &other.text);
             named.figures = figures([("way", Way::HostToPod.name().into()), ("dead", probes.half_open.into())]);
+            named.figures.extend(other.figures);
             named.last_answer = probes.last_answer;
             named.half_open = probes.half_open;
             found.push(named);
@@ -225,23 +223,32 @@ fn answered_elsewhere(picture: &Picture, ip: IpAddr) -> bool {
 }
 
 /// "12 of 12 live DNS flows get no answer (others over the same time: 0 of 300); last answer 7 minutes before the dump".
-fn dns_says(case: &Case, picture: &Picture, pod: &CutOff) -> String {
+fn dns_says(case: &Case, picture: &Picture, pod: &CutOff) -> Says {
+    let mut figures = figures([
+        ("way", "dns".into()),
+        ("dead", pod.own.dead.into()),
+        ("decided", pod.own.decided.into()),
+        ("others_dead", pod.others.dead.into()),
+        ("others_decided", pod.others.decided.into()),
+    ]);
     let since = match pod.counts.last_answer {
         0 => "no answer is recorded".to_owned(),
         moment => {
             #[expect(clippy::cast_possible_truncation, reason = "seconds of at most 2^32 units")]
             let seconds = picture.age_s(moment) as i64;
+            figures.insert("last_answer_s".to_owned(), seconds.into());
             format!("last answer {} before the dump", age(seconds))
         }
     };
-    format!(
+    let text = format!(
         "{} of {} live flows to {} get no answer (other pods over the same time: {} of {}); {since}",
         pod.own.dead,
         pod.own.decided,
         case.dns.path.label(),
         pod.others.dead,
         pod.others.decided
-    )
+    );
+    Says { text, figures }
 }
 
 /// How the others do on the same way.
@@ -255,23 +262,30 @@ fn others_say(case: &Case) -> Option<Says> {
 }
 
 /// "; of its other flows 12 of 12 to the world are answered": what else a pod that is cut off can do.
-fn elsewhere(case: &Case, picture: &Picture, ip: IpAddr) -> String {
+fn elsewhere(case: &Case, picture: &Picture, ip: IpAddr) -> Says {
     let Some(endpoint) = picture.endpoints.iter().find(|endpoint| endpoint.address == Some(ip)) else {
-        return String::new();
+        return Says::default();
     };
     let other_dns: Vec<Group> = Group::DNS.iter().filter(|g| !case.dns.path.groups().contains(g)).copied().collect();
-    let ways: [(&str, &[Group]); 4] = [
-        ("to the world", &Group::WORLD),
-        ("to other pods", &[Group::PodToLocalPod, Group::PodToRemotePod]),
-        ("to other DNS", &other_dns),
-        ("from other pods", &[Group::LocalToPod, Group::RemoteToPod]),
+    let ways: [(&str, &str, &[Group]); 4] = [
+        ("to the world", "world", &Group::WORLD),
+        ("to other pods", "to_pods", &[Group::PodToLocalPod, Group::PodToRemotePod]),
+        ("to other DNS", "other_dns", &other_dns),
+        ("from other pods", "from_pods", &[Group::LocalToPod, Group::RemoteToPod]),
     ];
-    let told = ways.iter().filter_map(|(way, groups)| {
+    let (mut told, mut figures) = (Vec::new(), Figures::new());
+    for (way, name, groups) in ways {
         let sum: Counts = endpoint.sum(groups);
-        (sum.decided() > 0).then(|| format!("{} of {} {way}", sum.answered, sum.decided()))
-    });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() { String::new() } else { format!("; of its other flows {} are answered", told.join(", ")) }
+        if sum.decided() > 0 {
+            told.push(format!("{} of {} {way}", sum.answered, sum.decided()));
+            figures.insert(format!("{name}_answered"), sum.answered.into());
+            figures.insert(format!("{name}_decided"), sum.decided().into());
+        }
+    }
+    if told.is_empty() {
+        return Says::default();
+    }
+    Says { text: format!("; of its other flows {} are answered", told.join(", ")), figures }
 }
 
 /// A pod by its address.

@@ -4,7 +4,7 @@ use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::calls_maps::{CallsMap, CallsOf};
 use crate::knowledge::code::Code;
-use crate::rules::case::{Case, packets, rises_say};
+use crate::rules::case::{Case, packets, rises_figures, rises_say};
 use crate::rules::lookalikes::MISSED_TAIL_CALL;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Affected, Because, Cause, Confidence, Says};
@@ -40,10 +40,10 @@ pub fn missing(case: &Case) -> Option<Opinion> {
         ),
     };
     let evidence = case.beyond.drops_from;
-    let mut opinion = Opinion::new(Code::DatapathProgramsMissing, Confidence::High, summary).because(Because::said(
-        evidence.name(),
-        Says::new(format!("between two readings: {told}"), [("missed_tail_calls", packets.into())]),
-    ));
+    let mut says = Says::new(format!("between two readings: {told}"), [("missed_tail_calls", packets.into())]);
+    says.figures.extend(rises_figures(&rises));
+    let mut opinion = Opinion::new(Code::DatapathProgramsMissing, Confidence::High, summary)
+        .because(Because::said(evidence.name(), says));
     let file = rises.iter().find_map(|rise| rise.counter.file().map(str::to_owned));
     opinion.cause = Some(match empty.first() {
         Some(map) => {
