@@ -195,11 +195,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// What names a broken thing is read a second time: the two tables of a pair are read one after the other, and
     /// something may have come or gone in between.
     pub(super) async fn read_direct_signs_again(&self, case: &mut Case, deadline: &Deadline) {
-        let Some(cause) = rules::judge(case).verdict.cause else { return };
+        let Some(broken) = rules::judge(case).verdict.cause else { return };
         let agent = case.agent().map(|agent| agent.pod.clone());
         let agent = agent.as_ref();
         let mut hearing = Hearing::default();
-        match cause.evidence.as_str() {
+        match broken.evidence.as_str() {
             "attached-programs" => {
                 case.beyond.endpoints = self.endpoints(agent, deadline, &mut hearing).await;
                 case.beyond.programs = self.programs(agent, deadline).await;
@@ -401,7 +401,9 @@ mod tests {
         let gone = ended(End::Exited(1), "Error: x: dial unix /var/run/cilium/cilium.sock: connect: no such file\n");
         let heard = |answers: &[&Answer], kernel| {
             let mut hearing = Hearing::default();
-            answers.iter().for_each(|answer| hearing.hear(Evidence::AgentStatus, answer));
+            for answer in answers {
+                hearing.hear(Evidence::AgentStatus, answer);
+            }
             hearing.silence(kernel).map(|silence| silence.silence)
         };
         assert_eq!(heard(&[&timeout()], true), Some(Silence::Frozen));

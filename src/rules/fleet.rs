@@ -106,11 +106,8 @@ fn with_neighbour(node: &mut NodeVerdict) {
 
 /// Two nodes or more were judged, and all show the same failure.
 fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
-    let judged: Vec<Option<Failure>> = nodes
-        .iter()
-        .filter(|(_, j)| j.verdict.kind != Kind::Inconclusive)
-        .map(|(_, j)| failure(&j.verdict))
-        .collect();
+    let judged: Vec<Option<Failure>> =
+        nodes.iter().filter(|(_, j)| j.verdict.kind != Kind::Inconclusive).map(|(_, j)| failure(&j.verdict)).collect();
     let Some(Some(first)) = judged.first().copied() else {
         return;
     };
@@ -169,7 +166,7 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
 /// A stale node among nodes that could not be judged, and that look broken too, is not told from an outage of all.
 fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
     for index in 0..nodes.len() {
-        if nodes[index].1.verdict.kind != Kind::Stale {
+        if nodes.get(index).is_none_or(|(_, node)| node.verdict.kind != Kind::Stale) {
             continue;
         }
         let others = || nodes.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, (_, j))| j);
@@ -179,7 +176,7 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
         if vouched || !broken {
             continue;
         }
-        let verdict = &mut nodes[index].1.verdict;
+        let Some((_, NodeVerdict { verdict, .. })) = nodes.get_mut(index) else { continue };
         let was = verdict.code;
         verdict.code = Code::EvidenceMissing;
         verdict.kind = verdict.code.kind();

@@ -343,7 +343,7 @@ impl Splitter {
             return true;
         };
         self.pass(at);
-        self.rest.drain(..mark.len() + length + 1);
+        self.rest.drain(..=mark.len() + length);
         match (code, self.open.take()) {
             (Some(code), Some((_, gathered))) => self.done.push((place, code, gathered.finish())),
             _ => self.open = Some((place, Gathered::default())),
@@ -369,18 +369,17 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, bytes: &[u8]) {
-        match &mut self.compressed {
-            // Writing to memory does not fail.
-            Some(encoder) => drop(encoder.write_all(bytes)),
-            None => {
-                self.plain.extend_from_slice(bytes);
-                if self.plain.len() > PLAIN {
-                    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                    let _ = encoder.write_all(&self.plain);
-                    self.plain = Vec::new();
-                    self.compressed = Some(encoder);
-                }
-            }
+        // Writing to memory does not fail.
+        if let Some(encoder) = &mut self.compressed {
+            let _ = encoder.write_all(bytes);
+            return;
+        }
+        self.plain.extend_from_slice(bytes);
+        if self.plain.len() > PLAIN {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            let _ = encoder.write_all(&self.plain);
+            self.plain = Vec::new();
+            self.compressed = Some(encoder);
         }
     }
 

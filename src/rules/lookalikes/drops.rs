@@ -153,11 +153,11 @@ pub(super) fn others(case: &Case) -> Exclusion {
         return Exclusion::out(says, [("dropped", packets.into())]);
     }
     if !in_trouble(case) {
-        let says = format!("packets are dropped ({}), but nothing that was looked at fails", told);
+        let says = format!("packets are dropped ({told}), but nothing that was looked at fails");
         return Exclusion::out(says, [("dropped", packets.into())]);
     }
-    let summary = format!("The datapath drops packets for a stated reason: {}.", told);
-    let says = Says::new(format!("between two readings: {}", told), [("dropped", packets.into())]);
+    let summary = format!("The datapath drops packets for a stated reason: {told}.");
+    let says = Says::new(format!("between two readings: {told}"), [("dropped", packets.into())]);
     Exclusion::applies(
         Opinion::new(Code::DatapathDrops, Confidence::Medium, summary)
             .because(Because::said(case.beyond.drops_from.name(), says)),

@@ -3,6 +3,7 @@
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::calls_maps::{CallsMap, CallsOf};
+use crate::cilium::endpoint_list::LocalEndpoint;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, packets, rises_say};
 use crate::rules::lookalikes::MISSED_TAIL_CALL;
@@ -45,26 +46,18 @@ pub fn missing(case: &Case) -> Option<Opinion> {
         Says::new(format!("between two readings: {told}"), [("missed_tail_calls", packets.into())]),
     ));
     let file = rises.iter().find_map(|rise| rise.counter.file().map(str::to_owned));
-    opinion.cause = Some(match empty.first() {
-        Some(map) => {
-            let says = Says::new(
-                format!("maps without any program: {}", names.join(", ")),
-                [("empty_maps", empty.len().into())],
-            );
-            opinion.because.push(Because::said(Evidence::CallsMaps.name(), says));
-            let cause = Cause::named("map", &*map.name, Evidence::CallsMaps).expected("tail calls", "no entry");
-            match pod_of(case, map).map(|pod| pod.to_string()).or(file) {
-                Some(place) => cause.on(place),
-                None => cause,
-            }
-        }
-        None => {
-            let cause = Cause::named("map", "cilium_calls", evidence).expected("tail calls", "none");
-            match file {
-                Some(file) => cause.on(file),
-                None => cause,
-            }
-        }
+    let (broken, place) = if let Some(map) = empty.first() {
+        let says =
+            Says::new(format!("maps without any program: {}", names.join(", ")), [("empty_maps", empty.len().into())]);
+        opinion.because.push(Because::said(Evidence::CallsMaps.name(), says));
+        let broken = Cause::named("map", &*map.name, Evidence::CallsMaps).expected("tail calls", "no entry");
+        (broken, pod_of(case, map).map(ToString::to_string).or(file))
+    } else {
+        (Cause::named("map", "cilium_calls", evidence).expected("tail calls", "none"), file)
+    };
+    opinion.cause = Some(match place {
+        Some(place) => broken.on(place),
+        None => broken,
     });
     opinion.affected = empty
         .iter()
@@ -86,7 +79,7 @@ fn empty_maps(case: &Case) -> Vec<&CallsMap> {
     }
     // A map of an endpoint that is gone may be left behind.
     let lives = |map: &&CallsMap| match (map.of, case.beyond.endpoints.seen()) {
-        (CallsOf::Endpoint(id), Some(list)) => list.by_id(id).is_some_and(|endpoint| endpoint.is_ready()),
+        (CallsOf::Endpoint(id), Some(list)) => list.by_id(id).is_some_and(LocalEndpoint::is_ready),
         _ => true,
     };
     calls.empty().filter(lives).collect()
