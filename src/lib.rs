@@ -47,6 +47,7 @@
 pub mod base;
 #[warn(clippy::indexing_slicing)]
 pub mod checks;
+#[warn(clippy::indexing_slicing)]
 pub mod cilium;
 #[warn(clippy::indexing_slicing)]
 pub mod cli;
@@ -54,17 +55,25 @@ pub mod cli;
 pub mod commands;
 #[warn(clippy::indexing_slicing)]
 pub mod diagnose;
+#[warn(clippy::indexing_slicing)]
 pub mod fix;
+#[warn(clippy::indexing_slicing)]
 pub mod gather;
+#[warn(clippy::indexing_slicing)]
 pub mod knowledge;
+#[warn(clippy::indexing_slicing)]
 pub mod kubernetes;
 #[warn(clippy::indexing_slicing)]
 pub mod progress;
+#[warn(clippy::indexing_slicing)]
 pub mod report;
 #[warn(clippy::indexing_slicing)]
 pub mod rights;
+#[warn(clippy::indexing_slicing)]
 pub mod rules;
 #[warn(clippy::indexing_slicing)]
 pub mod settings;
+#[warn(clippy::indexing_slicing)]
 pub mod symptoms;
+#[warn(clippy::indexing_slicing)]
 pub mod ways;

@@ -334,8 +334,8 @@ proptest! {
         };
         let rises = list(false).rises(&list(true), Some(6.0));
         for (reason, (_, rise)) in &rows {
-            prop_assert!(rises.packets_of(reason, Some(drops::Way::Egress)) >= Some(*rise));
-            prop_assert_eq!(rises.packets_of(reason, Some(drops::Way::Ingress)), Some(0));
+            prop_assert!(rises.packets_of(reason, Some(drops::MetricDirection::Egress)) >= Some(*rise));
+            prop_assert_eq!(rises.packets_of(reason, Some(drops::MetricDirection::Ingress)), Some(0));
         }
         let all: u64 = rows.values().map(|(_, rise)| rise).sum();
         prop_assert_eq!(rises.packets_of("", None), Some(all));

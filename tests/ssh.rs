@@ -15,7 +15,7 @@ use staledp::base::answer::End;
 use staledp::base::cluster_settings::SshSettings;
 use staledp::base::failure::{Failure, FailureKind};
 use staledp::base::ssh_address::SshAddress;
-use staledp::gather::live::ssh::{Ended, Ssh};
+use staledp::gather::live::ssh::{HostAnswer, Ssh};
 use tempfile::TempDir;
 
 use sshd::{SSHD, is_here};
@@ -80,7 +80,7 @@ impl Sshd {
         self.directory.path().join(name)
     }
 
-    fn ping(&self, limit: Duration) -> Result<Ended, Failure> {
+    fn ping(&self, limit: Duration) -> Result<HostAnswer, Failure> {
         ping(&settings(self.directory.path(), self.port, "user"), limit)
     }
 }
@@ -113,7 +113,7 @@ fn settings(directory: &Path, port: u16, key: &str) -> SshSettings {
     }
 }
 
-fn ping(settings: &SshSettings, limit: Duration) -> Result<Ended, Failure> {
+fn ping(settings: &SshSettings, limit: Duration) -> Result<HostAnswer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ssh = Ssh::new(settings).unwrap();
     runtime.block_on(async {
@@ -124,7 +124,7 @@ fn ping(settings: &SshSettings, limit: Duration) -> Result<Ended, Failure> {
 }
 
 #[track_caller]
-fn failed(result: Result<Ended, Failure>, kind: FailureKind, part: &str) {
+fn failed(result: Result<HostAnswer, Failure>, kind: FailureKind, part: &str) {
     let failure = result.expect_err("it can't have been asked");
     assert_eq!(failure.kind, kind, "{failure}");
     assert!(failure.message.contains(part), "{failure}");

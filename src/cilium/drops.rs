@@ -17,9 +17,9 @@ use crate::cilium::lines::{is_remark, rows};
 /// The most rows that are kept. The kernel's table holds 1,024.
 const MOST: usize = 65_536;
 
-/// The way of the packets that are counted.
+/// The direction of the packets that are counted, as the table names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Way {
+pub enum MetricDirection {
     /// Into a pod or the host.
     Ingress,
     /// Out of a pod or the host.
@@ -30,7 +30,7 @@ pub enum Way {
     Unknown,
 }
 
-impl Way {
+impl MetricDirection {
     /// The word in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -52,7 +52,7 @@ impl Way {
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for MetricDirection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -64,7 +64,7 @@ pub struct Counter {
     /// The reason, as it is printed: `Policy denied`.
     pub reason: String,
     /// The way.
-    pub way: Way,
+    pub way: MetricDirection,
     /// Where in Cilium's source, `bpf_host.c:1234`, where it is printed.
     pub place: Option<String>,
 }
@@ -133,7 +133,7 @@ impl Rises {
     /// By how many packets the reasons that contain this text rose, on one way or on all; none where the readings say
     /// nothing.
     #[must_use]
-    pub fn packets_of(&self, reason: &str, way: Option<Way>) -> Option<u64> {
+    pub fn packets_of(&self, reason: &str, way: Option<MetricDirection>) -> Option<u64> {
         let Self::Between(rises) = self else {
             return None;
         };
@@ -193,7 +193,7 @@ pub fn parse(text: &str) -> Drops {
             for row in rows {
                 let place = (!row.file.is_empty()).then(|| format!("{}:{}", row.file, row.line));
                 let amount = Amount { packets: row.packets, bytes: row.bytes };
-                drops.add(Counter { reason: row.reason, way: Way::read(&row.direction), place }, amount);
+                drops.add(Counter { reason: row.reason, way: MetricDirection::read(&row.direction), place }, amount);
             }
         }
     } else {
@@ -213,7 +213,7 @@ impl Drops {
         } else if let Some(cells) = ROW.captures(line) {
             let number = |at: usize| cells[at].parse().unwrap_or(u64::MAX);
             let place = cells.get(6).map(|file| format!("{}:{}", file.as_str(), &cells[5]));
-            let counter = Counter { reason: cells[1].to_owned(), way: Way::read(&cells[2]), place };
+            let counter = Counter { reason: cells[1].to_owned(), way: MetricDirection::read(&cells[2]), place };
             self.add(counter, Amount { packets: number(3), bytes: number(4) });
         } else {
             self.unread += usize::from(!line.trim().is_empty());
@@ -241,7 +241,7 @@ impl Drops {
 
     /// Packets that were handed on, by their way: `Success`.
     #[must_use]
-    pub fn forwarded(&self, way: Way) -> u64 {
+    pub fn forwarded(&self, way: MetricDirection) -> u64 {
         let matching = self.counters.iter().filter(|(counter, _)| counter.way == way && counter.is_about("success"));
         matching.fold(0, |sum, (_, amount)| sum.saturating_add(amount.packets))
     }
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(drops.of("policy denied"), 123);
         assert_eq!(drops.of("Map insertion failed"), 7);
         assert_eq!(drops.of("Missed tail call"), 0);
-        assert_eq!((drops.forwarded(Way::Egress), drops.forwarded(Way::Ingress)), (1000, 0));
+        assert_eq!((drops.forwarded(MetricDirection::Egress), drops.forwarded(MetricDirection::Ingress)), (1000, 0));
         let places: Vec<Option<&str>> = drops.counters.keys().map(Counter::file).collect();
         assert_eq!(places, [None, Some("bpf_lxc.c"), Some("bpf_lxc.c"), Some("l3.h")]);
         assert_eq!(drops.counters.keys().filter(|counter| counter.is_drop()).count(), 3);
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!((text.remarks, text.of("policy denied")), (1, 123));
         assert!(text.was_replaced && matches!(text.rises(&text, Some(6.0)), Rises::Unknown(_)));
         let json = parse(&format!("{remark}[{{\"reason\": \"Success\", \"direction\": \"egress\", \"packets\": 4}}]"));
-        assert_eq!((json.remarks, json.forwarded(Way::Egress)), (1, 4));
+        assert_eq!((json.remarks, json.forwarded(MetricDirection::Egress)), (1, 4));
     }
 
     #[test]
@@ -341,8 +341,8 @@ mod tests {
             .collect();
         assert_eq!(told, [("Policy denied egress".to_owned(), 30), ("Invalid packet ingress".to_owned(), 12)]);
         assert!(rises.drops().is_some_and(|drops| drops[0].per_s.is_some_and(|per_s| (per_s - 5.0).abs() < 1e-9)));
-        assert_eq!(rises.packets_of("POLICY", Some(Way::Egress)), Some(30));
-        assert_eq!(rises.packets_of("policy denied", Some(Way::Ingress)), Some(0));
+        assert_eq!(rises.packets_of("POLICY", Some(MetricDirection::Egress)), Some(30));
+        assert_eq!(rises.packets_of("policy denied", Some(MetricDirection::Ingress)), Some(0));
     }
 
     #[test]

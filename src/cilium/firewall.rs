@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use self::rule::Fit;
-pub use self::rule::{FirewallRule, Target};
+pub use self::rule::{FirewallRule, RuleTarget};
 use crate::cilium::lines::rows;
 
 /// The most rules that are kept: those of clusters with many services stand in the table `nat`, which is not read.
@@ -213,19 +213,19 @@ impl Firewall {
             }
             let is_certain = fit == Fit::Yes;
             match &rule.target {
-                Target::Refuse if is_certain => return Some(End::Refused(Refuser::Rule(rule))),
+                RuleTarget::Refuse if is_certain => return Some(End::Refused(Refuser::Rule(rule))),
                 // What Kubernetes and Cilium refuse on conditions is no pod's traffic.
-                Target::Refuse if rule.is_of_the_cluster() => {}
-                Target::Refuse => walk.possible.push(Refuser::Rule(rule)),
-                Target::Accept if is_certain => return Some(End::Accepted),
-                Target::Return if is_certain => return Some(End::Returned),
-                Target::Accept | Target::Return => walk.is_sure = false,
-                Target::Goto(to) | Target::Jump(to) => {
+                RuleTarget::Refuse if rule.is_of_the_cluster() => {}
+                RuleTarget::Refuse => walk.possible.push(Refuser::Rule(rule)),
+                RuleTarget::Accept if is_certain => return Some(End::Accepted),
+                RuleTarget::Return if is_certain => return Some(End::Returned),
+                RuleTarget::Accept | RuleTarget::Return => walk.is_sure = false,
+                RuleTarget::Goto(to) | RuleTarget::Jump(to) => {
                     // What a jump that may not be taken says is possible at most, there and behind.
                     walk.is_sure &= is_certain;
                     match self.walk(table, to, packet, walk, depth + 1)? {
                         End::Refused(refuser) if !is_certain => walk.possible.push(refuser),
-                        End::Returned if is_certain && matches!(rule.target, Target::Goto(_)) => {
+                        End::Returned if is_certain && matches!(rule.target, RuleTarget::Goto(_)) => {
                             return Some(End::Returned);
                         }
                         End::Accepted if !is_certain => {}
@@ -233,7 +233,7 @@ impl Firewall {
                         end => return Some(end),
                     }
                 }
-                Target::Other => {}
+                RuleTarget::Other => {}
             }
         }
         Some(End::Returned)

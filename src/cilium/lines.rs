@@ -22,21 +22,21 @@ impl Lines {
     pub fn feed(&mut self, chunk: &[u8], mut line: impl FnMut(&[u8])) {
         let mut rest = chunk;
         if !self.partial.is_empty() {
-            let Some(end) = memchr::memchr(b'\n', rest) else {
+            let Some((end, behind)) = memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) else {
                 self.keep(rest);
                 return;
             };
-            self.keep(&rest[..end]);
+            self.keep(end);
             line(trim_end(&self.partial));
             self.partial.clear();
-            rest = &rest[end + 1..];
+            rest = behind.get(1..).unwrap_or_default();
         }
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', rest) {
-            line(trim_end(&rest[start..end]));
+            line(trim_end(rest.get(start..end).unwrap_or_default()));
             start = end + 1;
         }
-        self.keep(&rest[start..]);
+        self.keep(rest.get(start..).unwrap_or_default());
     }
 
     /// The end of the stream: the last line, where it had no line end. It may be cut.
@@ -46,8 +46,8 @@ impl Lines {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = LONGEST - self.partial.len();
-        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let room = LONGEST.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 }
 

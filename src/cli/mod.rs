@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
 use crate::base::screen::{Format, When};
-pub use crate::base::ssh_address::SshAddress;
+use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
 use values::{duration, ssh_option, url};

@@ -17,7 +17,7 @@ use crate::cli::{CaptureArgs, SaveArgs};
 use crate::diagnose::{DiagnoseSettings, Observer, supplement};
 use crate::gather::{Probe, Question, Source};
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
 use crate::report::SourceInfo;
 use crate::settings::Settings;

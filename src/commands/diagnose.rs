@@ -9,7 +9,7 @@ use crate::base::screen::Format;
 use crate::cli::DiagnoseArgs;
 use crate::diagnose::diagnose;
 use crate::gather::Source;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
 use crate::report::{Report, SourceInfo, json};
 use crate::settings::Settings;

@@ -2,7 +2,7 @@
 
 use crate::base::error::Error;
 use crate::base::selector::Selector;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::settings::{NodeChoice, Settings};
 
 /// The nodes that were meant, sorted by name. Where evidence was `saved` and no node was named, all nodes are meant.

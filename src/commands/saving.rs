@@ -6,7 +6,7 @@ use super::printing::{Terminal, warn};
 use crate::base::error::Error;
 use crate::gather::Source;
 use crate::gather::save::{Run, Saving};
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::settings::{EvidenceFrom, Settings};
 
 /// Begins a bundle with the cluster's lists.

@@ -8,14 +8,15 @@ use tokio::time::{Instant, timeout};
 use super::nodes;
 use crate::base::cluster_settings::ClusterSettings;
 use crate::base::error::Error;
+use crate::base::source_kind::SourceKind;
 use crate::gather::Source;
 use crate::gather::live;
 use crate::gather::live::Live;
 use crate::gather::saved;
 use crate::gather::saved::Saved;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
-use crate::report::{SourceInfo, SourceKind};
+use crate::report::SourceInfo;
 use crate::settings::{EvidenceFrom, NodeChoice, Settings};
 
 /// What a command does with nodes once they are chosen.

@@ -11,7 +11,7 @@ use crate::cli::symptoms::SymptomsArgs;
 use crate::diagnose::supplement;
 use crate::gather::Source;
 use crate::gather::live;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
 use crate::report::{SourceInfo, json};
 use crate::rules::remedy::quoted;

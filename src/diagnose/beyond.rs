@@ -417,7 +417,9 @@ mod tests {
         let gone = ended(End::Exited(1), "Error: x: dial unix /var/run/cilium/cilium.sock: connect: no such file\n");
         let heard = |answers: &[&Answer], kernel| {
             let mut hearing = Hearing::default();
-            answers.iter().for_each(|answer| hearing.hear(Evidence::AgentStatus, answer));
+            for answer in answers {
+                hearing.hear(Evidence::AgentStatus, answer);
+            }
             hearing.silence(kernel).map(|silence| silence.silence)
         };
         assert_eq!(heard(&[&timeout()], true), Some(Silence::Frozen));

@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::symptom_options::SymptomOptions;
 use crate::gather::Source;
-use crate::gather::supplement::Supplement;
-use crate::kubernetes::objects::{Custom, Event, Inventory, Page, Pod};
+use crate::gather::supplement::SymptomSource;
+use crate::kubernetes::inventory::{Inventory, Page};
+use crate::kubernetes::objects::{Custom, Event, Pod};
 use crate::symptoms::listed::{EventSums, add_unread_lists};
 use crate::symptoms::{PodsByName, Symptom, SymptomKind, Symptoms, buffers, dependents, local_dns, logs};
 
@@ -72,7 +73,7 @@ impl<S: Source> SymptomAsker<'_, S> {
         })
     }
 
-    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         self.in_time(self.source.further(what)).await
     }
 
@@ -117,7 +118,7 @@ impl<S: Source> SymptomAsker<'_, S> {
             if !is_told && !self.options.keep {
                 continue;
             }
-            let what = Supplement::Objects(kind);
+            let what = SymptomSource::Objects(kind);
             let read = self.further(&what).await.and_then(|bytes| {
                 serde_json::from_slice::<Page<Custom>>(&bytes)
                     .map_err(|error| Failure::new(FailureKind::Other, format!("it cannot be read: {error}")))
@@ -152,7 +153,7 @@ impl<S: Source> SymptomAsker<'_, S> {
         let read: Vec<_> = futures::stream::iter(&chosen)
             .map(|(pod, container)| async move {
                 let reference = pod.reference();
-                let log = self.further(&Supplement::Log { pod: &reference, container }).await;
+                let log = self.further(&SymptomSource::Log { pod: &reference, container }).await;
                 (*pod, reference, container, log)
             })
             .buffered(LOGS_AT_ONCE)
@@ -288,7 +289,7 @@ impl<S: Source> SymptomAsker<'_, S> {
     async fn ask_saved_answers(&self, pods: &PodsByName<'_>, moment: Option<&str>, found: &mut Symptoms) {
         for nth in 1..=MOST_QUERIES {
             let name = format!("query-{nth}");
-            match self.further(&Supplement::Metrics { name: &name, query: "", at: None }).await {
+            match self.further(&SymptomSource::Metrics { name: &name, query: "", at: None }).await {
                 Ok(bytes) => {
                     let query = buffers::query_of(&bytes).unwrap_or(name);
                     match buffers::series(&bytes) {
@@ -305,7 +306,7 @@ impl<S: Source> SymptomAsker<'_, S> {
     /// One question to Prometheus; nothing where nobody asked it when things were saved.
     async fn query(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, Failure> {
         let at = self.options.prometheus.as_ref();
-        match self.further(&Supplement::Metrics { name, query, at }).await {
+        match self.further(&SymptomSource::Metrics { name, query, at }).await {
             Ok(bytes) => buffers::series(&bytes).map(Some).map_err(|why| Failure::new(FailureKind::Other, why)),
             Err(failure) if failure.kind == FailureKind::NotFound && self.source.is_saved() => Ok(None),
             Err(failure) => Err(failure),

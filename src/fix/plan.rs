@@ -8,7 +8,8 @@ use super::requests::PodToDelete;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::agents::{Agent, RunningAgent};
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::{Inventory, Pod};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::Pod;
 use crate::report::{NodeReport, Report};
 use crate::rules::remedy;
 

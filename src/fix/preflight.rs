@@ -19,13 +19,14 @@ use crate::base::failure::Failure;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
+use crate::knowledge::risk::RiskLevel;
 use crate::knowledge::upstream;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::{Event, Inventory, Pod};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::{Event, Pod};
 use crate::report::Report;
 use crate::report::text::count;
 use crate::rights::{DIAGNOSE, FIX, Grant, Scope};
-use crate::rules::verdict::RiskLevel;
 use crate::symptoms::probes::moments;
 
 /// The least time between two restarts of one agent, in seconds.
@@ -406,8 +407,9 @@ fn only_replica(plan: &Plan, inventory: &Inventory) -> RuleReport {
     }
     let alone: Vec<String> = ready
         .values()
-        .filter(|pods| pods.len() == 1 && pods[0].spec.node_name == plan.node)
-        .map(|pods| pods[0].reference().to_string())
+        .filter_map(|pods| if let [only] = pods.as_slice() { Some(only) } else { None })
+        .filter(|only| only.spec.node_name == plan.node)
+        .map(|only| only.reference().to_string())
         .collect();
     match alone.as_slice() {
         [] => pass(RULE, "no workload has its only ready replica here"),

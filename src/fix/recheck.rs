@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::preflight::{RuleReport, agents_ready, node_alive, pass, same_version, stop, unknown, unknown_stops};
 use crate::diagnose::glance;
 use crate::knowledge::check_id::CheckId;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::ways::group::Group;
 use crate::ways::picture::Picture;
 

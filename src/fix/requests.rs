@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use jiff::{Timestamp, fmt::rfc2822};
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::consent::Consent;
 use super::objects::{AgentPod, ControllerRevision, DaemonSet, Lease, NodeWithImages};
@@ -97,9 +97,7 @@ impl PodToDelete {
     /// beside a body, Kubernetes ignores `?dryRun=All` in the query and deletes the pod (seen on 1.36).
     #[must_use]
     fn dry_run_body(&self) -> Value {
-        let mut body = self.body();
-        body["dryRun"] = json!(["All"]);
-        body
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": self.uid}, "dryRun": ["All"]})
     }
 }
 
@@ -199,15 +197,12 @@ impl<'a> Writer<'a> {
     /// Why that cannot be answered.
     pub(super) async fn may(&self, grant: &Grant, verb: &str, cilium_namespace: &str) -> Result<bool, Failure> {
         let (resource, subresource) = grant.resource.split_once('/').unwrap_or((grant.resource, ""));
-        let mut attributes = json!({"verb": verb, "group": grant.group, "resource": resource});
-        for (key, value) in [("subresource", subresource), ("name", grant.name.unwrap_or_default())] {
-            if !value.is_empty() {
-                attributes[key] = value.into();
-            }
-        }
-        if grant.scope == Scope::CiliumNamespace {
-            attributes["namespace"] = cilium_namespace.into();
-        }
+        let namespace = if grant.scope == Scope::CiliumNamespace { cilium_namespace } else { "" };
+        let known = [("verb", verb), ("group", grant.group), ("resource", resource)];
+        let perhaps =
+            [("subresource", subresource), ("name", grant.name.unwrap_or_default()), ("namespace", namespace)];
+        let given = known.into_iter().chain(perhaps.into_iter().filter(|(_, value)| !value.is_empty()));
+        let attributes: Map<String, Value> = given.map(|(key, value)| (key.to_owned(), value.into())).collect();
         let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
                             "spec": {"resourceAttributes": attributes}});
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -215,8 +210,9 @@ impl<'a> Writer<'a> {
         let reply = self.send(Method::POST, path, Some(&review)).await;
         let reply = reply.map_err(|lost| Failure::new(FailureKind::Unreachable, lost.0))?;
         let answer: Value = read(&reply, &right)?;
-        answer["status"]["allowed"]
-            .as_bool()
+        answer
+            .pointer("/status/allowed")
+            .and_then(Value::as_bool)
             .ok_or_else(|| Failure::new(FailureKind::Other, "the access review has no answer"))
     }
 
@@ -232,11 +228,13 @@ impl<'a> Writer<'a> {
 
     /// Writes the lock: with a resourceVersion the one that was read, without one only where there is none.
     pub(super) async fn put_lease(&self, namespace: &str, lease: &Lease) -> PutAnswer {
-        let mut metadata = json!({"name": LEASE, "namespace": namespace, "annotations": lease.metadata.annotations});
-        if !lease.metadata.resource_version.is_empty() {
-            metadata["resourceVersion"] = lease.metadata.resource_version.clone().into();
-            metadata["uid"] = lease.metadata.uid.clone().into();
-        }
+        let (annotations, version) = (&lease.metadata.annotations, &lease.metadata.resource_version);
+        let metadata = if version.is_empty() {
+            json!({"name": LEASE, "namespace": namespace, "annotations": annotations})
+        } else {
+            json!({"name": LEASE, "namespace": namespace, "annotations": annotations,
+                   "resourceVersion": version, "uid": lease.metadata.uid})
+        };
         let body = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata,
                           "spec": lease.spec});
         let reply = match self.send(Method::PUT, &lease_path(namespace), Some(&body)).await {
@@ -277,7 +275,7 @@ impl<'a> Writer<'a> {
         let right = Right { verbs: "`get`", resource: "/version", namespace: None };
         let version: Value = self.get("/version", &right).await?.unwrap_or_default();
         let number = |key: &str| {
-            let digits: String = version[key].as_str()?.chars().take_while(char::is_ascii_digit).collect();
+            let digits: String = version.get(key)?.as_str()?.chars().take_while(char::is_ascii_digit).collect();
             digits.parse::<u32>().ok()
         };
         number("major")
@@ -378,6 +376,6 @@ fn answered(reply: &Reply) -> String {
 /// The 429 that means "no": JSON with this cause; the other, plain text, means "later".
 fn is_budget(reply: &Reply) -> bool {
     let causes = serde_json::from_slice::<Value>(&reply.body).ok();
-    let causes = causes.as_ref().and_then(|status| status["details"]["causes"].as_array());
-    causes.into_iter().flatten().any(|cause| cause["reason"] == "DisruptionBudget")
+    let causes = causes.as_ref().and_then(|status| status.pointer("/details/causes")?.as_array());
+    causes.into_iter().flatten().any(|cause| cause.get("reason").is_some_and(|reason| reason == "DisruptionBudget"))
 }

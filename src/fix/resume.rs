@@ -9,7 +9,8 @@ use super::{EarlyEnd, FixContext, FixOutcome, Walk, follow, take};
 use crate::base::clock::seconds_between;
 use crate::knowledge::code::Code;
 use crate::kubernetes::agents::{RunningAgent, is_agent};
-use crate::kubernetes::objects::{Inventory, Owner};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::Owner;
 
 /// A run that ended so long ago, in seconds, says nothing of the agent that runs now.
 const FORGOTTEN_S: i64 = 3600;

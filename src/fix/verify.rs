@@ -75,7 +75,7 @@ async fn look(cx: &FixContext<'_>, node: &str, pod: &str, convicted: &[CheckId])
 async fn name_lookup(
     cx: &FixContext<'_>,
     node: &str,
-    inventory: &crate::kubernetes::objects::Inventory,
+    inventory: &crate::kubernetes::inventory::Inventory,
 ) -> Option<bool> {
     let (name, _) = host_and_port(&cx.settings.look.questions.probe_url)?;
     let cluster = ClusterMap::new(inventory, cx.settings.look.questions.named());

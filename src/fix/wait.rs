@@ -120,10 +120,10 @@ enum Informant {
 /// What a pod that is not ready does now, by its status.
 fn doing(pod: &AgentPod) -> (String, Informant) {
     let (inits, all) = (&pod.status.init_container_statuses, &pod.status.container_statuses);
-    if let Some(at) = inits.iter().position(|status| !status.ready) {
-        let (does, knows) = does(&inits[at]);
-        let which = format!("init container {} ({} of {})", inits[at].name, at + 1, inits.len());
-        return (format!("{which} {does}{}", before(&inits[at])), knows);
+    if let Some((at, init)) = inits.iter().enumerate().find(|(_, status)| !status.ready) {
+        let (does, knows) = does(init);
+        let which = format!("init container {} ({} of {})", init.name, at + 1, inits.len());
+        return (format!("{which} {does}{}", before(init)), knows);
     }
     // What does not run holds the rest up, whichever it is.
     let unready = || all.iter().filter(|status| !status.ready);

@@ -18,8 +18,9 @@ use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Service};
-use supplement::Supplement;
+use crate::kubernetes::inventory::{Inventory, Listed};
+use crate::kubernetes::objects::{EndpointSlice, Event, Service};
+use supplement::SymptomSource;
 
 /// One question to a [`Source`].
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +103,7 @@ pub trait Source {
     /// # Errors
     ///
     /// Why it cannot be read; [`FailureKind::NotFound`] if it does not exist.
-    async fn further(&self, _what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, _what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         Err(Failure::new(FailureKind::NotFound, "not in the saved evidence"))
     }
 
@@ -111,9 +112,9 @@ pub trait Source {
         let mut stdout = Vec::new();
         let mut over = false;
         let mut keep = |chunk: &[u8]| {
-            let room = SMALL_OUTPUT - stdout.len();
+            let room = SMALL_OUTPUT.saturating_sub(stdout.len());
             over |= chunk.len() > room;
-            stdout.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            stdout.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
         };
         let mut answer = self.ask(question, &mut keep).await;
         if over {

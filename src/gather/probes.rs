@@ -140,8 +140,9 @@ fn words(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::cluster_map::Named;
-    use crate::kubernetes::objects::{Container, ContainerStatus, Inventory, Listed, Origin, Owner};
+    use crate::base::questions::Named;
+    use crate::kubernetes::inventory::{Inventory, Listed, Origin};
+    use crate::kubernetes::objects::{Container, ContainerStatus, Owner};
 
     fn pod(name: &str, owner: &str, started: &str) -> Pod {
         let mut pod = Pod::default();

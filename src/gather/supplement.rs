@@ -15,7 +15,7 @@ pub const PROMETHEUS_PORT: &str = "9090";
 
 /// Something that only symptoms are read from.
 #[derive(Clone, Copy, Debug)]
-pub enum Supplement<'a> {
+pub enum SymptomSource<'a> {
     /// The last lines of a container's log, each with its moment in front.
     Log {
         /// The pod.
@@ -36,7 +36,7 @@ pub enum Supplement<'a> {
     Objects(ForeignKind),
 }
 
-impl Supplement<'_> {
+impl SymptomSource<'_> {
     /// Where it lies in a bundle; none where a name could leave the bundle.
     #[must_use]
     pub fn file(&self) -> Option<String> {
@@ -58,7 +58,7 @@ impl Supplement<'_> {
     }
 }
 
-impl fmt::Display for Supplement<'_> {
+impl fmt::Display for SymptomSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log { pod, container } => write!(f, "log of {pod}, container {container}"),
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn no_name_leaves_the_bundle() {
         let pod = PodRef { namespace: "..".to_owned(), name: "x".to_owned() };
-        assert_eq!(Supplement::Log { pod: &pod, container: "main" }.file(), None);
-        assert_eq!(Supplement::Metrics { name: "../x", query: "", at: None }.file(), None);
+        assert_eq!(SymptomSource::Log { pod: &pod, container: "main" }.file(), None);
+        assert_eq!(SymptomSource::Metrics { name: "../x", query: "", at: None }.file(), None);
     }
 }

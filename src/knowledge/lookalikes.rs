@@ -4,26 +4,11 @@
 
 use crate::knowledge::code::Code;
 
-/// When a look-alike is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// First: a sign that needs no traffic, such as a missing agent or a doubled program.
-    DirectSign,
-    /// Then: what flows, probes, drops and rules say together.
-    Flows,
-    /// Last of a node: what remains when nothing else explains it.
-    Remainder,
-    /// After all nodes: what only a comparison shows.
-    Comparison,
-}
-
 /// A look-alike in words.
 #[derive(Clone, Copy, Debug)]
 pub struct LookAlikeText {
     /// Its code.
     pub code: Code,
-    /// When it is asked for.
-    pub phase: Phase,
     /// What is the same as with a stale datapath.
     pub looks_like: &'static str,
     /// What rules it out.
@@ -32,90 +17,76 @@ pub struct LookAlikeText {
     pub settle: &'static str,
 }
 
-use Phase::{Comparison, DirectSign, Flows, Remainder};
-
-/// Every look-alike, in the order in which they are asked for.
-pub const TEXTS: &[LookAlikeText] = &[
+/// Every look-alike.
+const TEXTS: &[LookAlikeText] = &[
     LookAlikeText {
         code: Code::AgentNotRunning,
-        phase: DirectSign,
         looks_like: "pods of the node lose their network, or new pods get none",
         ruled_out_by: "a running Cilium agent pod on the node",
         settle: "the right to list pods in Cilium's namespace",
     },
     LookAlikeText {
         code: Code::AgentStarting,
-        phase: DirectSign,
         looks_like: "flows are unanswered while the agent restores its endpoints",
         ruled_out_by: "an agent that has run for more than a few minutes, or dead flows that began long after its start",
         settle: "the agent's start time (pods) and a second diagnosis in a few minutes",
     },
     LookAlikeText {
         code: Code::DatapathProgramsDuplicated,
-        phase: DirectSign,
         looks_like: "pod-to-pod and service traffic of the node is dead",
         ruled_out_by: "no hook with two Cilium programs of one name",
         settle: "attached-programs (`bpftool net show` in the agent container: create on pods/exec)",
     },
     LookAlikeText {
         code: Code::DatapathNotInitialized,
-        phase: DirectSign,
         looks_like: "endpoints stay stuck although the agent's pod is ready",
         ruled_out_by: "no failed initialization in the agent's log, and no degraded datapath module",
         settle: "agent-log (get on pods/log) and agent-status",
     },
     LookAlikeText {
         code: Code::ConntrackFull,
-        phase: Flows,
         looks_like: "new flows of pods and host fail",
         ruled_out_by: "a table below its size, or insertion failures that do not rise",
         settle: "drop-metrics read twice, and the table sizes in agent-status",
     },
     LookAlikeText {
         code: Code::HostNetworkDown,
-        phase: Flows,
         looks_like: "pods of the node do not reach the outside",
         ruled_out_by: "the host's own ping or its own flows to the world are answered",
         settle: "host-ping over SSH (`--ssh-user`), or a target that answers (`--ping-target`)",
     },
     LookAlikeText {
         code: Code::HostFirewallDrops,
-        phase: Flows,
         looks_like: "host to pods, pods to host, or DNS answers are dead while the world is alive",
         ruled_out_by: "no rule of the host outside of Cilium's chains drops or rejects pod or DNS traffic",
         settle: "host-firewall (`iptables-save` in the agent container or on the node)",
     },
     LookAlikeText {
         code: Code::LocalRedirectBroken,
-        phase: Flows,
         looks_like: "DNS queries of pods are unanswered",
         ruled_out_by: "each LocalRedirect row has an active backend, and no query goes past the redirect",
         settle: "service-list, and the right to list ciliumlocalredirectpolicies",
     },
     LookAlikeText {
         code: Code::NodeLocalDnsDown,
-        phase: Flows,
         looks_like: "DNS queries of all pods are unanswered",
         ruled_out_by: "the resolver's pod is ready and was not restarted, or other ways of the pods are dead too",
         settle: "the right to list pods, and `--node-local-dns ADDR` if the resolver is not a pod",
     },
     LookAlikeText {
         code: Code::DnsProxyBroken,
-        phase: Flows,
         looks_like: "DNS queries of pods that an L7 policy selects are unanswered",
         ruled_out_by: "the unanswered DNS entries do not carry ProxyRedirect",
         settle: "ct-list read whole, and agent-status for the proxy's redirects",
     },
     LookAlikeText {
         code: Code::ServiceTranslationMissing,
-        phase: Flows,
         looks_like: "pods get no answer from services, cluster DNS among them",
         ruled_out_by: "no live entries to plain service addresses, and all `cil_sock*` programs are attached",
         settle: "cgroup-tree (`bpftool cgroup tree`) and service-list",
     },
     LookAlikeText {
         code: Code::NodeIsolated,
-        phase: Flows,
         looks_like: "pods get no answer from pods of other nodes, cluster DNS among them",
         ruled_out_by: "flows between pods of this node and other nodes are answered, or ways that stay on the node are \
             dead too",
@@ -123,56 +94,48 @@ pub const TEXTS: &[LookAlikeText] = &[
     },
     LookAlikeText {
         code: Code::UdpMasqueradeBroken,
-        phase: Flows,
         looks_like: "UDP of pods to the world is dead",
         ruled_out_by: "UDP flows to the world are answered, the NAT list has UDP rows, or TCP is dead too",
         settle: "nat-list (`cilium-dbg bpf nat list`)",
     },
     LookAlikeText {
         code: Code::LinkLocalMasquerade,
-        phase: Flows,
         looks_like: "DNS queries of all pods to a link-local address are unanswered",
         ruled_out_by: "BPF masquerading is off, other nodes answer, or more than the link-local address is dead",
         settle: "agent-status for the masquerading, and a second node (`--node`, `--all-nodes`)",
     },
     LookAlikeText {
         code: Code::ClusterDnsDown,
-        phase: Flows,
         looks_like: "lookups of pods fail",
         ruled_out_by: "cluster DNS has ready endpoints that answer other nodes",
         settle: "the right to list endpointslices, and `--dns-service NS/NAME` if the service has another name",
     },
     LookAlikeText {
         code: Code::PolicyDenied,
-        phase: Flows,
         looks_like: "traffic of selected pods fails; denied at the receiver, it leaves unanswered entries",
         ruled_out_by: "the drops for `Policy denied` do not rise while probes are sent, or their direction does not fit",
         settle: "drop-metrics or bpf-metrics, read twice with a probe in between",
     },
     LookAlikeText {
         code: Code::DatapathDrops,
-        phase: Flows,
         looks_like: "some flows of pods fail while others work",
         ruled_out_by: "no drop reason rises between two readings",
         settle: "drop-metrics or bpf-metrics, read twice five seconds or more apart",
     },
     LookAlikeText {
         code: Code::NewPodsStuck,
-        phase: Flows,
         looks_like: "pods of the node are not ready",
         ruled_out_by: "no FailedCreatePodSandBox of cilium-cni, and no pod in ContainerCreating for minutes",
         settle: "the right to list events and pods, and agent-status",
     },
     LookAlikeText {
         code: Code::EgressBroken,
-        phase: Remainder,
         looks_like: "probes of pods to the outside fail",
         ruled_out_by: "a probe by name or by address succeeds",
         settle: "pod-egress from a pod that has wget or curl (`--probe-pod NS/NAME`)",
     },
     LookAlikeText {
         code: Code::ClusterWideOutage,
-        phase: Comparison,
         looks_like: "the same failure as on a stale node",
         ruled_out_by: "another judged node that does not show this failure",
         settle: "more nodes (`--all-nodes`, or one neighbour with `--node`)",
@@ -206,19 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_whole_and_in_the_order_of_their_phases() {
-        assert!(TEXTS.is_sorted_by_key(|text| text.phase));
+    fn look_alikes_are_whole() {
         for text in TEXTS {
             for words in [text.looks_like, text.ruled_out_by, text.settle] {
                 assert!(!words.is_empty() && !words.contains("  ") && !words.contains('\n'), "{}", text.code.name());
                 assert!(!words.ends_with('.'), "{}: {words}", text.code.name());
             }
         }
-    }
-
-    #[test]
-    fn full_table_is_asked_for_before_a_dead_host_because_it_breaks_the_host_too() {
-        let place = |code| TEXTS.iter().position(|text| text.code == code);
-        assert!(place(Code::ConntrackFull) < place(Code::HostNetworkDown));
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
-use crate::kubernetes::objects::{Endpoint, EndpointPort, EndpointSlice, Listed, Pod, Service};
+use crate::kubernetes::inventory::Listed;
+use crate::kubernetes::objects::{Endpoint, EndpointPort, EndpointSlice, Pod, Service};
 
 /// The label selectors that find cluster DNS, those of most clusters first: kubeadm, GKE, EKS, AKS, Kubespray and
 /// Gardener; RKE2 and older Helm charts; OpenShift; CoreDNS's own chart.

@@ -7,17 +7,18 @@ use rustc_hash::FxHashMap;
 
 use crate::base::failure::Failure;
 use crate::base::net::Prefix;
-pub use crate::base::questions::Named;
+use crate::base::questions::Named;
 use crate::kubernetes::address_map::{AddressMap, DnsEnd, Holds, NodeId, Owner};
 use crate::kubernetes::agents::{Agent, agent_namespace, agent_of_node, is_agent};
 use crate::kubernetes::cluster_dns::{
     ClusterDns, DNS_PORT, choose_service, cluster_dns_of, is_cluster_dns_pod, may_be_cluster_dns,
 };
+use crate::kubernetes::inventory::{Inventory, Listed};
 use crate::kubernetes::meant_for::why_not_meant;
 use crate::kubernetes::node_local_dns::{
     NodeLocalDns, addresses_in_arguments, is_node_local_dns, node_local_dns_pod, usual_addresses,
 };
-use crate::kubernetes::objects::{EndpointSlice, Inventory, Listed, Node, Pod, Service};
+use crate::kubernetes::objects::{EndpointSlice, Node, Pod, Service};
 use crate::kubernetes::roles::Roles;
 
 /// Who is who in a cluster. Building one takes a walk through all pods; a question about one node takes as long as that
@@ -73,6 +74,7 @@ impl<'a> ClusterMap<'a> {
         map
     }
 
+    #[expect(clippy::indexing_slicing, reason = "the place is below the length, or was just added")]
     fn around(&mut self, name: &'a str) -> &mut Around<'a> {
         let next = self.nodes.len();
         let id = *self.ids.entry(name).or_insert(NodeId::try_from(next).unwrap_or(NodeId::MAX));

@@ -166,6 +166,15 @@ pub struct ListGap {
     pub of: Option<String>,
 }
 
+impl Inventory {
+    /// The families of a pod's addresses; none of both where the pod is not listed.
+    #[must_use]
+    pub fn families(&self, name: &PodRef) -> Families {
+        let of_this_name = |pod: &&Pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace;
+        self.pods.known().iter().filter(of_this_name).flat_map(Pod::ips).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,14 +188,5 @@ mod tests {
         let changed = part.map(|items| items.into_iter().map(|n| n + 1).collect());
         assert_eq!(changed, Listed::Partial { items: vec![2], of: "namespace a".to_owned(), why });
         assert_eq!(Listed::Whole(vec![1]).whole(), Some(&[1][..]));
-    }
-}
-
-impl Inventory {
-    /// The families of a pod's addresses; none of both where the pod is not listed.
-    #[must_use]
-    pub fn families(&self, name: &PodRef) -> Families {
-        let of_this_name = |pod: &&Pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace;
-        self.pods.known().iter().filter(of_this_name).flat_map(Pod::ips).collect()
     }
 }

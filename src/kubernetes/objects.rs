@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use crate::kubernetes::inventory::{Inventory, Listed, Origin, Page};
-
 /// Reads `null` as the default: the API writes `"endpoints": null` for an empty list.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

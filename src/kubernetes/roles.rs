@@ -7,8 +7,6 @@ use crate::base::net::Prefix;
 use crate::kubernetes::address_map::{AddressMap, DnsEnd, Found, Holds, NodeId, Owner};
 use crate::kubernetes::cluster_dns::DNS_PORT;
 
-pub(crate) use crate::kubernetes::address_map::key;
-
 /// Whose an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {

@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::exit::Exit;
 use crate::base::shard::Shard;
-pub use crate::base::source_kind::SourceKind;
 use crate::base::tool::Tool;
 use crate::knowledge::code::Kind;
 use crate::rules::fleet::Neighbour;

@@ -7,9 +7,8 @@ use crate::base::tool::Tool;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
-use crate::rules::verdict::{
-    Affected, Because, Confidence, Figures, Open, Remediation, Risk, RiskLevel, RuledOut, Verdict,
-};
+use crate::knowledge::risk::RiskLevel;
+use crate::rules::verdict::{Affected, Because, Confidence, Figures, Open, Remediation, Risk, RuledOut, Verdict};
 
 /// A report of these nodes.
 pub(super) fn report(nodes: Vec<NodeReport>) -> Report {

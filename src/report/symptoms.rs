@@ -181,7 +181,7 @@ pub fn list(symptoms: &[Symptom], shown: usize, prose: usize) -> String {
     let mut out = String::new();
     // A few more than are shown are shown, too: one line must not stand for one line.
     let shown = if symptoms.len() <= shown.saturating_add(1) { symptoms.len() } else { shown };
-    for symptom in &symptoms[..shown] {
+    for symptom in symptoms.iter().take(shown) {
         let names = [&symptom.namespace, &symptom.pod].into_iter().flatten().map(|name| safe(name)).collect::<Vec<_>>();
         let mut who = names.join("/");
         if let Some(container) = &symptom.container {

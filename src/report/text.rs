@@ -10,8 +10,6 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-pub use crate::base::screen::DEFAULT_WIDTH;
-
 /// The width where output is not a terminal: nothing is wrapped, so that lines can be searched, cut and counted whole.
 pub const UNBOUNDED: usize = usize::MAX >> 8;
 

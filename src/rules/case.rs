@@ -15,7 +15,7 @@ use crate::ways::group::Group;
 use crate::ways::picture::Picture;
 use crate::ways::way::{Way, WayState, state};
 
-pub use crate::rules::beyond::{Beyond, Supplement};
+use crate::rules::beyond::Beyond;
 
 /// "Missed tail call EGRESS +490 (49.0/s) in bpf_host.c; …": what rose, the fastest first.
 #[must_use]

@@ -198,7 +198,7 @@ fn become_inconclusive(verdict: &mut Verdict, code: Code) {
 /// A stale node among nodes that could not be judged, and that look broken too, is not told from an outage of all.
 fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
     for index in 0..nodes.len() {
-        if nodes[index].1.verdict.kind != Kind::Stale {
+        if nodes.get(index).is_none_or(|(_, node)| node.verdict.kind != Kind::Stale) {
             continue;
         }
         let others = || nodes.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, (_, j))| j);
@@ -208,7 +208,7 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
         if vouched || !broken {
             continue;
         }
-        let verdict = &mut nodes[index].1.verdict;
+        let Some((_, NodeVerdict { verdict, .. })) = nodes.get_mut(index) else { continue };
         let was = verdict.code;
         become_inconclusive(verdict, Code::EvidenceMissing);
         verdict.summary = format!(

@@ -8,7 +8,7 @@ use super::stale::selective::cut_off_since_agent_start;
 use super::verdict::Verdict;
 use crate::base::version::Version;
 use crate::cilium::agent_log::AgentLog;
-use crate::cilium::drops::Way;
+use crate::cilium::drops::MetricDirection;
 use crate::cilium::status::{AgentStatus, Encryption, Masquerading, Routing};
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::RestartFacts;
@@ -82,10 +82,10 @@ fn log_errors(log: &AgentLog) -> std::collections::BTreeMap<LogError, usize> {
 /// Drop reasons that rise between two readings; none where they were not read twice.
 fn rising_drops(case: &Case) -> Option<Vec<RisingDrop>> {
     case.rises()?.drops()?;
-    let direction = |way: Way| match way {
-        Way::Ingress => Some(DropDirection::Ingress),
-        Way::Egress => Some(DropDirection::Egress),
-        Way::Service | Way::Unknown => None,
+    let direction = |way: MetricDirection| match way {
+        MetricDirection::Ingress => Some(DropDirection::Ingress),
+        MetricDirection::Egress => Some(DropDirection::Egress),
+        MetricDirection::Service | MetricDirection::Unknown => None,
     };
     let rising = case
         .rising("")

@@ -8,7 +8,7 @@ use crate::base::evidence::Evidence;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 
-pub use crate::knowledge::risk::RiskLevel;
+use crate::knowledge::risk::RiskLevel;
 
 /// How sure a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,6 +92,7 @@ impl From<String> for Figure {
 pub type Figures = BTreeMap<String, Figure>;
 
 /// Collects figures: `figures([("dead", 3.into()), ("decided", 4.into())])`.
+#[must_use]
 pub fn figures<const N: usize>(pairs: [(&str, Figure); N]) -> Figures {
     pairs.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()
 }
@@ -143,6 +144,7 @@ impl Because {
     }
 
     /// A sentence that carries its figures, said of this check or evidence.
+    #[must_use]
     pub fn said(name: &str, says: Says) -> Self {
         Self { check: name.to_owned(), says: says.text, figures: says.figures }
     }

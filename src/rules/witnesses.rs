@@ -1,5 +1,7 @@
 //! The witnesses: who speaks for the host, which ways are dead, and what the probes say.
 
+use std::fmt::Write as _;
+
 use crate::base::clock::seconds_between;
 use crate::checks::Status;
 use crate::checks::pod_egress::decided;
@@ -184,7 +186,7 @@ pub fn world_is_dead(case: &Case) -> Option<Because> {
     let state = case.way(Way::World);
     if state.life == Life::Dead && is_of_many(case, &Group::WORLD) {
         let mut says = case.way_says(Way::World)?;
-        says.text.push_str(&format!(", from {} different far ends", state.counts.dead_peers));
+        let _ = write!(says.text, ", from {} different far ends", state.counts.dead_peers);
         return Some(Because::said(CheckId::ExternalConntrack.name(), says));
     }
     // A target that does not answer the host either is no witness; a probe whose packets were answered failed for

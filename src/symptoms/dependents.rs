@@ -3,7 +3,8 @@
 use super::logs::{asking_address, in_words, name_and_server, named_failure};
 use super::{Looks, Symptom, SymptomKind, Symptoms, sample};
 use crate::kubernetes::foreign_kind::ForeignKind;
-use crate::kubernetes::objects::{Custom, Inventory, Pod};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::{Custom, Pod};
 
 /// The kinds that are looked at, and the name label of the pods that ask for them.
 pub const KINDS: [(ForeignKind, &str); 4] = [

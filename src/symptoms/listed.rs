@@ -3,7 +3,8 @@
 use super::probes::Tally;
 use super::storm::NotReady;
 use super::{PodsByName, Symptoms, local_dns, restarts, storm, unix_second};
-use crate::kubernetes::objects::{Event, Inventory};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::Event;
 
 /// What the lists that are there already say: no call is made.
 #[must_use]

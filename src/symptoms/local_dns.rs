@@ -9,8 +9,9 @@ use super::{Looks, Symptom, SymptomKind, Symptoms, restarts};
 use crate::knowledge::upstream;
 use crate::knowledge::upstream::Issue;
 use crate::kubernetes::agents::versions;
+use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::node_local_dns::is_node_local_dns;
-use crate::kubernetes::objects::{Custom, Inventory};
+use crate::kubernetes::objects::Custom;
 
 /// The upstream issues about local redirects.
 const REDIRECT_ISSUES: [u32; 3] = [43944, 44138, 45522];

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::credentials::without_credentials;
 use crate::base::pod_ref::PodRef;
-use crate::kubernetes::objects::{Inventory, Pod};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::Pod;
 
 /// The longest sample, in characters.
 const SAMPLE: usize = 200;

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::probes::Tally;
 use super::{Looks, Symptom, SymptomKind, Symptoms, duration_in_words, unix_second};
+use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::node_local_dns::is_node_local_dns;
-use crate::kubernetes::objects::{ContainerStatus, Inventory, Pod, Terminated};
+use crate::kubernetes::objects::{ContainerStatus, Pod, Terminated};
 
 /// A restart that is older than this says nothing about today, in seconds.
 const RECENT: i64 = 7 * 86_400;

@@ -2,13 +2,14 @@
 //!
 //! After a router outage every node has symptoms, and most of them are over. So the window is said before the nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::restarts::{containers, last_restart};
 use super::{rfc3339, unix_second};
-use crate::kubernetes::objects::{Event, Inventory};
+use crate::kubernetes::inventory::Inventory;
+use crate::kubernetes::objects::Event;
 
 /// The length of a window, in seconds.
 const WINDOW: i64 = 600;
@@ -91,20 +92,26 @@ fn densest(mut all: Vec<(i64, &str, usize)>) -> Option<(i64, i64, usize, usize)>
     all.sort_unstable();
     let mut best: Option<(i64, i64, usize, usize)> = None;
     let mut inside: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut begin = 0;
-    for end in 0..all.len() {
-        *inside.entry(all[end].1).or_default() += 1;
-        while all[end].0 - all[begin].0 > WINDOW {
-            if let Some(n) = inside.get_mut(all[begin].1) {
+    let mut window: VecDeque<(i64, &str)> = VecDeque::new();
+    for &(end, node, _) in &all {
+        *inside.entry(node).or_default() += 1;
+        window.push_back((end, node));
+        let mut begin = end;
+        while let Some(&(at, gone)) = window.front() {
+            if end - at <= WINDOW {
+                begin = at;
+                break;
+            }
+            window.pop_front();
+            if let Some(n) = inside.get_mut(gone) {
                 *n -= 1;
                 if *n == 0 {
-                    inside.remove(all[begin].1);
+                    inside.remove(gone);
                 }
             }
-            begin += 1;
         }
-        if best.is_none_or(|(_, _, nodes, things)| (inside.len(), end - begin + 1) > (nodes, things)) {
-            best = Some((all[begin].0, all[end].0, inside.len(), end - begin + 1));
+        if best.is_none_or(|(_, _, nodes, things)| (inside.len(), window.len()) > (nodes, things)) {
+            best = Some((begin, end, inside.len(), window.len()));
         }
     }
     best.map(|(first, last, nodes, _)| {

@@ -8,13 +8,16 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use crate::cilium::conntrack::clock::{Calibration, Clock, REPORT_INTERVAL_S};
-use crate::cilium::conntrack::entry::{Direction, Entry, Flags, Packets, Protocol, looks_like_entry, tcp};
+use crate::cilium::conntrack::clock::{Calibration, Clock};
+use crate::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol, looks_like_entry};
 use crate::cilium::lines::Lines;
-use crate::kubernetes::roles::{Role, key};
-use crate::ways::counts::{Counts, STEP_S, STEPS};
+use crate::kubernetes::address_map::key;
+use crate::kubernetes::roles::Role;
+use crate::ways::counts::Counts;
 use crate::ways::group::Group;
+use crate::ways::judge::{Judge, Peers, State};
 use crate::ways::lens::{Lens, is_probe, place};
+use crate::ways::pending::{Pending, Tag, is_half_open};
 use crate::ways::picture::{Counters, Endpoint, Flow, MapSizes, Picture, Resolver, Runbook, Unanswered};
 
 /// Entries that are kept until "now" is known; 12 MiB. A table of default size with every entry alive fits; beyond it,
@@ -30,129 +33,12 @@ const MOST_RESOLVERS: usize = 256;
 /// Flows without answer that are named, where that is wanted.
 const MOST_NAMED: usize = 4096;
 
-/// A TCP entry lives for hours after its last packet. One whose last packet is older than this, in seconds, says
-/// nothing about now.
-const RECENT_S: f64 = 60.0;
-
 /// A sane `(remaining: …)`, in seconds. Some builds printed absurd ones (cilium/cilium#26182).
 const LONGEST_REMAINING_S: i64 = 86_400;
-
-/// Less than this between two packets, in seconds, is one question (for both address families at once).
-const A_MOMENT_S: f64 = 2.0;
 
 /// How many odd lines are kept to be shown, and how much of each.
 const SAMPLES: usize = 3;
 const SAMPLE_BYTES: usize = 160;
-
-/// An entry that may still be alive.
-#[derive(Clone, Copy)]
-struct Pending {
-    expires: u32,
-    asked: u32,
-    answered: u32,
-    tag: Tag,
-}
-
-/// Group (5 bits), endpoint (12), what kind of talk it is (3), whether the agent's proxy answers it (1), and the far end
-/// (11), in 32 bits.
-#[derive(Clone, Copy)]
-struct Tag(u32);
-
-/// What an entry tells of the talk, beyond its times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Talk {
-    /// No connection: UDP.
-    Questions,
-    /// The same, and the same socket asked again without an answer.
-    AskedAgain,
-    /// A TCP connection.
-    Connection,
-    /// A TCP connection whose answer left and never arrived.
-    HalfOpen,
-    /// A TCP connection that was closed: what still goes out on it (a late FIN) proves nothing.
-    Closed,
-}
-
-impl Talk {
-    const fn of_entry(entry: &Entry) -> Self {
-        if matches!(entry.protocol, Protocol::Tcp) {
-            if is_half_open(entry) {
-                Self::HalfOpen
-            } else if entry.flags.is_closing() || (entry.rx_flags | entry.tx_flags) & (tcp::FIN | tcp::RST) != 0 {
-                Self::Closed
-            } else {
-                Self::Connection
-            }
-        } else if asked_again(entry) {
-            Self::AskedAgain
-        } else {
-            Self::Questions
-        }
-    }
-
-    const fn is_tcp(self) -> bool {
-        matches!(self, Self::Connection | Self::HalfOpen | Self::Closed)
-    }
-}
-
-impl Tag {
-    fn new(group: Group, endpoint: u16, entry: &Entry, peer: IpAddr) -> Self {
-        let talk = Talk::of_entry(entry) as u32;
-        let proxied = u32::from(entry.flags.has(Flags::PROXY_REDIRECT));
-        Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer_bucket(peer))
-    }
-
-    const fn group(self) -> usize {
-        (self.0 >> 27) as usize
-    }
-
-    const fn endpoint(self) -> usize {
-        (self.0 >> 15 & 0xfff) as usize
-    }
-
-    const fn talk(self) -> Talk {
-        match self.0 >> 12 & 7 {
-            0 => Talk::Questions,
-            1 => Talk::AskedAgain,
-            2 => Talk::Connection,
-            3 => Talk::HalfOpen,
-            _ => Talk::Closed,
-        }
-    }
-
-    const fn is_proxied(self) -> bool {
-        self.0 >> 11 & 1 == 1
-    }
-
-    const fn peer(self) -> u32 {
-        self.0 & (BUCKETS - 1)
-    }
-}
-
-/// How many far ends are told apart, roughly.
-const BUCKETS: u32 = 1 << 11;
-
-/// One of [`BUCKETS`]: enough to tell one far end from many.
-fn peer_bucket(peer: IpAddr) -> u32 {
-    use std::hash::BuildHasher as _;
-    let hash = rustc_hash::FxBuildHasher.hash_one(peer);
-    // The hasher turns its best bits, the highest, to the place of the lowest 26: the last bytes of an IPv6 address
-    // reach no others.
-    u32::try_from(hash >> 15 & u64::from(BUCKETS - 1)).unwrap_or_default()
-}
-
-/// The way back is broken: the question came in, the answer left, and nothing followed.
-const fn is_half_open(entry: &Entry) -> bool {
-    matches!(entry.protocol, Protocol::Tcp)
-        && matches!(entry.direction, Direction::In)
-        && entry.rx_flags == tcp::SYN
-        && entry.tx_flags == tcp::SYN | tcp::ACK
-}
-
-/// Three packets went out and none came back: the two questions of one lookup, and at least one of them again.
-const fn asked_again(entry: &Entry) -> bool {
-    matches!((entry.packets, entry.direction), (Packets::Split { rx: 0, tx: 3.. }, Direction::Out))
-}
 
 /// The pass itself: bytes in, a [`Picture`] out.
 pub struct Pass<'a> {
@@ -272,7 +158,7 @@ impl Tally {
         }
         self.unparsed += 1;
         if self.samples.len() < SAMPLES {
-            self.samples.push(line[..line.len().min(SAMPLE_BYTES)].to_vec());
+            self.samples.push(line.iter().copied().take(SAMPLE_BYTES).collect());
         }
     }
 
@@ -315,7 +201,7 @@ impl Tally {
 
     fn flow(&mut self, group: Group, local: IpAddr, peer: IpAddr, entry: &Entry) {
         let endpoint = self.endpoint(local);
-        let counts = &mut self.endpoints[usize::from(endpoint)].counts[group as usize];
+        let Some(counts) = counts_of(&mut self.endpoints, usize::from(endpoint), group as usize) else { return };
         let (asked, answered) = (entry.asked(), entry.answered());
         let half_open = is_half_open(entry);
         if !half_open {
@@ -396,15 +282,7 @@ impl Tally {
     /// Tells states with "now" as it is known so far.
     fn judge(&self) -> Judge {
         let clock = self.clock();
-        Judge {
-            now: self.now(clock),
-            patience: clock.units(REPORT_INTERVAL_S),
-            recent: clock.units(RECENT_S),
-            most_age: self.most_age_s.map_or(u32::MAX, |age| clock.units(age)),
-            lifetime: self.calibration.lifetime(clock),
-            a_moment: clock.units(A_MOMENT_S),
-            step: clock.units(STEP_S),
-        }
+        Judge::new(clock, self.now(clock), self.most_age_s, self.calibration.lifetime(clock))
     }
 
     /// Decides what was kept.
@@ -412,10 +290,11 @@ impl Tally {
         let judge = self.judge();
         let mut peers = Peers::default();
         for pending in self.pending.drain(..).flatten() {
-            let counts = &mut self.endpoints[pending.tag.endpoint()].counts[pending.tag.group()];
+            let place = counts_of(&mut self.endpoints, pending.tag.endpoint(), pending.tag.group());
+            let Some(counts) = place else { continue };
             match judge.count(&pending, counts, &mut peers) {
                 State::Answered => {
-                    self.resolver_counts.entry((pending.tag.group(), pending.tag.peer())).or_default().0 += 1
+                    self.resolver_counts.entry((pending.tag.group(), pending.tag.peer())).or_default().0 += 1;
                 }
                 State::Unanswered | State::Stopped => {
                     self.resolver_counts.entry((pending.tag.group(), pending.tag.peer())).or_default().1 += 1;
@@ -471,110 +350,10 @@ impl Tally {
     }
 }
 
-/// Tells the state of an entry (section 1.7 of the format notes).
-struct Judge {
-    now: u32,
-    patience: u32,
-    recent: u32,
-    most_age: u32,
-    /// How long an entry other than TCP lives after its last packet.
-    lifetime: u32,
-    /// A second question so much later is a question again.
-    a_moment: u32,
-    /// One step of age.
-    step: u32,
-}
-
-/// Far ends seen so far, by group and state. Each is added to the endpoint where it was first seen, so that a sum over
-/// endpoints counts it once.
-#[derive(Default)]
-struct Peers {
-    answered: rustc_hash::FxHashSet<(usize, u32)>,
-    dead: rustc_hash::FxHashSet<(usize, u32)>,
-}
-
-/// The state of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Expired,
-    InFlight,
-    Unanswered,
-    Idle,
-    Stopped,
-    Answered,
-}
-
-impl Judge {
-    fn state(&self, pending: &Pending) -> State {
-        let Pending { expires, asked, answered, tag } = *pending;
-        let (talk, age) = (tag.talk(), self.now.saturating_sub(asked.max(answered)));
-        if expires < self.now || age > self.most_age {
-            State::Expired
-        } else if answered == 0 || talk == Talk::HalfOpen {
-            if talk.is_tcp() && age > self.recent {
-                // Half-open connections of a healed outage are listed for hours.
-                State::Expired
-            } else if age <= self.patience && talk != Talk::AskedAgain && !self.asked_again(pending) {
-                State::InFlight
-            } else {
-                State::Unanswered
-            }
-        } else if talk == Talk::Closed && asked.saturating_sub(answered) > self.patience {
-            State::Expired
-        } else if talk.is_tcp() && age > self.recent {
-            State::Idle
-        } else if asked.saturating_sub(answered) > 2 * self.patience {
-            State::Stopped
-        } else {
-            State::Answered
-        }
-    }
-
-    /// A socket that asks every few seconds is always young by its last report. That it asked more than once, with time in
-    /// between, its end of life tells: that moves with every packet, reports only now and then.
-    fn asked_again(&self, pending: &Pending) -> bool {
-        let last_packet = pending.expires.saturating_sub(self.lifetime);
-        let later = last_packet.saturating_sub(pending.asked) >= self.a_moment && last_packet <= self.now;
-        pending.tag.talk() == Talk::Questions && later
-    }
-
-    fn count(&self, pending: &Pending, counts: &mut Counts, peers: &mut Peers) -> State {
-        let tag = pending.tag;
-        let (talk, peer) = (tag.talk(), (tag.group(), tag.peer()));
-        let state = self.state(pending);
-        let step = (self.now.saturating_sub(pending.asked) / self.step) as usize;
-        let step = step.min(STEPS - 1);
-        match state {
-            State::Expired => counts.expired += 1,
-            State::InFlight => counts.in_flight += 1,
-            State::Unanswered => {
-                counts.unanswered += 1;
-                counts.half_open += u32::from(talk == Talk::HalfOpen);
-                counts.dead_proxied += u32::from(tag.is_proxied());
-                add_one(&mut counts.dead_by_age, step);
-                counts.dead_peers += u32::from(peers.dead.insert(peer));
-            }
-            State::Idle => counts.idle += 1,
-            State::Stopped => {
-                counts.stopped += 1;
-                counts.dead_proxied += u32::from(tag.is_proxied());
-                add_one(&mut counts.dead_by_age, step);
-                counts.dead_peers += u32::from(peers.dead.insert(peer));
-            }
-            State::Answered => {
-                counts.answered += 1;
-                counts.answered_peers += u32::from(peers.answered.insert(peer));
-                add_one(&mut counts.answered_by_age, step);
-            }
-        }
-        state
-    }
-}
-
-fn add_one(steps: &mut [u16; STEPS], step: usize) {
-    if let Some(count) = steps.get_mut(step) {
-        *count = count.saturating_add(1);
-    }
+/// Where flows of this endpoint and group are counted.
+#[inline]
+fn counts_of(endpoints: &mut [Endpoint], endpoint: usize, group: usize) -> Option<&mut Counts> {
+    endpoints.get_mut(endpoint)?.counts.get_mut(group)
 }
 
 #[cfg(test)]
@@ -608,17 +387,6 @@ mod tests {
             "{protocol} OUT 10.42.1.5:40000 -> {to} expires=9999 Packets=0 Bytes=0 RxFlagsSeen=0x00 LastRxReport=0 \
              TxFlagsSeen=0x02 LastTxReport=9000 Flags=0x0000 [ ] RevNAT=0 SourceSecurityID=300 BackendID=0 \n"
         )
-    }
-
-    #[test]
-    fn far_ends_are_told_apart_in_both_families() {
-        let buckets = |address: fn(u8) -> IpAddr| {
-            (0..=255).map(address).map(peer_bucket).collect::<rustc_hash::FxHashSet<_>>().len()
-        };
-        assert!(buckets(|n| [185, 12, 64, n].into()) > 200);
-        assert!(buckets(|n| [185, 12, n, 1].into()) > 200);
-        assert!(buckets(|n| [0x2606, 0x4700, 0, 0, 0, 0, 0, u16::from(n)].into()) > 200, "the last bytes");
-        assert!(buckets(|n| [0x2606, 0x4700, 0, u16::from(n), 0, 0, 0, 1].into()) > 200, "of either half");
     }
 
     #[test]

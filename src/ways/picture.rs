@@ -28,6 +28,7 @@ impl Endpoint {
 
     /// Its flows of this group.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "one place for each group")]
     pub fn group(&self, group: Group) -> &Counts {
         &self.counts[group as usize]
     }
@@ -145,6 +146,7 @@ pub struct Unanswered {
 impl Picture {
     /// All flows of this group.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "one place for each group")]
     pub fn group(&self, group: Group) -> &Counts {
         &self.groups[group as usize]
     }

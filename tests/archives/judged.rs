@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 
+use staledp::base::source_kind::SourceKind;
 use staledp::cli::{Cli, Command, DiagnoseArgs};
 use staledp::diagnose::{Observer, diagnose};
 use staledp::gather::Source;
 use staledp::gather::reading::Meter;
 use staledp::gather::saved;
 use staledp::gather::saved::Saved;
-use staledp::report::{Report, SourceInfo, SourceKind};
+use staledp::report::{Report, SourceInfo};
 use staledp::settings::Settings;
 
 /// Nobody watches.

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base::answer::Answer;
-use crate::kubernetes::cluster_map::{ClusterMap, Named};
+use crate::base::questions::Named;
+use crate::kubernetes::cluster_map::ClusterMap;
+use crate::kubernetes::inventory::Page;
 use crate::kubernetes::inventory::{Inventory, Listed, Origin};
-use crate::kubernetes::objects::Page;
 
 /// Node a in zone z1, node b in zone z2, a pod of cluster DNS on each, and what `service` and `endpoint` add.
 fn view(node: &str, service: &Value, endpoint: fn(&str, &str) -> Value) -> NodeView {

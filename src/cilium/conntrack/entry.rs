@@ -3,8 +3,14 @@
 //! The grammar is in section 1.3 of the format notes: protocol, direction, initiator, responder, then `key=value`
 //! fields that came and went over the releases (1.12 to 1.20 and main). The tuple is read by position, fields by name.
 
+mod numbers;
+mod sides;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use numbers::{after, decimal, decimal_saturating, digits, four_hex_digits, hex, signed, two_hex_digits};
+use sides::{side, usual_side};
 
 /// A transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -198,7 +204,7 @@ impl Entry {
         let (tx_flags, rest) = two_hex_digits(after(rest, b" TxFlagsSeen=0x")?)?;
         let (last_tx, rest) = digits(after(rest, b" LastTxReport=")?)?;
         let (flags, rest) = four_hex_digits(after(rest, b" Flags=0x")?)?;
-        let rest = &rest[memchr::memchr(b']', rest)?..];
+        let rest = rest.get(memchr::memchr(b']', rest)?..)?;
         let (rev_nat, rest) = digits(after(rest, b"] RevNAT=")?)?;
         let rev_nat = u16::try_from(rev_nat).ok()?;
         let (identity, rest) = digits(after(rest, b" SourceSecurityID=")?)?;
@@ -236,8 +242,8 @@ impl Entry {
                     cursor.skip_past(b']');
                     continue;
                 }
-                token => match memchr::memchr(b'=', token) {
-                    Some(at) => (&token[..at], &token[at + 1..]),
+                token => match key_and_value(token) {
+                    Some(pair) => pair,
                     None => continue,
                 },
             };
@@ -369,13 +375,6 @@ impl Tuple {
     }
 }
 
-/// What follows these bytes. As an array of known length they are compared as a few words.
-#[inline]
-fn after<'a, const N: usize>(text: &'a [u8], front: &[u8; N]) -> Option<&'a [u8]> {
-    let (head, rest) = text.split_first_chunk::<N>()?;
-    (head == front).then_some(rest)
-}
-
 /// Walks over a line, token by token; tokens are parted by blanks.
 struct Cursor<'a>(&'a [u8]);
 
@@ -395,210 +394,15 @@ impl<'a> Cursor<'a> {
 
     fn skip_past(&mut self, byte: u8) {
         let end = memchr::memchr(byte, self.0).map_or(self.0.len(), |at| at + 1);
-        self.0 = &self.0[end..];
+        self.0 = self.0.get(end..).unwrap_or_default();
     }
 }
 
-/// `10.0.0.1:53`, `fd00::1:53` (IPv6 without brackets, port behind the last colon), or `[fd00::1]:53`.
+/// `key=value`, parted at the first `=`.
 #[inline]
-fn side(token: &[u8]) -> Option<Side> {
-    if let Some(side) = side_v4(token) {
-        return Some(side);
-    }
-    let at = memchr::memrchr(b':', token)?;
-    let address = &token[..at];
-    let address = address.strip_prefix(b"[").and_then(|a| a.strip_suffix(b"]")).unwrap_or(address);
-    let ip: IpAddr = std::str::from_utf8(address).ok()?.parse().ok()?;
-    // An IPv4 address in IPv6's clothes is the same host's.
-    Some(Side { ip: ip.to_canonical(), port: u16::try_from(decimal(&token[at + 1..])?).ok()? })
-}
-
-/// The common case, in one go over the bytes.
-#[inline]
-fn side_v4(token: &[u8]) -> Option<Side> {
-    let mut parts = [0_u32; 5];
-    let mut part = 0;
-    let mut digits = 0;
-    for &byte in token {
-        match byte {
-            b'0'..=b'9' if digits < 5 => {
-                parts[part] = parts[part] * 10 + u32::from(byte - b'0');
-                digits += 1;
-            }
-            b'.' if part < 3 && digits > 0 => {
-                part += 1;
-                digits = 0;
-            }
-            b':' if part == 3 && digits > 0 => {
-                part = 4;
-                digits = 0;
-            }
-            _ => return None,
-        }
-    }
-    if part != 4 || digits == 0 || parts[..4].iter().any(|p| *p > 255) {
-        return None;
-    }
-    let ip = Ipv4Addr::from_bits(parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]);
-    Some(Side { ip: IpAddr::V4(ip), port: u16::try_from(parts[4]).ok()? })
-}
-
-/// `10.0.0.1:53` at the front, each part with as many digits as it needs at the most, and what follows it.
-#[inline]
-fn usual_side(text: &[u8]) -> Option<(Side, &[u8])> {
-    // The longest address and its colon fill sixteen bytes, and a shorter one is followed by more than that.
-    let (low, high) = text.first_chunk::<16>()?.split_at(8);
-    let low = no_digits(u64::from_le_bytes(*low.first_chunk()?));
-    let high = no_digits(u64::from_le_bytes(*high.first_chunk()?));
-    // One bit for each byte that is no digit: the first four have to be three dots and a colon.
-    let mut marks = one_bit_a_byte(low) | one_bit_a_byte(high) << 8;
-    let mut start = 0;
-    let mut octets = [0_u8; 4];
-    for (octet, mark) in octets.iter_mut().zip(*b"...:") {
-        let end = marks.trailing_zeros() as usize;
-        marks &= marks.wrapping_sub(1);
-        if text.get(end) != Some(&mark) {
-            return None;
-        }
-        let four = text.get(start..)?.first_chunk()?;
-        *octet = octet_of(u32::from_le_bytes(*four), end - start)?;
-        start = end + 1;
-    }
-    let (port, rest) = digits(text.get(start..)?)?;
-    Some((Side { ip: IpAddr::V4(octets.into()), port: u16::try_from(port).ok()? }, rest))
-}
-
-/// The first one to three of four digits (the first is the lowest byte), up to 255.
-#[inline]
-fn octet_of(four: u32, length: usize) -> Option<u8> {
-    if !matches!(length, 1..=3) {
-        return None;
-    }
-    let digits = (four ^ 0x3030_3030) << (32 - 8 * length);
-    let value = (digits >> 8 & 0xff) * 100 + (digits >> 16 & 0xff) * 10 + (digits >> 24);
-    u8::try_from(value).ok()
-}
-
-/// The highest bit of each of eight bytes, gathered into eight bits.
-#[inline]
-const fn one_bit_a_byte(highest: u64) -> u64 {
-    (highest >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
-/// A decimal number at the front that fits 32 bits, and what follows it.
-#[inline]
-fn digits(text: &[u8]) -> Option<(u32, &[u8])> {
-    if let Some(word) = text.first_chunk() {
-        let (value, length) = digits_of_word(u64::from_le_bytes(*word));
-        if matches!(length, 1..=7) {
-            return Some((value, &text[length..]));
-        }
-    }
-    // Near the end of a line, or long.
-    let length = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (number, rest) = text.split_at(length);
-    Some((decimal(number)?, rest))
-}
-
-/// The same byte eight times.
-const fn each(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The highest bit of each of eight bytes that is no digit.
-#[inline]
-const fn no_digits(word: u64) -> u64 {
-    // Digits become 0 to 9; adding 0x76 carries what is above 9 into the highest bit.
-    let values = word ^ each(b'0');
-    (((values & each(0x7f)) + each(0x76)) | values) & each(0x80)
-}
-
-/// The digits at the front of eight bytes (the first byte is the lowest), as a number, and how many there are. All
-/// eight are worked on at once: half of a pass goes into reading numbers, whose lengths no processor can guess.
-#[inline]
-fn digits_of_word(word: u64) -> (u32, usize) {
-    let length = no_digits(word).trailing_zeros() / 8;
-    // Zeros in front, so that there are eight digits; then neighbours are joined: to pairs, to fours, to one number.
-    let eight = (word ^ each(b'0')).checked_shl(64 - 8 * length).unwrap_or(0);
-    let pairs = eight.wrapping_mul(10 * 256 + 1) >> 8 & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100 * 65_536 + 1) >> 16 & 0x0000_ffff_0000_ffff;
-    let value = fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32;
-    (value as u32, length as usize)
-}
-
-/// `1b` and what follows it.
-#[inline]
-fn two_hex_digits(text: &[u8]) -> Option<(u8, &[u8])> {
-    let [high, low, rest @ ..] = text else {
-        return None;
-    };
-    Some((hex_digit(*high)? << 4 | hex_digit(*low)?, rest))
-}
-
-/// `0013` and the blank and all else that follows it.
-#[inline]
-fn four_hex_digits(text: &[u8]) -> Option<(u16, &[u8])> {
-    let (digits, rest) = text.split_first_chunk::<4>()?;
-    if rest.first() != Some(&b' ') {
-        return None;
-    }
-    // Most entries have none.
-    if digits == b"0000" {
-        return Some((0, rest));
-    }
-    let number = digits.iter().try_fold(0_u16, |number, digit| Some(number << 4 | u16::from(hex_digit(*digit)?)))?;
-    Some((number, rest))
-}
-
-#[inline]
-const fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
-}
-
-/// A decimal number that fits 32 bits, as the map's own fields do.
-#[inline]
-fn decimal(digits: &[u8]) -> Option<u32> {
-    let mut value = 0_u64;
-    if digits.is_empty() || digits.len() > 10 {
-        return None;
-    }
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
-    u32::try_from(value).ok()
-}
-
-/// A counter: what is too big for 32 bits is big, and that is all that is asked of it.
-fn decimal_saturating(digits: &[u8]) -> Option<u32> {
-    decimal(digits).or_else(|| (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(u32::MAX))
-}
-
-fn signed(digits: &[u8]) -> Option<i64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// `0x1b`; what is above 16 bits is cut off: no field has more of them.
-#[inline]
-fn hex(value: &[u8]) -> Option<u16> {
-    let [b'0', b'x', digits @ ..] = value else {
-        return u16::try_from(decimal(value)?).ok();
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    let mut number = 0_u16;
-    for &digit in digits {
-        number = number << 4 | u16::from(hex_digit(digit.to_ascii_lowercase())?);
-    }
-    Some(number)
+fn key_and_value(token: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (key, rest) = token.split_at_checked(memchr::memchr(b'=', token)?)?;
+    Some((key, rest.get(1..)?))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const LONGEST: usize = 512;
 
 /// What a rule does with a packet that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum RuleTarget {
     /// Lets it through this table.
     Accept,
     /// `DROP` and `REJECT`.
@@ -51,7 +51,7 @@ pub struct FirewallRule {
     /// The rule as it is printed, for a person to find it.
     pub text: String,
     /// What it does.
-    pub target: Target,
+    pub target: RuleTarget,
     /// Whether it hangs on something that is not known here.
     pub is_conditional: bool,
     input: Option<Wanted<String>>,
@@ -143,7 +143,7 @@ pub(super) fn parse(table: &str, line: &str) -> Option<FirewallRule> {
         table: table.to_owned(),
         chain: words.next()?.to_owned(),
         text: line.chars().take(LONGEST).collect(),
-        target: Target::Other,
+        target: RuleTarget::Other,
         is_conditional: false,
         input: None,
         output: None,
@@ -183,7 +183,7 @@ pub(super) fn parse(table: &str, line: &str) -> Option<FirewallRule> {
                 rule.is_conditional |= negated || of != "FIN,SYN,RST,ACK" || set != "SYN";
             }
             // The rest belongs to a target that lets packets go on, or is a condition that nobody here can check.
-            _ => rule.is_conditional |= word.starts_with('-') && rule.target == Target::Other,
+            _ => rule.is_conditional |= word.starts_with('-') && rule.target == RuleTarget::Other,
         }
     }
     Some(rule)
@@ -197,7 +197,7 @@ impl FirewallRule {
     }
 }
 
-fn target(option: &str, name: &str) -> Target {
+fn target(option: &str, name: &str) -> RuleTarget {
     /// Targets that end nothing.
     const GO_ON: [&str; 22] = [
         "MARK",
@@ -224,14 +224,14 @@ fn target(option: &str, name: &str) -> Target {
         "IDLETIMER",
     ];
     match name {
-        "ACCEPT" => Target::Accept,
-        "DROP" | "REJECT" => Target::Refuse,
-        "RETURN" => Target::Return,
-        _ if GO_ON.contains(&name) => Target::Other,
+        "ACCEPT" => RuleTarget::Accept,
+        "DROP" | "REJECT" => RuleTarget::Refuse,
+        "RETURN" => RuleTarget::Return,
+        _ if GO_ON.contains(&name) => RuleTarget::Other,
         // To a program on the host, or to another address: it is not refused here.
-        "NFQUEUE" | "QUEUE" | "TPROXY" | "SYNPROXY" => Target::Accept,
-        _ if option == "-g" => Target::Goto(name.to_owned()),
-        _ => Target::Jump(name.to_owned()),
+        "NFQUEUE" | "QUEUE" | "TPROXY" | "SYNPROXY" => RuleTarget::Accept,
+        _ if option == "-g" => RuleTarget::Goto(name.to_owned()),
+        _ => RuleTarget::Jump(name.to_owned()),
     }
 }
 

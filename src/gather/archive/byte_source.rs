@@ -26,7 +26,7 @@ impl ByteSource {
                 Ok(Box::new(Metered { file, meter: Arc::clone(meter) }))
             }
             Self::Member(zip, index) => {
-                let mut from = zip.read(&zip.members()[*index])?;
+                let mut from = zip.read_at(*index)?;
                 io::copy(&mut (&mut from).take(at), &mut io::sink())?;
                 Ok(from)
             }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use serde::de::DeserializeOwned;
 
 use super::reading::{AT_ONCE, Outlet, beside, lock};
-use super::supplement::Supplement;
+use super::supplement::SymptomSource;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End};
 use crate::base::evidence::Evidence;
@@ -30,7 +30,8 @@ use crate::base::pod_ref::PodRef;
 use crate::base::source_kind::SourceKind;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::{Custom, Inventory, Listed, Node, Origin};
+use crate::kubernetes::inventory::{Inventory, Listed, Origin};
+use crate::kubernetes::objects::{Custom, Node};
 use names::{LISTS, SysdumpMember, evidence_in_tar, is_list, is_uname, last_two, sysdump_member};
 use zip::ZipMember;
 
@@ -135,7 +136,7 @@ impl Archived {
         let nodes = nodes.borrow();
         let files = chosen.iter().filter_map(|node| pods.get(nodes.get(node)?));
         let bytes = |files: &PodFiles| {
-            let packed = |index: &usize| zip.members()[*index].packed;
+            let packed = |index: &usize| zip.members().get(*index).map_or(0, |member| member.packed);
             // A tar is read for its sum, and to unpack it.
             files.evidence.values().map(packed).sum::<u64>()
                 + files.archive.iter().map(|index| 2 * packed(index)).sum::<u64>()
@@ -175,7 +176,7 @@ impl Sysdump {
             files.ok_or_else(|| Missed::NotGathered(format!("the sysdump has nothing from the agent's pod {pod}")))?;
         let zip = Arc::clone(&self.zip);
         if let Some(index) = files.evidence.get(&evidence).copied() {
-            let read = move |outlet: &Outlet<'_>| outlet.pour(zip.read(&zip.members()[index])?).map(|()| true);
+            let read = move |outlet: &Outlet<'_>| outlet.pour(zip.read_at(index)?).map(|()| true);
             return Ok(beside(read, out).await);
         }
         let Some(index) = files.archive else { return Ok(Ok(false)) };
@@ -203,7 +204,7 @@ impl Sysdump {
 /// Opens a tar within a zip. Its own sum stands at its end and is read too late: the zip's is checked before, as what
 /// is packed is short.
 fn open(zip: Arc<Zip>, index: usize) -> io::Result<Tarball> {
-    let packed = zip.read(&zip.members()[index])?;
+    let packed = zip.read_at(index)?;
     if io::copy(&mut packed.take(MOST_PACKED), &mut io::sink())? == MOST_PACKED {
         return Err(io::Error::other(format!("it exceeds {} MiB, packed", MOST_PACKED >> 20)));
     }
@@ -306,9 +307,9 @@ impl Source for Archived {
     }
 
     /// Of all that only symptoms are read from, a sysdump holds Cilium's own kinds.
-    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         match (&self.kind, what) {
-            (ArchiveContent::Sysdump(sysdump), Supplement::Objects(kind)) => {
+            (ArchiveContent::Sysdump(sysdump), SymptomSource::Objects(kind)) => {
                 let items: Vec<Custom> = read_list(&sysdump.zip, &format!("{}-", kind.resource), &mut None)?;
                 serde_json::to_vec(&serde_json::json!({"items": items}))
                     .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
@@ -346,7 +347,7 @@ struct Tail(Vec<u8>);
 
 impl Tail {
     fn feed(&mut self, chunk: &[u8]) {
-        self.0.extend_from_slice(&chunk[chunk.len().saturating_sub(TAIL)..]);
+        self.0.extend_from_slice(chunk.get(chunk.len().saturating_sub(TAIL)..).unwrap_or_default());
         let over = self.0.len().saturating_sub(TAIL);
         self.0.drain(..over);
     }

@@ -116,7 +116,7 @@ impl Tarball {
             return Ok(Some(index));
         }
         while let Some(index) = self.advance() {
-            if is(&self.members[index].name) {
+            if self.members.get(index).is_some_and(|member| is(&member.name)) {
                 return Ok(Some(index));
             }
         }
@@ -254,7 +254,7 @@ struct TarHeader {
 fn check(header: &Header) -> io::Result<()> {
     let bytes = header.as_bytes();
     let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
-    let own: u32 = bytes[148..156].iter().map(|byte| u32::from(*byte)).sum();
+    let own: u32 = bytes.iter().take(156).skip(148).map(|byte| u32::from(*byte)).sum();
     if header.cksum()? == sum - own + 8 * u32::from(b' ') {
         return Ok(());
     }
@@ -264,8 +264,8 @@ fn check(header: &Header) -> io::Result<()> {
 /// Reads until the buffer is full or nothing comes any more.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
-    while read < buffer.len() {
-        match from.read(&mut buffer[read..])? {
+    while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest)? {
             0 => break,
             n => read += n,
         }
@@ -299,7 +299,7 @@ impl Read for Content<'_> {
         if most == 0 {
             return Ok(0);
         }
-        match self.stream.read(&mut buffer[..most])? {
+        match self.stream.read(buffer.get_mut(..most).unwrap_or_default())? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             n => {
                 self.left -= n as u64;

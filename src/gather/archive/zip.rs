@@ -4,6 +4,11 @@
 //! here only the members that are wanted are remembered. Nothing in the file is believed: what is encrypted, doubled,
 //! overlapping or larger than it says is an error, and names are only compared, never used as paths.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "every place is held against the length before, or is that of a record of fixed size"
+)]
+
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -99,6 +104,11 @@ impl Zip {
     /// So many bytes of the file are to be read.
     pub(super) fn expect(&self, bytes: u64) {
         self.meter.expect(bytes);
+    }
+
+    /// The content of the member of this number among [`Self::members`].
+    pub(super) fn read_at(&self, index: usize) -> io::Result<Box<dyn Read + Send>> {
+        self.read(self.members.get(index).ok_or_else(|| wrong("it has no such member"))?)
     }
 
     /// A member's content. Reading ends with an error where it is not what the directory says.

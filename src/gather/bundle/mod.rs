@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::archive::Tarball;
-use super::supplement::Supplement;
+use super::supplement::SymptomSource;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End, Via};
 use crate::base::credentials::without_credentials;
@@ -22,7 +22,8 @@ use crate::base::pod_ref::PodRef;
 use crate::base::tool::Tool;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::ListGap;
-use crate::kubernetes::objects::{Event, Inventory, Listed, Origin, Page};
+use crate::kubernetes::inventory::{Inventory, Listed, Origin, Page};
+use crate::kubernetes::objects::Event;
 use files::Files;
 
 pub(super) use files::{is_of_bundle, root_of_bundle};
@@ -293,7 +294,7 @@ impl Source for Bundle {
         self.why_not(&name).map_or(Ok(()), Err)
     }
 
-    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         let name = what.file().ok_or_else(|| not_there(&what.to_string()))?;
         let bytes = self.read_further(&name)?;
         Ok(without_credentials(&String::from_utf8_lossy(&bytes)).into_bytes())

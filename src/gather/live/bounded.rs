@@ -198,7 +198,7 @@ impl Bounded {
             };
         };
         outcome.stderr = stderr;
-        outcome.lacks_program |= tools.lack(&plain[0]);
+        outcome.lacks_program |= plain.first().is_some_and(|program| tools.lack(program));
         let unbounded = tools.lack("timeout");
         let missing = outcome.lacks_program;
         keep(tools);

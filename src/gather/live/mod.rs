@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, select};
 use tokio::time::timeout;
 
-use super::supplement::Supplement;
+use super::supplement::SymptomSource;
 use super::{Question, Sink, Source, probes};
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT, Via};
 use crate::base::cluster_settings::{ClusterSettings, SshSettings};
@@ -32,7 +32,8 @@ use crate::base::version::Version;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
 use crate::kubernetes::cluster_dns::{DNS_SELECTORS, may_be_cluster_dns};
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Node, Origin, Pod, Service};
+use crate::kubernetes::inventory::{Inventory, Listed, Origin};
+use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service};
 use agent::AgentKnown;
 use bounded::{Bounded, CommandEnd, ExecTarget, HeldOutput, Limit, Task};
 use dialect::Dialect;
@@ -140,7 +141,9 @@ impl Live {
             let mut known = self.known.borrow_mut();
             known.unanswered.remove(node);
             known.learn_releases(&here);
-            here.iter().for_each(|pod| drop(known.agents.remove(&pod.reference())));
+            for pod in &here {
+                known.agents.remove(&pod.reference());
+            }
         }
         let anew = |mut pods: Vec<Pod>| {
             pods.retain(|pod| pod.spec.node_name != node);
@@ -164,7 +167,10 @@ impl Live {
     /// The first [`SMALL_OUTPUT`] bytes of what the first command that is there says.
     async fn ask_for_text(&self, place: ExecTarget<'_>, ladder: Vec<Vec<String>>) -> Raw {
         let mut stdout = Vec::new();
-        let mut keep = |chunk: &[u8]| stdout.extend_from_slice(&chunk[..chunk.len().min(SMALL_OUTPUT - stdout.len())]);
+        let mut keep = |chunk: &[u8]| {
+            let room = SMALL_OUTPUT.saturating_sub(stdout.len());
+            stdout.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
+        };
         let mut out = HeldOutput::new(&mut keep);
         let answer = self.run_first_available(place, ladder, &mut out).await;
         out.release();
@@ -282,7 +288,7 @@ impl Live {
     }
 
     /// The answer of a ping over SSH.
-    fn pinged(&self, ended: ssh::Ended, out: &mut HeldOutput<'_>) -> Answer {
+    fn pinged(&self, ended: ssh::HostAnswer, out: &mut HeldOutput<'_>) -> Answer {
         out.take(&ended.stdout);
         let argv = ssh::ping_argv(self.questions.ping_target);
         Answer { stderr: ended.stderr, via: Some(Via::Ssh), ..answered(argv, ended.end) }
@@ -306,7 +312,7 @@ impl Live {
         }
     }
 
-    async fn ping_by_ssh(&self, reach: &SshRoute, node: &str) -> Result<ssh::Ended, Failure> {
+    async fn ping_by_ssh(&self, reach: &SshRoute, node: &str) -> Result<ssh::HostAnswer, Failure> {
         let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
         let destination = self.destination(reach.address, node)?;
         ssh.ping(&destination, self.questions.ping_target, PROBE).await
@@ -358,11 +364,9 @@ impl Live {
         let mut last = Vec::new();
         let no_shell = || place.one_of_many && self.bounded.tools(place.pod) == Some(Tools::NoShell);
         for argv in ladder {
-            if missing.contains(&argv[0]) {
-                continue;
-            }
-            if no_shell() || self.bounded.tools(place.pod).is_some_and(|tools| tools.lack(&argv[0])) {
-                missing.push(argv[0].clone());
+            let Some(program) = argv.first().filter(|program| !missing.contains(program)).cloned() else { continue };
+            if no_shell() || self.bounded.tools(place.pod).is_some_and(|tools| tools.lack(&program)) {
+                missing.push(program);
                 last = argv;
                 continue;
             }
@@ -373,7 +377,7 @@ impl Live {
                 return outcome.into_answer(argv);
             }
             if outcome.lacks_program {
-                missing.push(argv[0].clone());
+                missing.push(program);
             }
             last = argv;
         }
@@ -463,7 +467,7 @@ impl Source for Live {
         self.cluster.events(reason, each).await
     }
 
-    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         self.cluster.further(what).await
     }
 

@@ -49,9 +49,9 @@ pub fn ping_argv(target: IpAddr) -> Vec<String> {
     ["ping", "-c", "2", "-W", "3"].iter().map(|&word| word.to_owned()).chain([target.to_string()]).collect()
 }
 
-/// What came of a command on a node.
+/// What a command on a node answered, and how it ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct HostAnswer {
     /// The exit code, or why there is none.
     pub end: End,
     /// Standard output.
@@ -88,7 +88,7 @@ impl Ssh {
     /// # Errors
     ///
     /// Why the node could not be asked, where it was not the ping that failed.
-    pub async fn ping(&self, destination: &str, target: IpAddr, limit: Duration) -> Result<Ended, Failure> {
+    pub async fn ping(&self, destination: &str, target: IpAddr, limit: Duration) -> Result<HostAnswer, Failure> {
         let session = self.connect(destination).await?;
         let ended = ping(&session, target, limit).await;
         // The master would go on for a while by itself; nobody waits for it.
@@ -101,7 +101,7 @@ impl Ssh {
     /// # Errors
     ///
     /// Why the node could not be asked.
-    pub async fn mounts(&self, destination: &str, limit: Duration) -> Result<Ended, Failure> {
+    pub async fn mounts(&self, destination: &str, limit: Duration) -> Result<HostAnswer, Failure> {
         let session = self.connect(destination).await?;
         let seconds = limit.as_secs().max(1).to_string();
         let mut argv = vec!["timeout", "-k", "1", &seconds];
@@ -265,7 +265,7 @@ fn not_connected(destination: &str, error: &Error) -> Failure {
 
 /// Asked in English, whatever the locale of the login. Bounded by `timeout` on the node: the end of our patience does not end a command there. Where the node has none, or
 /// one that knows no `-k`, ping's own `-w` has to do.
-async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Ended, Failure> {
+async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<HostAnswer, Failure> {
     let seconds = limit.as_secs().max(1).to_string();
     let plain = ping_argv(target);
     let mut bounded = vec!["timeout", "-k", "1", &seconds];
@@ -285,7 +285,7 @@ async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Ende
     }
 }
 
-async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<Ended, Failure> {
+async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<HostAnswer, Failure> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(other("no command".to_owned()));
     };
@@ -302,7 +302,7 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<Ended,
             format!("the connection closed, or the command was killed, before the exit status: {error}"),
         )),
         Ok(Ok(output)) => match output.status.code() {
-            Some(code) => Ok(Ended {
+            Some(code) => Ok(HostAnswer {
                 end: End::Exited(code),
                 stdout: output.stdout,
                 stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::bundle::{About, Description, SCHEMA, is_plain_name};
-use super::supplement::Supplement;
+use super::supplement::SymptomSource;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End};
 use crate::base::credentials::without_credentials;
@@ -29,7 +29,8 @@ use crate::base::tool::Tool;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::ListGap;
-use crate::kubernetes::objects::{EndpointSlice, Event, Inventory, Listed, Origin, Service};
+use crate::kubernetes::inventory::{Inventory, Listed, Origin};
+use crate::kubernetes::objects::{EndpointSlice, Event, Service};
 use redact::{Lines, Manner, Redaction};
 pub use target::name;
 use target::{Target, Writing};
@@ -517,13 +518,13 @@ impl<S: Source> Source for Saving<'_, S> {
         had
     }
 
-    async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    async fn further(&self, what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         let had = self.source.further(what).await;
         let pod;
         let as_written = match what {
-            Supplement::Log { pod: of, container } => {
+            SymptomSource::Log { pod: of, container } => {
                 pod = (self.pod(of), self.name(container));
-                Supplement::Log { pod: &pod.0, container: &pod.1 }
+                SymptomSource::Log { pod: &pod.0, container: &pod.1 }
             }
             other => *other,
         };
@@ -533,7 +534,7 @@ impl<S: Source> Source for Saving<'_, S> {
                 let written = match &self.redaction {
                     None => self.target.put(&name, |to| to.write_all(bytes)),
                     Some(redaction) => {
-                        let is_log = matches!(what, Supplement::Log { .. });
+                        let is_log = matches!(what, SymptomSource::Log { .. });
                         let other = if is_log { redaction.sentences(bytes) } else { redaction.document(bytes) };
                         self.target.put(&name, |to| to.write_all(&other))
                     }

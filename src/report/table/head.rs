@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::page::{CYAN, DIM, GREEN, Page, RED, YELLOW};
+use crate::base::source_kind::SourceKind;
 use crate::report::text::{self, count, safe, wrap};
-use crate::report::{Report, Skipped, SourceInfo, SourceKind, Summary};
+use crate::report::{Report, Skipped, SourceInfo, Summary};
 
 /// How many skipped nodes are named for one reason, unless the table is wide.
 const MOST_SKIPPED: usize = 5;

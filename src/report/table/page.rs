@@ -119,6 +119,7 @@ impl Page {
 }
 
 /// The columns that each cell of these rows needs.
+#[expect(clippy::indexing_slicing, reason = "both have N places")]
 pub(super) fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
     std::array::from_fn(|i| rows.iter().map(|row| text::width(&row[i])).max().unwrap_or_default())
 }

@@ -4,9 +4,10 @@ use anstyle::Style as Ink;
 
 use super::page::{BOLD, DIM, GREEN, Page, RED, YELLOW};
 use crate::knowledge::code::Kind;
+use crate::knowledge::risk::RiskLevel;
 use crate::report::text::safe;
 use crate::report::{NodeReport, SourceInfo, settle};
-use crate::rules::verdict::{Remediation, Risk, RiskLevel};
+use crate::rules::verdict::{Remediation, Risk};
 
 /// What is said of evidence that comes from no known cluster, before commands that act on one.
 const NO_CONTEXT: &str = "The evidence names no context: make sure that these commands act on the cluster it is from.";

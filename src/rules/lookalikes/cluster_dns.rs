@@ -38,12 +38,11 @@ pub(super) fn down(case: &Case) -> Exclusion {
                 endpoints("cluster DNS has no ready endpoint in the whole cluster".to_owned(), 0),
             );
         }
-        Some(1) if !case.backends.redirected && (dns_dead || lookups_fail) => {
-            if reaches_world(case) && nothing_else_dies {
-                let says =
-                    "cluster DNS has only one ready endpoint in the whole cluster, and its queries get no answer";
-                return apply(Confidence::High, endpoints(says.to_owned(), 1));
-            }
+        Some(1)
+            if !case.backends.redirected && (dns_dead || lookups_fail) && reaches_world(case) && nothing_else_dies =>
+        {
+            let says = "cluster DNS has only one ready endpoint in the whole cluster, and its queries get no answer";
+            return apply(Confidence::High, endpoints(says.to_owned(), 1));
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::base::evidence::Evidence;
 use crate::cilium::firewall::{Decision, Firewall, Hook, Packet, Refuser};
 use crate::knowledge::code::Code;
+use crate::kubernetes::objects::Node;
 use crate::rules::case::Case;
 use crate::rules::lookalikes::not_looked;
 use crate::rules::opinion::{Exclusion, Opinion};
@@ -48,8 +49,8 @@ pub(super) fn drops(case: &Case) -> Exclusion {
         return Exclusion::NotApplicable;
     }
     let firewall = match &case.beyond.firewall {
-        crate::rules::case::Supplement::Seen(firewall) => firewall,
-        crate::rules::case::Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, why),
+        crate::rules::beyond::Supplement::Seen(firewall) => firewall,
+        crate::rules::beyond::Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, why),
     };
     let mut unsure = None;
     for path in &paths {
@@ -110,7 +111,7 @@ fn packets(case: &Case, path: DeadPath) -> Vec<Packet<'_>> {
         let status = case.beyond.status.seen();
         status.and_then(|s| s.router.iter().find(|ip| ip.is_ipv4() == pod.is_ipv4()).copied())
     };
-    let node = |pod: &IpAddr| case.around.found.iter().flat_map(|n| n.ips()).find(|ip| ip.is_ipv4() == pod.is_ipv4());
+    let node = |pod: &IpAddr| case.around.found.iter().flat_map(Node::ips).find(|ip| ip.is_ipv4() == pod.is_ipv4());
     let resolver =
         |pod: &IpAddr| case.around.node_local_dns.addresses.iter().find(|ip| ip.is_ipv4() == pod.is_ipv4()).copied();
     let mut packets = Vec::new();

@@ -17,7 +17,8 @@ pub mod socket_lb;
 use crate::base::evidence::Evidence;
 use crate::checks::Status;
 use crate::knowledge::code::Code;
-use crate::rules::case::{Case, Supplement};
+use crate::rules::beyond::Supplement;
+use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, LookAlike, Phase};
 use crate::rules::stale::selective;
 use crate::rules::witnesses::{dead_ways, probes_fail};
@@ -70,5 +71,16 @@ fn beyond<T>(seen: &Supplement<T>, what: Evidence, says: impl FnOnce(&T) -> Excl
     match seen {
         Supplement::Seen(value) => says(value),
         Supplement::NotLooked(why) => not_looked(what, why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_table_is_asked_for_before_a_dead_host_because_it_breaks_the_host_too() {
+        let place = |code| LOOK_ALIKES.iter().position(|other| other.code == code);
+        assert!(place(Code::ConntrackFull).is_some() && place(Code::ConntrackFull) < place(Code::HostNetworkDown));
     }
 }

@@ -1,5 +1,7 @@
 //! `new-pods-stuck`: what runs is fine, but new pods get no network.
 
+use std::fmt::Write as _;
+
 use crate::knowledge::code::Code;
 use crate::rules::beyond::{AgentSilence, Silence};
 use crate::rules::case::Case;
@@ -54,7 +56,7 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
         trouble.terminating.len()
     );
     if failures > 0 {
-        text.push_str(&format!("; FailedCreatePodSandBox {failures} times: {}", short(&message)));
+        let _ = write!(text, "; FailedCreatePodSandBox {failures} times: {}", short(&message));
     }
     let mut opinion = Opinion::new(Code::NewPodsStuck, Confidence::Medium, summary)
         .because(Because::said("events", Says::new(text, figures)));

@@ -2,6 +2,7 @@
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
+use crate::cilium::agent_log::RemovedPrograms;
 use crate::cilium::programs::Programs;
 use crate::rules::case::Case;
 use crate::rules::verdict::{Affected, Because, Says};
@@ -55,7 +56,7 @@ pub(super) fn bare(case: &Case, programs: &Programs) -> Vec<BarePod> {
         (listed(pod) && lacks(device)).then(|| BarePod {
             pod: pod.clone(),
             device: Some(device.to_owned()),
-            since: watched(case, pod).flatten(),
+            since: watched(case, pod).and_then(|says| says.first_at.clone()),
         })
     });
     // Where no device at all has one, the listing may not show the way in which they are attached.
@@ -65,7 +66,7 @@ pub(super) fn bare(case: &Case, programs: &Programs) -> Vec<BarePod> {
 /// Pods that the agent's watchdog names in a recent line of its log.
 pub(super) fn named_by_watchdog(case: &Case) -> Vec<BarePod> {
     let pods = case.around.names.values().collect::<std::collections::BTreeSet<_>>();
-    let named = pods.into_iter().filter_map(|pod| Some((pod, watched(case, pod)?)));
+    let named = pods.into_iter().filter_map(|pod| Some((pod, watched(case, pod)?.first_at.clone())));
     named
         .map(|(pod, since)| {
             let endpoint = case.beyond.endpoints.seen().and_then(|list| list.of_pod(pod));
@@ -75,13 +76,13 @@ pub(super) fn named_by_watchdog(case: &Case) -> Vec<BarePod> {
         .collect()
 }
 
-/// Whether the last line of the watchdog names this pod and is recent; and since when it has said so, where that is known.
-fn watched(case: &Case, pod: &PodRef) -> Option<Option<String>> {
+/// What the watchdog says, where its last line names this pod and is recent.
+fn watched<'a>(case: &'a Case, pod: &PodRef) -> Option<&'a RemovedPrograms> {
     let removed = &case.beyond.log.seen()?.removed;
     let last = removed.last_at.as_deref()?;
     let age = crate::base::clock::seconds_between(last, case.taken_at.as_deref()?)?;
     let name = pod.to_string();
-    (age.abs() <= RECENT_S && removed.pods().any(|named| named == name)).then(|| removed.first_at.clone())
+    (age.abs() <= RECENT_S && removed.pods().any(|named| named == name)).then_some(removed)
 }
 
 /// What else shows it: the watchdog's line, and links that hold on to nothing.

@@ -3,6 +3,7 @@
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::calls_maps::{CallsMap, CallsOf};
+use crate::cilium::endpoint_list::LocalEndpoint;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, packets, rises_figures, rises_say};
 use crate::rules::lookalikes::MISSED_TAIL_CALL;
@@ -79,7 +80,7 @@ fn empty_maps(case: &Case) -> Vec<&CallsMap> {
     }
     // A map of an endpoint that is gone may be left behind.
     let lives = |map: &&CallsMap| match (map.of, case.beyond.endpoints.seen()) {
-        (CallsOf::Endpoint(id), Some(list)) => list.by_id(id).is_some_and(|endpoint| endpoint.is_ready()),
+        (CallsOf::Endpoint(id), Some(list)) => list.by_id(id).is_some_and(LocalEndpoint::is_ready),
         _ => true,
     };
     calls.empty().filter(lives).collect()

@@ -174,6 +174,7 @@ struct Pump<'a> {
 }
 
 impl Pump<'_> {
+    #[expect(clippy::indexing_slicing, reason = "a read never says more than its buffer holds")]
     async fn run(&mut self, mut process: AttachedProcess) -> End {
         let (Some(mut stdout), Some(mut stderr), Some(status)) =
             (process.stdout(), process.stderr(), process.take_status())

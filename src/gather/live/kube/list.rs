@@ -16,7 +16,8 @@ use super::{Cluster, Right, failure, late, refusal};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
-use crate::kubernetes::objects::{EndpointSlice, Event, Node, Page, Pod, Service};
+use crate::kubernetes::inventory::Page;
+use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service};
 
 /// Objects per page: what kubectl asks for.
 pub(super) const PAGE: u32 = 500;

@@ -18,9 +18,10 @@ use crate::base::credentials::without_credentials;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::prometheus::Prometheus;
-use crate::gather::supplement::{LINES, LOG_BYTES, PROMETHEUS_PORT, Supplement};
+use crate::gather::supplement::{LINES, LOG_BYTES, PROMETHEUS_PORT, SymptomSource};
 use crate::kubernetes::foreign_kind::ForeignKind;
-use crate::kubernetes::objects::{Custom, Event, Meta, Page};
+use crate::kubernetes::inventory::Page;
+use crate::kubernetes::objects::{Custom, Event, Meta};
 
 /// The most events of one reason: a cluster of 5,000 pods keeps fewer in its hour.
 const MOST_EVENT_PAGES: usize = 100;
@@ -64,19 +65,19 @@ impl Cluster {
     /// # Errors
     ///
     /// Why it cannot be read; a missing right is named.
-    pub async fn further(&self, what: &Supplement<'_>) -> Result<Vec<u8>, Failure> {
+    pub async fn further(&self, what: &SymptomSource<'_>) -> Result<Vec<u8>, Failure> {
         match *what {
-            Supplement::Log { pod, container } => {
+            SymptomSource::Log { pod, container } => {
                 let bytes = self.tail(pod, container, LINES, LOG_BYTES, true).await?;
                 Ok(without_credentials(&String::from_utf8_lossy(&bytes)).into_bytes())
             }
-            Supplement::Objects(kind) => self.objects(kind).await,
-            Supplement::Metrics { query, at: Some(at), .. } => timeout(self.request_timeout, async {
+            SymptomSource::Objects(kind) => self.objects(kind).await,
+            SymptomSource::Metrics { query, at: Some(at), .. } => timeout(self.request_timeout, async {
                 self.metrics(at, query).await.map(|answer| with_question(&answer, query))
             })
             .await
             .unwrap_or_else(|_| Err(late("no answer from Prometheus", self.request_timeout))),
-            Supplement::Metrics { at: None, .. } => {
+            SymptomSource::Metrics { at: None, .. } => {
                 Err(Failure::new(FailureKind::NotFound, "no Prometheus given; see --prometheus"))
             }
         }

@@ -4,6 +4,11 @@
 //! words of Kubernetes and Cilium. The keys are random and are not kept, so nobody can look up what a name became by
 //! trying names. What this can't know is told in [`ABOUT`].
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "places in a text that a search or a match in the same text gave, for all files here"
+)]
+
 mod addresses;
 mod words;
 

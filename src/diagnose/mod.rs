@@ -23,7 +23,7 @@ use crate::base::shard::spread;
 use crate::base::tool::Tool;
 use crate::gather::Source;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::objects::Inventory;
+use crate::kubernetes::inventory::Inventory;
 use crate::report;
 use crate::report::{NodeReport, Report, Skipped, SourceInfo, Summary};
 use crate::rules;

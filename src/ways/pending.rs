@@ -1,0 +1,132 @@
+//! An entry of a dump that may still be alive, in 16 bytes, until "now" is known.
+
+use std::net::IpAddr;
+
+use crate::cilium::conntrack::entry::{Direction, Entry, Flags, Packets, Protocol, tcp};
+use crate::ways::group::Group;
+
+/// An entry that may still be alive.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) expires: u32,
+    pub(super) asked: u32,
+    pub(super) answered: u32,
+    pub(super) tag: Tag,
+}
+
+/// Group (5 bits), endpoint (12), what kind of talk it is (3), whether the agent's proxy answers it (1), and the far end
+/// (11), in 32 bits.
+#[derive(Clone, Copy)]
+pub(super) struct Tag(u32);
+
+/// What an entry tells of the talk, beyond its times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Talk {
+    /// No connection: UDP.
+    Questions,
+    /// The same, and the same socket asked again without an answer.
+    AskedAgain,
+    /// A TCP connection.
+    Connection,
+    /// A TCP connection whose answer left and never arrived.
+    HalfOpen,
+    /// A TCP connection that was closed: what still goes out on it (a late FIN) proves nothing.
+    Closed,
+}
+
+impl Talk {
+    pub(super) const fn of_entry(entry: &Entry) -> Self {
+        if matches!(entry.protocol, Protocol::Tcp) {
+            if is_half_open(entry) {
+                Self::HalfOpen
+            } else if entry.flags.is_closing() || (entry.rx_flags | entry.tx_flags) & (tcp::FIN | tcp::RST) != 0 {
+                Self::Closed
+            } else {
+                Self::Connection
+            }
+        } else if asked_again(entry) {
+            Self::AskedAgain
+        } else {
+            Self::Questions
+        }
+    }
+
+    pub(super) const fn is_tcp(self) -> bool {
+        matches!(self, Self::Connection | Self::HalfOpen | Self::Closed)
+    }
+}
+
+impl Tag {
+    pub(super) fn new(group: Group, endpoint: u16, entry: &Entry, peer: IpAddr) -> Self {
+        let talk = Talk::of_entry(entry) as u32;
+        let proxied = u32::from(entry.flags.has(Flags::PROXY_REDIRECT));
+        Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer_bucket(peer))
+    }
+
+    pub(super) const fn group(self) -> usize {
+        (self.0 >> 27) as usize
+    }
+
+    pub(super) const fn endpoint(self) -> usize {
+        (self.0 >> 15 & 0xfff) as usize
+    }
+
+    pub(super) const fn talk(self) -> Talk {
+        match self.0 >> 12 & 7 {
+            0 => Talk::Questions,
+            1 => Talk::AskedAgain,
+            2 => Talk::Connection,
+            3 => Talk::HalfOpen,
+            _ => Talk::Closed,
+        }
+    }
+
+    pub(super) const fn is_proxied(self) -> bool {
+        self.0 >> 11 & 1 == 1
+    }
+
+    pub(super) const fn peer(self) -> u32 {
+        self.0 & (BUCKETS - 1)
+    }
+}
+
+/// How many far ends are told apart, roughly.
+pub(super) const BUCKETS: u32 = 1 << 11;
+
+/// One of [`BUCKETS`]: enough to tell one far end from many.
+pub(super) fn peer_bucket(peer: IpAddr) -> u32 {
+    use std::hash::BuildHasher as _;
+    let hash = rustc_hash::FxBuildHasher.hash_one(peer);
+    // The hasher turns its best bits, the highest, to the place of the lowest 26: the last bytes of an IPv6 address
+    // reach no others.
+    u32::try_from(hash >> 15 & u64::from(BUCKETS - 1)).unwrap_or_default()
+}
+
+/// The way back is broken: the question came in, the answer left, and nothing followed.
+pub(super) const fn is_half_open(entry: &Entry) -> bool {
+    matches!(entry.protocol, Protocol::Tcp)
+        && matches!(entry.direction, Direction::In)
+        && entry.rx_flags == tcp::SYN
+        && entry.tx_flags == tcp::SYN | tcp::ACK
+}
+
+/// Three packets went out and none came back: the two questions of one lookup, and at least one of them again.
+pub(super) const fn asked_again(entry: &Entry) -> bool {
+    matches!((entry.packets, entry.direction), (Packets::Split { rx: 0, tx: 3.. }, Direction::Out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_ends_are_told_apart_in_both_families() {
+        let buckets = |address: fn(u8) -> IpAddr| {
+            (0..=255).map(address).map(peer_bucket).collect::<rustc_hash::FxHashSet<_>>().len()
+        };
+        assert!(buckets(|n| [185, 12, 64, n].into()) > 200);
+        assert!(buckets(|n| [185, 12, n, 1].into()) > 200);
+        assert!(buckets(|n| [0x2606, 0x4700, 0, 0, 0, 0, 0, u16::from(n)].into()) > 200, "the last bytes");
+        assert!(buckets(|n| [0x2606, 0x4700, 0, u16::from(n), 0, 0, 0, 1].into()) > 200, "of either half");
+    }
+}
