@@ -44,7 +44,7 @@ const SPREAD_MS: u64 = 100;
 
 /// What is said while nodes are looked at, once.
 const REFUSED_FOR_NOW: &str =
-    "the API server is busy and refuses requests for now (429): waiting as it says, with fewer nodes at once";
+    "the API server is busy and refuses requests for now (429): waiting as long as it asks, with fewer nodes in parallel";
 
 /// Who is told what is being done, and may end it: a person who waits.
 pub trait Observer {
@@ -256,8 +256,8 @@ fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
 /// What is to be known of a run whose API server was busy.
 fn busy(refusals: u64) -> Vec<String> {
     let says = format!(
-        "the API server was busy: it refused {refusals} requests for now (429); they were repeated as it said, within \
-         bounds, and fewer nodes were looked at at once"
+        "the API server was busy: it refused {refusals} requests for now (429); staledp waited as long as it asked, repeated \
+         them within bounds, and looked at fewer nodes in parallel"
     );
     if refusals > 0 { vec![says] } else { Vec::new() }
 }

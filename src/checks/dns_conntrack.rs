@@ -41,7 +41,7 @@ impl Dump {
             End::Exited(0) => {
                 // Some remarks come with every dump; other text alone is no dump.
                 if picture.entries == 0 && picture.remarks > REMARKS {
-                    let says = format!("none of its {} lines is an entry: this is no dump", picture.remarks);
+                    let says = format!("none of its {} lines is an entry: this is not a conntrack dump", picture.remarks);
                     return Self::Missing(Failure::new(FailureKind::Other, says));
                 }
                 if picture.broken_end {
@@ -133,7 +133,7 @@ fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Opti
     let (dead, decided, whom) = (counts.dead(), counts.decided(), dns.path.label());
     let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
     if picture.entries == 0 {
-        return unknown(FailureKind::Other, "the dump is empty: nothing can be told from it".to_owned());
+        return unknown(FailureKind::Other, "the dump is empty, so nothing can be judged from it".to_owned());
     }
     if counts.live() == 0 && dns.path != DnsPath::NodeLocal && !around.node_local_dns.deployed {
         let says = format!("no pod of this node has a live DNS flow, to {whom} or any other resolver");

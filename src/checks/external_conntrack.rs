@@ -30,7 +30,7 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     let (dead, decided) = (world.dead(), world.decided());
     let listed = tcp.listed + udp.listed + runbook.listed_other;
     let (status, summary, reason) = if picture.entries == 0 {
-        let why = "the dump is empty: nothing can be told from it".to_owned();
+        let why = "the dump is empty, so nothing can be judged from it".to_owned();
         (Status::Unknown, why.clone(), Some(Failure::new(FailureKind::Other, why)))
     } else if world.live() == 0 {
         let why = "no pod talks to the outside right now: no traffic proves nothing".to_owned();

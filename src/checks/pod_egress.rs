@@ -168,10 +168,10 @@ fn why_nobody(probes: &[ProbeRaw], nobody: Option<Failure>) -> Failure {
         (Some(f), _) => Failure::new(
             f.kind,
             match probes.len() {
-                1 => "the one pod that was tried has no tool to probe with; name one that has with --probe-pod"
+                1 => "the one pod that was tried has no tool to probe with; name another with --probe-pod"
                     .to_owned(),
                 n => format!(
-                    "none of the {n} pods that were tried has a tool to probe with; name one that has with --probe-pod"
+                    "none of the {n} pods that were tried has a tool to probe with; name another with --probe-pod"
                 ),
             },
         ),

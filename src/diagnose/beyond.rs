@@ -116,7 +116,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let agent = agent.as_ref();
         let mut hearing = Hearing::default();
         hearing.hear(Evidence::ServiceList, service_list);
-        let mut beyond = Beyond::none("it was not asked for");
+        let mut beyond = Beyond::none("not read");
         // What the kernel says needs no agent that answers.
         beyond.kernel_endpoints = self.kernel_endpoints(agent, deadline).await;
         let keep = self.wanted_addresses(&case.around);

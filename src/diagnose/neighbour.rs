@@ -31,7 +31,7 @@ pub(super) async fn look<S: Source>(
 async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour {
     let Looker { source, cluster, settings, node, .. } = *looker;
     if !settings.compare {
-        return Neighbour::NotLooked("only this node was to be looked at".to_owned());
+        return Neighbour::NotLooked("no neighbour was looked at (--compare never)".to_owned());
     }
     if cluster.inventory().nodes.whole().is_some_and(|nodes| nodes.len() == 1) {
         return Neighbour::Alone;

@@ -142,7 +142,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             egress,
             dump,
             backends,
-            beyond: Beyond::none("it was not asked for yet"),
+            beyond: Beyond::none("not read yet"),
         };
         self.step("further evidence");
         self.read_beyond(&mut case, counters, nat, &service_list, &deadline).await;
@@ -263,7 +263,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
         let around = NodeView::new(neighbour, self.cluster);
         let Agent::Running(agent) = &around.agent else {
-            return Err("it has no running agent to ask".to_owned());
+            return Err("no agent runs on it".to_owned());
         };
         let deadline = Deadline::new(self.settings.timeout, self.ends);
         self.step("a look at a neighbour");

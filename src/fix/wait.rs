@@ -49,7 +49,7 @@ async fn until_ready(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>, told: &R
             node_is = node_trouble(cx, &plan.node).await;
         }
         let mut now = match cx.writer.agents(&plan.target.namespace, &plan.node).await {
-            Err(failure) => format!("the API can't be asked: {failure}"),
+            Err(failure) => format!("the API server cannot be reached: {failure}"),
             Ok(pods) => {
                 let new = pods
                     .iter()

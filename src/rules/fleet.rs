@@ -80,7 +80,7 @@ fn with_neighbour(node: &mut NodeVerdict) {
             verdict.kind = verdict.code.kind();
             verdict.confidence = Some(Confidence::Medium);
             verdict.summary =
-                format!("{node} shows the same failure as this node ({}): this is no single node's.", was.name());
+                format!("{node} shows the same failure as this node ({}), so this is not a single-node problem.", was.name());
             verdict.ruled_out.clear();
         }
         Neighbour::Answered(says) if verdict.kind != Kind::Healthy => {
@@ -187,7 +187,7 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
             "This looks like {}, but other nodes look broken too and could not be judged: it may be the whole cluster.",
             was.name()
         );
-        verdict.because.push(Because::evidence("comparison", "no other node could be found that is fine"));
+        verdict.because.push(Because::evidence("comparison", "no other node is known to be fine"));
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn hidden(case: &Case) -> Option<Opinion> {
     let (evidence, mounted) = mounted(case)?;
     let summary = format!(
         "{mounted} BPF file systems are mounted at {BPF_ROOT} in the agent's view: the last one hides the maps that the \
-         datapath uses (cilium/cilium#47847). What pods see cannot be told from here."
+         datapath uses (cilium/cilium#47847). What was read says nothing about the traffic of pods."
     );
     let says = Says::new(format!("{mounted} mounts of type bpf at {BPF_ROOT}"), [("mounts", mounted.into())]);
     let mut opinion = Opinion::new(Code::MapsNotVisible, Confidence::High, summary)

@@ -258,7 +258,7 @@ fn check(header: &Header) -> io::Result<()> {
     if header.cksum()? == sum - own + 8 * u32::from(b' ') {
         return Ok(());
     }
-    Err(io::Error::other("it is damaged: there is no header where one should be"))
+    Err(io::Error::other("it is damaged: a header is missing"))
 }
 
 /// Reads until the buffer is full or nothing comes any more.

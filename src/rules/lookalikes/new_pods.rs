@@ -24,7 +24,8 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
         || trouble.creating.is_empty() && trouble.terminating.is_empty()
     {
         let says = format!(
-            "{} pods wait for their network for minutes, {failures} recent events say that Cilium could not set one up",
+            "{} pods have been waiting for their network for minutes, {failures} recent events report that Cilium \
+             could not set one up",
             trouble.creating.len()
         );
         return Exclusion::out(says, figures);
@@ -33,7 +34,7 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
     let pods =
         if waiting == 1 { "1 pod of this node waits".to_owned() } else { format!("{waiting} pods of this node wait") };
     let summary = format!(
-        "What runs is fine, but {pods} to get a network, or to be rid of it: the agent does not serve new pods."
+        "Running pods are fine, but {pods} for the agent to set up or remove a network: it serves no new pods."
     );
     let mut text = format!(
         "{} pods in ContainerCreating, {} terminating for minutes",

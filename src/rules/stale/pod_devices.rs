@@ -33,7 +33,7 @@ impl BarePod {
         Affected {
             namespace: self.pod.namespace.clone(),
             pod: self.pod.name.clone(),
-            says: "its device has no program of Cilium's".to_owned(),
+            says: "its device has no Cilium program".to_owned(),
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn supporting(case: &Case, bare: &[BarePod]) -> Vec<Because> {
     if !ids.is_empty() {
         let shown = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let says = Says::new(
-            format!("links that hold their program on no device any more: {shown}"),
+            format!("links whose program is no longer attached to any device: {shown}"),
             [("detached", ids.len().into())],
         );
         because.push(Because::said(Evidence::LinkList.name(), says));

@@ -45,7 +45,7 @@ pub fn missing(case: &Case) -> Option<Opinion> {
     let by_listing = listing(case).is_some();
     let evidence = if by_listing { Evidence::AttachedPrograms } else { Evidence::AgentLog };
     if by_listing {
-        let says = format!("no program of Cilium's on: {shown}");
+        let says = format!("no Cilium program on: {shown}");
         opinion.because.push(Because::evidence(evidence.name(), says));
     }
     opinion.because.extend(pod_devices::supporting(case, &pods));

@@ -91,7 +91,7 @@ fn some_pods(case: &Case) -> Option<Opinion> {
     let mut opinion = Opinion::new(Code::StaleSelective, Confidence::Medium, summary);
     opinion
         .confidence_because
-        .push("the pods are told by their flows alone; a direct sign would make it high".to_owned());
+        .push("only their flows tell which pods are affected; a direct sign would make it high".to_owned());
     for pod in &cut_off {
         let says = Says { text: format!("{}: {}", pod.name, pod.says), figures: pod.figures.clone() };
         opinion.because.push(Because::said(CheckId::DnsConntrack.name(), says));

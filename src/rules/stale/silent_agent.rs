@@ -32,7 +32,7 @@ pub fn services(case: &Case) -> Option<Opinion> {
     let stale: Vec<Stale> = frontends.filter_map(|(address, port)| compare(case, dns, address, port)).collect();
     let worst = stale.iter().min_by_key(|stale| stale.right)?;
     let how = match silence.silence {
-        Silence::Frozen => "hangs: it takes questions and answers none",
+        Silence::Frozen => "hangs: it accepts requests and answers none",
         Silence::NoSocket => "cannot be asked: its socket is gone",
     };
     let summary = format!(

@@ -191,7 +191,7 @@ pub fn refusal(status: &Status, right: &Right<'_>) -> Failure {
     match status.code {
         401 => Failure::new(
             FailureKind::Forbidden,
-            format!("the API server does not know the login any more ({}); log in again", said(status)),
+            format!("the API server no longer accepts the login ({}); log in again", said(status)),
         ),
         // A 403 of authorisation always carries a Status; without one it comes from something in between, and more
         // rights would not help.
