@@ -1,4 +1,4 @@
-//! What is asked about each node, and of which pods and addresses.
+//! The questions about each node: of which pods, about which addresses.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ pub struct Named {
     pub dns_service: Option<PodRef>,
 }
 
-/// What is asked, and of whom.
+/// The questions, and whom to ask.
 #[derive(Clone, Debug)]
 pub struct Questions {
     /// The namespace of the Cilium agents; none: to be found.

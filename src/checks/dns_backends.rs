@@ -260,7 +260,10 @@ fn say(data: &DnsBackendsData, all: &Difference, redirected: bool, without: bool
         return (Status::Warn, format!("this node has no backend of cluster DNS, and should have none: {by}"));
     }
     if all.ready.len() == 1 {
-        return (Status::Warn, "the only ready endpoint of cluster DNS is known; a second one would be safer".to_owned());
+        return (
+            Status::Warn,
+            "the only ready endpoint of cluster DNS is known; a second one would be safer".to_owned(),
+        );
     }
     if let Some(by) = all.by.iter().next() {
         let ready = all.ready.len();

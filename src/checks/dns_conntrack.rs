@@ -41,7 +41,8 @@ impl Dump {
             End::Exited(0) => {
                 // Some remarks come with every dump; other text alone is no dump.
                 if picture.entries == 0 && picture.remarks > REMARKS {
-                    let says = format!("none of its {} lines is an entry: this is not a conntrack dump", picture.remarks);
+                    let says =
+                        format!("none of its {} lines is an entry: this is not a conntrack dump", picture.remarks);
                     return Self::Missing(Failure::new(FailureKind::Other, says));
                 }
                 if picture.broken_end {
@@ -78,7 +79,7 @@ impl Dump {
         }
     }
 
-    /// Why there is no picture.
+    /// Why the picture is missing.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {

@@ -1,6 +1,6 @@
-//! What the words and exit codes of wget, curl, bash, nslookup and getent say about the path.
+//! What the messages and exit codes of wget, curl, bash, nslookup and getent mean for the path.
 //!
-//! The question is the path, not the page: an answer of any kind from the far end is [`Outcome::Ok`]. What nobody on the
+//! The question is the path, not the page: an answer of any kind from the far end is [`Outcome::Ok`]. What no one on the
 //! path was asked (a tool that crashed, a proxy, a sidecar that answered in the far end's place, an address family that
 //! the pod does not have) is [`Outcome::Unsupported`].
 
@@ -127,7 +127,7 @@ fn program(raw: &Raw) -> &str {
 const OUT_OF: [&str; 6] =
     ["thread failed to start", "cannot allocate memory", "out of memory", "can't fork", "cannot fork", "fork: "];
 
-/// Whether the tool asked nobody on the path: it is not there, does not know the options, crashed, ran out of something,
+/// Whether the tool never used the path: it is not there, does not know the options, crashed, ran out of something,
 /// or went to a proxy.
 fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
     if code == 0 {
@@ -185,7 +185,7 @@ fn unknown_name(raw: &Raw, program: &str, said: &Said) -> Outcome {
     match asked_address(raw) {
         // The page of 1.1.1.1 is a redirect to this name: whoever can't find it had that answer.
         Some(_) if program == "wget" && said.has(&["one.one.one.one"]) => Outcome::Ok,
-        // Another name that was not asked for is a proxy's: nobody tried the path itself.
+        // Another name that was not asked for is a proxy's: the path itself was not tried.
         Some(address) if !said.0.contains(&address.to_string()) => Outcome::Unsupported,
         _ if said.has(&["timed out", "timeout"]) => Outcome::Timeout,
         _ => Outcome::Failed,
@@ -253,7 +253,7 @@ pub enum Lookup {
     Unclear,
     /// No server answered in time.
     Silent,
-    /// Nobody was asked.
+    /// The path was not tried.
     NotAsked,
 }
 

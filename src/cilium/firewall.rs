@@ -47,7 +47,7 @@ impl Hook {
     }
 }
 
-/// The first packet of a connection, as far as it is known. What is not known neither fits nor fails a rule.
+/// The first packet of a connection, as far as it is known. Unknown fields neither fit nor fail a rule.
 #[derive(Clone, Debug)]
 pub struct Packet<'a> {
     /// Its way.
@@ -89,7 +89,7 @@ pub enum Decision<'a> {
     Passes,
     /// It is refused.
     Refused(Refuser<'a>),
-    /// These may refuse it: they, or rules before them, hang on what is not known here.
+    /// These may refuse it: they, or rules before them, depend on unknown fields.
     Unsure(Vec<Refuser<'a>>),
 }
 
@@ -214,7 +214,7 @@ impl Firewall {
             let is_certain = fit == Fit::Yes;
             match &rule.target {
                 Target::Refuse if is_certain => return Some(End::Refused(Refuser::Rule(rule))),
-                // What Kubernetes and Cilium refuse on conditions is no pod's traffic.
+                // Conditional refusals of Kubernetes and Cilium do not concern traffic of pods.
                 Target::Refuse if rule.is_of_the_cluster() => {}
                 Target::Refuse => walk.possible.push(Refuser::Rule(rule)),
                 Target::Accept if is_certain => return Some(End::Accepted),

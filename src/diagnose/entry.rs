@@ -1,4 +1,4 @@
-//! What is known and said of one node, as its entry in the report.
+//! One node's entry in the report.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

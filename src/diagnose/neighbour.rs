@@ -1,4 +1,4 @@
-//! One look at a neighbour, where one node alone was asked for: the same failure next door is no single node's.
+//! One look at a neighbour where only one node was asked for: the same failure there is not a single-node problem.
 
 use super::Observer;
 use super::node::Looker;

@@ -1,4 +1,4 @@
-//! One node: gather, check, and ask for more where that could change what is said.
+//! One node: gather, check, and ask for more where that could change the verdict.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -87,7 +87,7 @@ object! {
 }
 
 object! {
-    /// What is used of a node's status.
+    /// The fields of a node's status that staledp uses.
     NodeImages {
         /// The images; the kubelet names 50 at the most by default.
         images: Vec<NodeImage>,

@@ -1,4 +1,4 @@
-//! Going on where an earlier run was killed: between its restart and its verification.
+//! Resumes an earlier run that was killed between its restart and its verification.
 
 use std::cell::RefCell;
 

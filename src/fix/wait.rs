@@ -1,4 +1,4 @@
-//! Step 7: waiting for the replacement, and saying what it does.
+//! Step 7: waits for the replacement, and reports its progress.
 
 use std::cell::RefCell;
 use std::time::Duration;

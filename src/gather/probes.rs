@@ -1,4 +1,4 @@
-//! Who probes from a node, and with which tools. No network here: pods and words in, choices out.
+//! Which pods of a node run probes, and with which tools. No network here: pods in, choices out.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Reading what was saved: on a thread of its own, so that unpacking and parsing go on beside each other, and that
+//! Reads saved evidence on a thread of its own, so that unpacking and parsing run in parallel, and that
 //! whoever waits for it can stop waiting.
 
 use std::cell::RefCell;

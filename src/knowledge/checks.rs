@@ -1,4 +1,4 @@
-//! The five checks in words: what each asks, of what, and what its figures do and don't mean.
+//! The texts of the five checks: what each asks, of what, and what its figures do and don't mean.
 
 use crate::knowledge::check_id::CheckId;
 

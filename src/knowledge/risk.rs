@@ -1,4 +1,4 @@
-//! What a restart of the Cilium pod may cost on a node, as entries with a reason each.
+//! The risk of a restart of the Cilium pod on a node, as entries with a reason each.
 //!
 //! Missing evidence never lowers the risk: what was not looked at counts as much as the worst answer it could have had.
 

@@ -25,7 +25,7 @@ pub struct Output {
 enum Order {
     /// To be written; the bars have to be out of its way.
     Text(Vec<u8>, Option<MultiProgress>),
-    /// To be told when all before it was written.
+    /// Receives a message when everything before it was written.
     Tell(oneshot::Sender<()>),
 }
 

@@ -1,4 +1,4 @@
-//! What would settle what is open: rights to grant, checks to mend and evidence to collect, what helps most first.
+//! What settles the open look-alikes: rights to grant, checks to fix and evidence to collect, most useful first.
 
 use std::collections::BTreeSet;
 

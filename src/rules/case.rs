@@ -1,4 +1,4 @@
-//! Everything that is known of one node when it is judged.
+//! A case: everything that is known about one node when it is judged.
 
 use crate::checks::dns_backends::Backends;
 use crate::checks::dns_conntrack::Dump;

@@ -1,4 +1,4 @@
-//! Nodes held against each other: the same failure everywhere is not one node's datapath.
+//! Compares nodes: the same failure everywhere is not one node's datapath.
 
 use std::collections::BTreeSet;
 
@@ -79,8 +79,10 @@ fn with_neighbour(node: &mut NodeVerdict) {
             let was = std::mem::replace(&mut verdict.code, Code::ClusterWideOutage);
             verdict.kind = verdict.code.kind();
             verdict.confidence = Some(Confidence::Medium);
-            verdict.summary =
-                format!("{node} shows the same failure as this node ({}), so this is not a single-node problem.", was.name());
+            verdict.summary = format!(
+                "{node} shows the same failure as this node ({}), so this is not a single-node problem.",
+                was.name()
+            );
             verdict.ruled_out.clear();
         }
         Neighbour::Answered(says) if verdict.kind != Kind::Healthy => {
@@ -106,11 +108,8 @@ fn with_neighbour(node: &mut NodeVerdict) {
 
 /// Two nodes or more were judged, and all show the same failure.
 fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
-    let judged: Vec<Option<Failure>> = nodes
-        .iter()
-        .filter(|(_, j)| j.verdict.kind != Kind::Inconclusive)
-        .map(|(_, j)| failure(&j.verdict))
-        .collect();
+    let judged: Vec<Option<Failure>> =
+        nodes.iter().filter(|(_, j)| j.verdict.kind != Kind::Inconclusive).map(|(_, j)| failure(&j.verdict)).collect();
     let Some(Some(first)) = judged.first().copied() else {
         return;
     };
@@ -166,7 +165,7 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
     }
 }
 
-/// A stale node among nodes that could not be judged, and that look broken too, is not told from an outage of all.
+/// A stale node among nodes that could not be judged and look broken too cannot be distinguished from an outage of all.
 fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
     for index in 0..nodes.len() {
         if nodes[index].1.verdict.kind != Kind::Stale {
@@ -227,7 +226,7 @@ impl Known {
         }
     }
 
-    /// Whether what is said of a node that was taken in stays so, whatever is found on further nodes. For a stale node,
+    /// Whether the verdict on a node stays as it is, whatever is found on further nodes. For a stale node,
     /// and for masqueraded DNS, a healthy node has to be known, and comparing with it alone gives all there is to say.
     #[must_use]
     pub fn settles(&self, verdict: &Verdict) -> bool {

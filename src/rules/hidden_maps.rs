@@ -9,7 +9,7 @@ use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Because, Cause, Confidence, Says};
 
-/// Two file systems at the place of the pins, and no dump: what is read there is not what the datapath uses.
+/// Two file systems where the maps are pinned, and no dump: the visible maps are not those that the datapath uses.
 pub(super) fn hidden(case: &Case) -> Option<Opinion> {
     if case.beyond.mounts_are_stacked() != Some(true) {
         return None;

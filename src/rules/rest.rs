@@ -1,5 +1,5 @@
-//! What is said where neither a look-alike nor a stale datapath explains the evidence: missing or contradictory evidence,
-//! broken egress, or health.
+//! The last rules, where neither a look-alike nor a stale datapath explains the evidence: it is missing or contradictory,
+//! egress is broken, or the node is healthy.
 
 use crate::base::failure::{Failure, FailureKind};
 use crate::checks::Status;
@@ -155,7 +155,9 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
     }
     if let Some(failure) = case.trouble.events_gap.as_ref().filter(|_| !case.trouble.creating.is_empty()) {
         let pods = case.trouble.creating.len();
-        let what = format!("pods ({pods}) have been waiting for their network for minutes, and the events that tell why are missing");
+        let what = format!(
+            "pods ({pods}) have been waiting for their network for minutes, and the events that tell why are missing"
+        );
         return Some(missing(&what, failure, "events"));
     }
     let failure = case.backends.finding.reason.as_ref()?;

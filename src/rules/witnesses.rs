@@ -1,4 +1,4 @@
-//! The witnesses: who speaks for the host, which ways are dead, and what the probes say.
+//! The witnesses: the evidence for the host, the dead ways, and the probes.
 
 use crate::base::clock::seconds_between;
 use crate::checks::Status;
@@ -106,7 +106,7 @@ pub fn probes_fail(case: &Case) -> bool {
 /// What became of the probes' own connections to the outside address, by the dump that was read right after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeFlow {
-    /// None is in the dump, or there is no dump: says nothing, for an entry may have been pushed out again.
+    /// None is in the dump, or the dump is missing: says nothing, because the entry may have been evicted.
     NotSeen,
     /// They left the pod, and at least one got no answer (yet).
     Unanswered,

@@ -148,7 +148,7 @@ pub mod tcp {
 }
 
 impl Entry {
-    /// Reads one line. None where it is no usable entry: no tuple, or without the times that everything rests on.
+    /// Reads one line. None if it is not a usable entry: without a tuple, or without the times.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let (tuple, rest) = Tuple::usual(line).or_else(|| Tuple::any(line))?;
@@ -450,7 +450,7 @@ fn usual_side(text: &[u8]) -> Option<(Side, &[u8])> {
     let (low, high) = text.first_chunk::<16>()?.split_at(8);
     let low = no_digits(u64::from_le_bytes(*low.first_chunk()?));
     let high = no_digits(u64::from_le_bytes(*high.first_chunk()?));
-    // One bit for each byte that is no digit: the first four have to be three dots and a colon.
+    // One bit for each byte that is not a digit: the first four have to be three dots and a colon.
     let mut marks = one_bit_a_byte(low) | one_bit_a_byte(high) << 8;
     let mut start = 0;
     let mut octets = [0_u8; 4];
@@ -505,10 +505,10 @@ const fn each(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// The highest bit of each of eight bytes that is no digit.
+/// The highest bit of each of eight bytes that is not a digit.
 #[inline]
 const fn no_digits(word: u64) -> u64 {
-    // Digits become 0 to 9; adding 0x76 carries what is above 9 into the highest bit.
+    // Digits become 0 to 9; adding 0x76 carries values above 9 into the highest bit.
     let values = word ^ each(b'0');
     (((values & each(0x7f)) + each(0x76)) | values) & each(0x80)
 }
@@ -576,7 +576,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
     u32::try_from(value).ok()
 }
 
-/// A counter: what is too big for 32 bits is big, and that is all that is asked of it.
+/// A counter; values too large for 32 bits saturate, because only their size matters.
 fn decimal_saturating(digits: &[u8]) -> Option<u32> {
     decimal(digits).or_else(|| (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(u32::MAX))
 }
@@ -585,7 +585,7 @@ fn signed(digits: &[u8]) -> Option<i64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// `0x1b`; what is above 16 bits is cut off: no field has more of them.
+/// `0x1b`; bits above 16 are cut off: no field has more.
 #[inline]
 fn hex(value: &[u8]) -> Option<u16> {
     let [b'0', b'x', digits @ ..] = value else {

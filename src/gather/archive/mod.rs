@@ -1,4 +1,4 @@
-//! What others gathered: a `cilium sysdump` or a `cilium-bugtool` archive as a source. Nothing is unpacked to disk.
+//! Archives of other tools as a source: `cilium sysdump` and `cilium-bugtool`. Nothing is unpacked to disk.
 //!
 //! Which file is which evidence is told by [`names`]. What no archive holds (a ping from the host, probes from pods) is
 //! "not gathered", with that reason.

@@ -1,4 +1,4 @@
-//! Commands that end on the far side as well.
+//! Bounded commands: each one also ends in its container.
 //!
 //! Closing an exec connection does not stop the command, so each runs under `timeout` where the container has it. What
 //! is recorded is the plain command. `timeout` differs: some containers lack it, and some have one that knows other

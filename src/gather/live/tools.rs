@@ -1,4 +1,4 @@
-//! What a pod has to ask with, found out along with the first question, in the same exec.
+//! Which tools a pod has for probes: found out in the exec of the first probe.
 //!
 //! Without this, a pod that has nothing would be tried once for each tool there is, with and without a bound.
 

@@ -1,4 +1,4 @@
-//! The verdict codes in words: what each means, what it takes to say it, and what to do and not to do.
+//! The texts of the verdict codes: what each means, the evidence it needs, and what to do and not to do.
 
 mod other_fault;
 mod stale;

@@ -1,4 +1,4 @@
-//! What of a node's evidence can be the sign of an upstream issue: the facts, and whether one is seen, is not, or was
+//! Which facts of a node's evidence can be the sign of an upstream issue, and whether one is seen, is not, or was
 //! not looked at.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Which versions an upstream issue was reported for, and what follows for another version.
+//! Which releases an upstream issue was reported for, and what follows for other releases.
 
 use std::fmt;
 

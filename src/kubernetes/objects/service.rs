@@ -17,7 +17,7 @@ object! {
 }
 
 object! {
-    /// What is used of a service's specification.
+    /// The fields of a service's specification that staledp uses.
     ServiceSpec {
         /// Its type.
         r#type: String,

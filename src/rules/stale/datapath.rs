@@ -148,7 +148,7 @@ fn named(dead: &[DeadWay], case: &Case) -> String {
 
 /// The pods that are hit worst, for the report.
 fn worst_sources(case: &Case) -> Vec<Affected> {
-    /// More names help nobody.
+    /// More names do not help a reader.
     const MOST: usize = 20;
     let Some(picture) = case.picture() else {
         return Vec::new();

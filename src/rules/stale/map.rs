@@ -51,7 +51,8 @@ pub fn stale(case: &Case) -> Option<Opinion> {
 
 fn opinion(differing: &[Differing], table: &str, evidence: Evidence, consequence: &str) -> Opinion {
     let names: Vec<String> = differing.iter().map(|d| format!("{} ({})", d.key, d.whose)).collect();
-    let summary = format!("The kernel's {table} differs from the agent's copy for {}: {consequence}.", shortened(&names));
+    let summary =
+        format!("The kernel's {table} differs from the agent's copy for {}: {consequence}.", shortened(&names));
     let mut opinion = Opinion::new(Code::StaleMap, Confidence::High, summary);
     for differing in differing.iter().take(5) {
         let says = Says::new(

@@ -124,7 +124,7 @@ fn policy_rises(case: &Case) -> bool {
     !case.rising("policy denied").is_empty()
 }
 
-/// How many pods have been cut off since the agent's own last start; none where that cannot be told.
+/// How many pods have been cut off since the agent's own last start; none if that is unknown.
 #[must_use]
 pub fn cut_off_since_agent_start(case: &Case) -> Option<usize> {
     let picture = case.picture()?;
@@ -159,7 +159,7 @@ fn others_vouch(case: &Case) -> bool {
     host_fine && node_local_dns_fine && cluster_dns_fine && !one_resolver_is_silent(case)
 }
 
-/// Whether one of several resolvers answers nobody while others answer: then it is that resolver.
+/// Whether one of several resolvers answers no pod while others answer: then that resolver is at fault.
 fn one_resolver_is_silent(case: &Case) -> bool {
     let Some(picture) = case.picture() else { return false };
     let asked = || picture.resolvers.iter().filter(|r| case.dns.path.groups().contains(&r.group));

@@ -1,4 +1,4 @@
-//! `datapath-programs-missing`: a program finds no tail to call, for a tail-call map is empty.
+//! `datapath-programs-missing`: programs miss their tail calls, because a tail-call map is empty.
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;

@@ -1,4 +1,4 @@
-//! Which cluster is meant: kubeconfig, context, whom to act as.
+//! Which cluster to connect to: kubeconfig, context, impersonation.
 
 use std::path::{Path, PathBuf};
 

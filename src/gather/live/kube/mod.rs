@@ -252,7 +252,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Many layers repeat what is below them.
+        // Many layers repeat the message below them.
         if !text.contains(&more) {
             let _ = write!(text, ": {more}");
         }

@@ -1,4 +1,4 @@
-//! What only symptoms are read from, over the wire: events page by page, logs, foreign kinds, Prometheus.
+//! Supplementary evidence over the wire, for symptoms only: events page by page, logs, foreign kinds, Prometheus.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Addresses under other addresses: which of them share how long a prefix stays, and nothing else.
+//! Replaces addresses: how long a prefix two of them share stays, and nothing else.
 //!
 //! Whose an address is follows from ranges (the node's pods, the cluster's pods, services, private networks), so the
 //! replacement of an address shares with the replacement of another one exactly as many leading bits as the two

@@ -1,4 +1,4 @@
-//! A bundle that can be shown to everybody: addresses and names under other ones, the same everywhere in it.
+//! Anonymizes a bundle so that it can be shared: other addresses and names, the same everywhere in it.
 //!
 //! What a verdict rests on stays: which addresses share a prefix, the well-known ones, the numbers, the moments and the
 //! words of Kubernetes and Cilium. The keys are random and are not kept, so nobody can look up what a name became by
