@@ -204,7 +204,7 @@ mod tests {
         let more = [packed(b"some text"), b"more".to_vec()].concat();
         assert!(unpacked(&more, 8, 1 << 20).1.is_err(), "what follows the end");
         let (seen, whole) = unpacked(&packed(&vec![b'x'; 8 << 20]), 1 << 20, 1 << 20);
-        assert!(whole.is_err_and(|why| why.contains("longer than 1 MiB")));
+        assert!(whole.is_err_and(|why| why.contains("exceeds 1 MiB")));
         assert!(seen.len() <= 1 << 20, "what is beyond the limit goes nowhere");
     }
 
