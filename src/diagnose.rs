@@ -58,7 +58,7 @@ pub trait Observer {
     fn settled(&self, _node: &NodeReport, _source: &SourceInfo) {}
     /// Something about the run as a whole.
     fn note(&self, _says: &str) {}
-    /// Ends when the run is to be ended with what is known.
+    /// Resolves when the run must end and report partial results.
     async fn interrupted(&self) {
         std::future::pending::<()>().await;
     }
@@ -204,7 +204,7 @@ pub async fn diagnose<S: Source>(
     }
 }
 
-/// The nodes to judge, and those that Cilium is not meant for. Who names a node gets an entry for it.
+/// The nodes to judge, and those that Cilium is not meant for. A node that was named always has an entry.
 fn leave_out_those_without_cilium(
     nodes: &[String],
     cluster: &ClusterMap<'_>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::net::Prefix;
 use super::pod_ref::PodRef;
 
-/// What a person said of the cluster; each: none where it is to be found.
+/// What the user named in the cluster; none: to be discovered.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
     /// The namespace of the Cilium agents.

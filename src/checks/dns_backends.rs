@@ -178,7 +178,7 @@ fn hold_against(
     now: Option<&str>,
     all: &mut Difference,
 ) -> BackendFigures {
-    // What a state that is unknown here means cannot be told: such a backend is neither missing nor stray.
+    // A backend in an unknown state counts neither as missing nor as stray.
     let unclear: BTreeSet<IpAddr> = rows.iter().flat_map(|r| r.in_unknown_state()).map(|t| t.ip).collect();
     let mut realized: BTreeSet<IpAddr> = rows.iter().flat_map(|r| r.active()).map(|t| t.ip).collect();
     realized.extend(&unclear);

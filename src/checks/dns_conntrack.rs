@@ -27,7 +27,7 @@ const UNREAD_PERCENT: u64 = 1;
 pub enum Dump {
     /// Read to its end.
     Whole(Box<Picture>),
-    /// It broke off; what was seen of it is no measure of what there is.
+    /// It broke off; its figures describe only a part.
     Cut(Failure),
     /// It was not had, or can't be read.
     Missing(Failure),
@@ -39,7 +39,7 @@ impl Dump {
     pub fn sort(end: &End, stderr: &str, picture: Picture) -> Self {
         match end {
             End::Exited(0) => {
-                // Some remarks come with every dump; other text alone is no dump.
+                // Some remarks come with every dump; other text alone is not a dump.
                 if picture.entries == 0 && picture.remarks > REMARKS {
                     let says =
                         format!("none of its {} lines is an entry: this is not a conntrack dump", picture.remarks);

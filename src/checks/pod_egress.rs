@@ -45,7 +45,7 @@ pub struct Egress {
     pub dns_answered: Option<bool>,
     /// Whether pods disagree: one reaches the outside, another does not.
     pub mixed: bool,
-    /// Whether a question got lost: asked, or to be asked, and never answered. A tool that is not there is no loss.
+    /// Whether a question was never answered. A missing tool does not count.
     pub lost: bool,
     /// The pods that could not reach the outside though they asked.
     pub failing: Vec<PodRef>,

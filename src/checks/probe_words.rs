@@ -136,7 +136,7 @@ fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
     let program = program(raw);
     // Not there, not executable; ended by one of the signals that a broken program gets.
     let broken = matches!(code, 126 | 127 | 132 | 134 | 135 | 136 | 138 | 139 | 159);
-    // A usage text names options: no word of it is read further.
+    // A usage text names options: the rest of it is ignored.
     if broken || is_usage_error(&raw.answer.stderr) {
         return true;
     }
@@ -164,7 +164,7 @@ fn connects_elsewhere(raw: &Raw, said: &Said) -> bool {
     }
 }
 
-/// Whether something on the way answered in the far end's place: an Envoy that says so, or a gateway's error to a
+/// Whether something on the path answered in the far end's place: an Envoy that names itself, or a gateway's error to a
 /// request that anybody on the way can read.
 fn answered_in_between(url: &str, said: &Said) -> bool {
     if said.has(&["upstream connect error", "server: envoy", "server: istio-envoy", "no healthy upstream"]) {
@@ -302,7 +302,7 @@ pub fn read_lookup(raw: &Raw) -> Lookup {
     if never_tried(raw, code, &said) {
         return Lookup::NotAsked;
     }
-    // An address of one family is an address, whatever is said of the other.
+    // An address of one family is enough, whatever the answer for the other.
     if names_an_address(&raw.stdout) {
         return Lookup::Found;
     }

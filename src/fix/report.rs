@@ -43,7 +43,7 @@ pub enum RestartOutcome {
     GoneAlready,
     /// Interrupted during the request; the pod was untouched when it was looked up.
     Untouched,
-    /// Nobody can say.
+    /// Unknown.
     NotKnown,
 }
 

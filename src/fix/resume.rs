@@ -14,7 +14,7 @@ use crate::kubernetes::objects::{Inventory, Owner};
 /// A run that ended so long ago, in seconds, says nothing of the agent that runs now.
 const FORGOTTEN_S: i64 = 3600;
 
-/// Whether an earlier run was interrupted between its restart and its verification; then this one goes on from there,
+/// Whether an earlier run was interrupted between its restart and its verification; then this one resumes there,
 /// without another restart.
 pub(super) async fn resume(
     cx: &FixContext<'_>,

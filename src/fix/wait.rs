@@ -111,7 +111,7 @@ async fn node_trouble(cx: &FixContext<'_>, node: &str) -> Option<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Informant {
     Nobody,
-    /// Its events: whether an image is being pulled, or why nothing goes on.
+    /// Its events: whether an image is being pulled, or why it makes no progress.
     Events,
     /// The agent itself: whether it is regenerating endpoints.
     Agent,
@@ -172,7 +172,7 @@ fn ended(state: &AgentContainerState) -> Option<String> {
     Some(format!("ended with exit code {} ({})", ended.exit_code, ended.reason))
 }
 
-/// Asks whoever knows more; none where there is no more to know.
+/// Asks the informant that knows more; none if there is none.
 async fn ask(cx: &FixContext<'_>, node: &str, pod: &AgentPod, knows: Informant) -> Option<String> {
     let meta = &pod.metadata;
     match knows {

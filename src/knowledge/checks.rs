@@ -5,7 +5,7 @@ use crate::knowledge::check_id::CheckId;
 /// What people should know of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckText {
-    /// What is run or read.
+    /// The command or list that it reads.
     pub evidence: &'static str,
     /// What its figures mean.
     pub means: &'static [&'static str],

@@ -24,7 +24,7 @@ pub struct LookAlikeText {
     pub code: Code,
     /// When it is asked for.
     pub phase: Phase,
-    /// What is the same as with a stale datapath.
+    /// The symptoms that it shares with a stale datapath.
     pub looks_like: &'static str,
     /// What rules it out.
     pub ruled_out_by: &'static str,

@@ -46,7 +46,7 @@ pub struct ClusterDns {
     pub backends: Vec<DnsBackend>,
     /// Whether traffic from pods stays on their node (`internalTrafficPolicy: Local`).
     pub local_only: bool,
-    /// How the service prefers near endpoints, in its own word: `PreferClose`, `PreferSameZone`, `PreferSameNode`, or
+    /// How the service prefers near endpoints, in its own spelling: `PreferClose`, `PreferSameZone`, `PreferSameNode`, or
     /// `Auto` for the older annotation; empty where it does not.
     pub distribution: String,
 }

@@ -105,7 +105,7 @@ impl Case {
         self.dump.picture().filter(|picture| picture.entries > 0)
     }
 
-    /// The version of the agent: its own word, else its image's tag.
+    /// The version of the agent: as it reports it, else its image's tag.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         let own = self.beyond.status.seen().and_then(|s| s.version.as_deref());

@@ -114,7 +114,7 @@ pub enum Phase {
     Rest,
 }
 
-/// A fault that looks like a stale datapath and is none: for it the agent must not be restarted.
+/// A fault that only looks like a stale datapath: the agent must not be restarted for it.
 #[derive(Clone, Copy)]
 pub struct LookAlike {
     /// Its code.

@@ -25,7 +25,7 @@ pub enum HostWitness {
     Contradicted,
     /// Its ping is not answered, and nothing else decides: the target may be one that does not answer pings.
     OnlyPingFails,
-    /// Nothing speaks for it.
+    /// No evidence.
     Unseen,
 }
 
@@ -138,7 +138,7 @@ fn answered_since_asked(case: &Case, answer_age_s: f64) -> bool {
     between.is_some_and(|between| between >= 0 && answer_age_s <= between as f64 + 1.0)
 }
 
-/// What the probes say, with the word of the dump on their own connections beside it.
+/// The result of the probes, with what the dump shows of their connections.
 #[must_use]
 pub fn probes_say(case: &Case) -> Because {
     let summary = &case.egress.finding.summary;
@@ -166,7 +166,7 @@ pub fn world_is_dead(case: &Case) -> Option<Because> {
         says.text.push_str(&format!(", from {} different far ends", state.counts.dead_peers));
         return Some(Because::said(CheckId::ExternalConntrack.name(), says));
     }
-    // A target that does not answer the host either is no witness; a probe whose packets were answered failed for
+    // A target that does not answer the host either is not a witness; a probe whose packets were answered failed for
     // something else than the path.
     let target_speaks = !matches!(host(case), HostWitness::OnlyPingFails | HostWitness::Unseen);
     (probes_fail(case)
@@ -177,7 +177,7 @@ pub fn world_is_dead(case: &Case) -> Option<Because> {
 }
 
 /// Whether the dead flows of these groups are of more than one pod, beside those that are cut off by themselves: one
-/// client that gets no answers is that client's affair.
+/// client that gets no answers is that client's problem.
 #[must_use]
 pub fn is_of_many(case: &Case, groups: &[Group]) -> bool {
     let Some(picture) = case.picture() else { return false };

@@ -14,7 +14,7 @@ use crate::base::pod_ref::PodRef;
 /// `buffer_size_events`,
 /// `buffer_max_size_bytes` and `buffer_max_size_events` beside `buffer_byte_size`, `buffer_events`,
 /// `buffer_max_byte_size` and `buffer_max_event_size`, which are deprecated since and will go: one of each pair is
-/// taken. The `internal_metrics` source writes `vector_` in front of all of them where it is not told otherwise.
+/// taken. The `internal_metrics` source writes `vector_` in front of all of them by default.
 pub const FILL: &str = "max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_byte_size or vector_buffer_size_bytes) / max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_max_byte_size or vector_buffer_max_size_bytes) or \
@@ -169,7 +169,7 @@ pub(crate) fn add_buffer_symptoms(
     }
 }
 
-/// The answer to a question of one's own, series by series.
+/// The answer to an additional query, series by series.
 pub(crate) fn add_query_symptoms(
     query: &str,
     answer: &[Series],

@@ -39,7 +39,7 @@ pub enum SymptomKind {
     Restarts,
     /// Log lines that speak of names that could not be resolved.
     DnsErrors,
-    /// Buffers that fill and do not drain, or the answer to a question of one's own.
+    /// Buffers that fill and do not drain, or the answer to an additional query.
     Buffers,
     /// Objects whose conditions name a DNS or connection failure.
     Dependents,

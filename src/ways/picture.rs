@@ -98,7 +98,7 @@ pub struct Picture {
     pub broken_end: bool,
     /// The first of those, cut; bytes as they came.
     pub samples: Vec<Vec<u8>>,
-    /// Lines that are no entries: remarks, blank lines not counted.
+    /// Lines that are not entries: remarks, without blank lines.
     pub remarks: u64,
     /// The unit of its times.
     pub clock: Clock,

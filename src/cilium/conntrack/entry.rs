@@ -450,7 +450,7 @@ fn usual_side(text: &[u8]) -> Option<(Side, &[u8])> {
     let (low, high) = text.first_chunk::<16>()?.split_at(8);
     let low = no_digits(u64::from_le_bytes(*low.first_chunk()?));
     let high = no_digits(u64::from_le_bytes(*high.first_chunk()?));
-    // One bit for each byte that is not a digit: the first four have to be three dots and a colon.
+    // One bit for each byte that is not a digit: the first four must be three dots and a colon.
     let mut marks = one_bit_a_byte(low) | one_bit_a_byte(high) << 8;
     let mut start = 0;
     let mut octets = [0_u8; 4];

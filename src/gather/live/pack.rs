@@ -69,7 +69,7 @@ enum PackedKind {
     Counters,
 }
 
-/// What is asked together, in this order.
+/// The evidence that is asked for together, in this order.
 const PACKED: [Evidence; 14] = [
     Evidence::BpfMetrics,
     Evidence::BpfEndpointList,

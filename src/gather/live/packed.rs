@@ -58,7 +58,7 @@ pub(super) async fn run(
     Ok(CommandEnd { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program, unanswered: false })
 }
 
-/// What is reported where the plain way can't be taken any more, because output was passed on already.
+/// The failure if the plain command can't be tried any more, because output was passed on already.
 pub(super) fn broken(CannotPack(why): CannotPack, outcome_of: &[String]) -> CommandEnd {
     let message = format!("the compressed output of `{}` is incomplete: {why}", outcome_of.join(" "));
     CommandEnd::failed(Failure::new(FailureKind::Truncated, message))

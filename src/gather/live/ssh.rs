@@ -82,7 +82,7 @@ impl Ssh {
     pub async fn ping(&self, destination: &str, target: IpAddr, limit: Duration) -> Result<Ended, Failure> {
         let session = self.connect(destination).await?;
         let ended = ping(&session, target, limit).await;
-        // The master would go on for a while by itself; nobody waits for it.
+        // The master lives a while longer by itself; it is not waited for.
         let _ = timeout(ALIVE, session.close()).await;
         ended
     }
@@ -249,7 +249,7 @@ async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Ende
     bounded.extend(plain.iter().map(String::as_str));
     match run(session, &bounded, limit).await {
         Ok(ended) if matches!(ended.end, End::Exited(124 | 137)) => Err(slow(limit)),
-        // A ping that ran says so on its first line; what ends at once without a word never came to be a ping.
+        // A ping that ran prints a first line; a command that ends at once without one never ran.
         Ok(ended) if ended.end == End::Exited(0) || !ended.stdout.is_empty() => Ok(ended),
         Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
         Ok(_) | Err(_) => {

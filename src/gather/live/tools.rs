@@ -15,7 +15,7 @@ const HAS: &str = "staledp: has ";
 /// What stands after the last one.
 const END: &str = "staledp: has no more\n";
 
-/// What is known of a pod's tools.
+/// The known tools of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tools {
     /// These are there, and no other of those that are looked for.

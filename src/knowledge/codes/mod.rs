@@ -11,7 +11,7 @@ use crate::knowledge::code::{Code, Kind};
 pub struct CodeText {
     /// What it means, in a sentence.
     pub meaning: &'static str,
-    /// What must be seen before it is said.
+    /// The evidence that the code needs.
     pub evidence: &'static [&'static str],
     /// What to do.
     pub todo: &'static [&'static str],

@@ -11,7 +11,7 @@ object! {
         metadata: Meta,
         /// What was wanted.
         spec: CustomSpec,
-        /// What is.
+        /// The observed state.
         status: CustomStatus,
     }
 }

@@ -14,7 +14,7 @@ object! {
         metadata: Meta,
         /// What was wanted.
         spec: NodeSpec,
-        /// What is.
+        /// The observed state.
         status: NodeStatus,
     }
 }

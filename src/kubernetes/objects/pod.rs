@@ -15,7 +15,7 @@ object! {
         metadata: Meta,
         /// What was wanted.
         spec: PodSpec,
-        /// What is.
+        /// The observed state.
         status: PodStatus,
     }
 }

@@ -63,7 +63,7 @@ pub fn datapath(case: &Case) -> Held {
     Held::Stale(Box::new(opinion))
 }
 
-/// Fewer than two independent witnesses: what is said then.
+/// The verdict with fewer than two independent witnesses.
 fn one_witness(case: &Case, dead: &[DeadWay], fates: &BTreeSet<Fate>) -> Option<Held> {
     if fates.len() >= 2 {
         return None;

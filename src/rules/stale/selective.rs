@@ -153,7 +153,7 @@ fn others_vouch(case: &Case) -> bool {
     };
     let dns = &case.around.node_local_dns;
     let node_local_dns_fine = dns.pod.as_ref().is_some_and(|pod| pod.ready && pod.restarts < 3) || !dns.deployed;
-    // With one endpoint or none, unanswered queries may be cluster DNS's own; then a lookup must speak for it.
+    // With one endpoint or none, unanswered queries may be cluster DNS's own; then only a lookup can confirm it.
     let looked_up = case.egress.dns == Some(true) || case.egress.by_name == Some(true);
     let cluster_dns_fine = case.backends.expected.is_some_and(|expected| expected >= 2 || looked_up);
     host_fine && node_local_dns_fine && cluster_dns_fine && !one_resolver_is_silent(case)

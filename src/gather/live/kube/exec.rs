@@ -201,7 +201,7 @@ impl Pump<'_> {
                 status = &mut status, if ended.is_none() => {
                     let lost = status.is_none();
                     ended = Some(status);
-                    // Nobody will close the pipes now.
+                    // The pipes will not be closed now.
                     if lost {
                         break;
                     }

@@ -146,7 +146,7 @@ async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
     let runtime = Handle::current();
     std::thread::spawn(move || {
         let _context = runtime.enter();
-        // Nobody listens any more when it took too long.
+        // The receiver is gone if it took too long.
         let _ = sender.send(ClientBuilder::try_from(config).map(|builder| {
             let watch = MapResponseLayer::new(move |response: Response<_>| {
                 busy.note(response.status(), response.headers());
