@@ -1,4 +1,4 @@
-//! What came back: bytes, how they ended, what was asked, when, and how long it took.
+//! The answer to a question: bytes, how they ended, what was asked, when, and how long it took.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Moments: the one place that asks the clock, and how far two moments lie apart.
+//! The one place that reads the clock, and the seconds between two moments.
 
 use crate::base::time::Timestamp;
 
@@ -9,7 +9,7 @@ pub fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// Seconds from one RFC 3339 moment to another; negative where the second is earlier, none where one is no moment.
+/// Seconds from one RFC 3339 moment to another; negative if the second is earlier, none if one of them is not a moment.
 #[must_use]
 pub fn seconds_between(from: &str, to: &str) -> Option<i64> {
     let (from, to): (Timestamp, Timestamp) = (from.parse().ok()?, to.parse().ok()?);

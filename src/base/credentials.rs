@@ -1,6 +1,6 @@
-//! Credentials out of other people's words: log lines, messages of conditions, what a probe answered.
+//! Redacts credentials in foreign text: log lines, messages of conditions, answers of probes.
 //!
-//! Only what can be told by its form is found. So what is shown of a log is a line that speaks of a name or a
+//! Only credentials with a recognizable form are found. So what is shown of a log is a line that speaks of a name or a
 //! connection, never the log.
 
 use std::sync::LazyLock;
@@ -30,7 +30,7 @@ static FORMS: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// A text without the credentials that can be told.
+/// A text with its recognizable credentials redacted.
 #[must_use]
 pub fn without_credentials(text: &str) -> String {
     let text = IN_ADDRESSES.replace_all(text, format!("${{1}}{GONE}@"));

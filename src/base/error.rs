@@ -133,7 +133,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         for cause in self.failed.chain().map(ToString::to_string) {
-            // Many layers repeat what is below them.
+            // Many layers repeat the message below them.
             if text.is_empty() {
                 text = cause;
             } else if !text.contains(&cause) {

@@ -1,4 +1,4 @@
-//! What probing tools are told and what they say: known to who runs them and to who reads them.
+//! What the probes' tools are given and how they answer, shared by those who run them and those who read them.
 
 /// Host, without brackets, and port of a URL.
 #[must_use]

@@ -1,11 +1,11 @@
-//! What is asked about each node, and of which pods and addresses.
+//! The questions about each node: of which pods, about which addresses.
 
 use std::net::IpAddr;
 
 use super::net::Prefix;
 use super::pod_ref::PodRef;
 
-/// What a person said of the cluster; each: none where it is to be found.
+/// What the user named in the cluster; none: to be discovered.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
     /// The namespace of the Cilium agents.
@@ -16,7 +16,7 @@ pub struct Named {
     pub dns_service: Option<PodRef>,
 }
 
-/// What is asked, and of whom.
+/// The questions, and whom to ask.
 #[derive(Clone, Debug)]
 pub struct Questions {
     /// The namespace of the Cilium agents; none: to be found.

@@ -1,4 +1,4 @@
-//! What evidence was read from: a cluster, or something that was saved from one.
+//! The kind of source: a cluster, or evidence saved from one.
 
 use serde::{Deserialize, Serialize};
 

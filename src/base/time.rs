@@ -39,7 +39,7 @@ pub fn age(seconds: i64) -> String {
 /// A duration as it is typed: `1m 30s`.
 #[must_use]
 pub fn span(duration: Duration) -> String {
-    // What is too long for the type is longer than any deadline.
+    // A duration too long for the type is longer than any deadline.
     format!("{:#}", SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX))
 }
 

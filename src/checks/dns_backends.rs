@@ -178,7 +178,7 @@ fn hold_against(
     now: Option<&str>,
     all: &mut Difference,
 ) -> BackendFigures {
-    // What a state that is unknown here means cannot be told: such a backend is neither missing nor stray.
+    // A backend in an unknown state counts neither as missing nor as stray.
     let unclear: BTreeSet<IpAddr> = rows.iter().flat_map(|r| r.in_unknown_state()).map(|t| t.ip).collect();
     let mut realized: BTreeSet<IpAddr> = rows.iter().flat_map(|r| r.active()).map(|t| t.ip).collect();
     realized.extend(&unclear);
@@ -260,7 +260,10 @@ fn say(data: &DnsBackendsData, all: &Difference, redirected: bool, without: bool
         return (Status::Warn, format!("this node has no backend of cluster DNS, and should have none: {by}"));
     }
     if all.ready.len() == 1 {
-        return (Status::Warn, "the one ready endpoint of cluster DNS is known: there is no second".to_owned());
+        return (
+            Status::Warn,
+            "the only ready endpoint of cluster DNS is known; a second one would be safer".to_owned(),
+        );
     }
     if let Some(by) = all.by.iter().next() {
         let ready = all.ready.len();

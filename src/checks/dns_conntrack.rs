@@ -27,7 +27,7 @@ const UNREAD_PERCENT: u64 = 1;
 pub enum Dump {
     /// Read to its end.
     Whole(Box<Picture>),
-    /// It broke off; what was seen of it is no measure of what there is.
+    /// It broke off; its figures describe only a part.
     Cut(Failure),
     /// It was not had, or can't be read.
     Missing(Failure),
@@ -39,9 +39,10 @@ impl Dump {
     pub fn sort(end: &End, stderr: &str, picture: Picture) -> Self {
         match end {
             End::Exited(0) => {
-                // Some remarks come with every dump; other text alone is no dump.
+                // Some remarks come with every dump; other text alone is not a dump.
                 if picture.entries == 0 && picture.remarks > REMARKS {
-                    let says = format!("none of its {} lines is an entry: this is no dump", picture.remarks);
+                    let says =
+                        format!("none of its {} lines is an entry: this is not a conntrack dump", picture.remarks);
                     return Self::Missing(Failure::new(FailureKind::Other, says));
                 }
                 if picture.broken_end {
@@ -78,7 +79,7 @@ impl Dump {
         }
     }
 
-    /// Why there is no picture.
+    /// Why the picture is missing.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
@@ -133,7 +134,7 @@ fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Opti
     let (dead, decided, whom) = (counts.dead(), counts.decided(), dns.path.label());
     let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
     if picture.entries == 0 {
-        return unknown(FailureKind::Other, "the dump is empty: nothing can be told from it".to_owned());
+        return unknown(FailureKind::Other, "the dump is empty, so nothing can be judged from it".to_owned());
     }
     if counts.live() == 0 && dns.path != DnsPath::NodeLocal && !around.node_local_dns.deployed {
         let says = format!("no pod of this node has a live DNS flow, to {whom} or any other resolver");

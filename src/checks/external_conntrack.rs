@@ -30,7 +30,7 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     let (dead, decided) = (world.dead(), world.decided());
     let listed = tcp.listed + udp.listed + runbook.listed_other;
     let (status, summary, reason) = if picture.entries == 0 {
-        let why = "the dump is empty: nothing can be told from it".to_owned();
+        let why = "the dump is empty, so nothing can be judged from it".to_owned();
         (Status::Unknown, why.clone(), Some(Failure::new(FailureKind::Other, why)))
     } else if world.live() == 0 {
         let why = "no pod talks to the outside right now: no traffic proves nothing".to_owned();
@@ -39,7 +39,7 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
         let why = format!("{} live flows to the outside, none of them recent enough to judge", world.live());
         (Status::Unknown, why.clone(), Some(Failure::new(FailureKind::Other, why)))
     } else if is_dead(&world) && !part_of_world_lives(picture) && picture.waiting(&Group::WORLD).nth(1).is_some() {
-        // One pod alone may ask what nobody answers.
+        // One pod alone may ask a far end that answers no one.
         (Status::Fail, format!("{dead} of {decided} live flows to the outside get no answer"), None)
     } else if dead * 2 > decided {
         (Status::Warn, format!("{dead} of {decided} live flows to the outside get no answer"), None)

@@ -102,7 +102,7 @@ pub enum Outcome {
     Failed,
     /// Nothing came back in time.
     Timeout,
-    /// The pod has no tool for it, or it was not asked.
+    /// The pod lacks a tool for the question, or was not asked.
     Unsupported,
 }
 

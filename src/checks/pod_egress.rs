@@ -1,6 +1,6 @@
 //! `pod-egress`: does a pod of this node reach the outside, by name and by address?
 //!
-//! An answer of any kind is a pass: a page that is not there, a certificate nobody trusts, a refusal. The question is
+//! An answer of any kind is a pass: a page that is not there, an untrusted certificate, a refusal. The question is
 //! the path, not the page.
 
 use std::net::IpAddr;
@@ -33,9 +33,9 @@ pub struct ProbeRaw {
 pub struct Egress {
     /// The check.
     pub finding: Finding<PodEgressData>,
-    /// Whether some pod reached the outside by name; none where nobody could ask.
+    /// Whether some pod reached the outside by name; none if no probe could ask.
     pub by_name: Option<bool>,
-    /// Whether some pod reached the outside by address; none where nobody could ask.
+    /// Whether some pod reached the outside by address; none if no probe could ask.
     pub by_address: Option<bool>,
     /// Whether some pod's lookup of a cluster name found it; none where no lookup could say. A server that does not know
     /// the name decides nothing: it may be another than the cluster's.
@@ -45,7 +45,7 @@ pub struct Egress {
     pub dns_answered: Option<bool>,
     /// Whether pods disagree: one reaches the outside, another does not.
     pub mixed: bool,
-    /// Whether a question got lost: asked, or to be asked, and never answered. A tool that is not there is no loss.
+    /// Whether a question was never answered. A missing tool does not count.
     pub lost: bool,
     /// The pods that could not reach the outside though they asked.
     pub failing: Vec<PodRef>,
@@ -172,10 +172,9 @@ fn why_nobody(probes: &[ProbeRaw], nobody: Option<Failure>) -> Failure {
         (Some(f), _) => Failure::new(
             f.kind,
             match probes.len() {
-                1 => "the one pod that was tried has no tool to probe with; name one that has with --probe-pod"
-                    .to_owned(),
+                1 => "the one pod that was tried has no tool to probe with; name another with --probe-pod".to_owned(),
                 n => format!(
-                    "none of the {n} pods that were tried has a tool to probe with; name one that has with --probe-pod"
+                    "none of the {n} pods that were tried has a tool to probe with; name another with --probe-pod"
                 ),
             },
         ),

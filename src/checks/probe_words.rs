@@ -1,6 +1,6 @@
-//! What the words and exit codes of wget, curl, bash, nslookup and getent say about the path.
+//! What the messages and exit codes of wget, curl, bash, nslookup and getent mean for the path.
 //!
-//! The question is the path, not the page: an answer of any kind from the far end is [`Outcome::Ok`]. What nobody on the
+//! The question is the path, not the page: an answer of any kind from the far end is [`Outcome::Ok`]. What no one on the
 //! path was asked (a tool that crashed, a proxy, a sidecar that answered in the far end's place, an address family that
 //! the pod does not have) is [`Outcome::Unsupported`].
 
@@ -127,7 +127,7 @@ fn program(raw: &Raw) -> &str {
 const OUT_OF: [&str; 6] =
     ["thread failed to start", "cannot allocate memory", "out of memory", "can't fork", "cannot fork", "fork: "];
 
-/// Whether the tool asked nobody on the path: it is not there, does not know the options, crashed, ran out of something,
+/// Whether the tool never used the path: it is not there, does not know the options, crashed, ran out of something,
 /// or went to a proxy.
 fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
     if code == 0 {
@@ -136,7 +136,7 @@ fn never_tried(raw: &Raw, code: i32, said: &Said) -> bool {
     let program = program(raw);
     // Not there, not executable; ended by one of the signals that a broken program gets.
     let broken = matches!(code, 126 | 127 | 132 | 134 | 135 | 136 | 138 | 139 | 159);
-    // A usage text names options: no word of it is read further.
+    // A usage text names options: the rest of it is ignored.
     if broken || is_usage_error(&raw.answer.stderr) {
         return true;
     }
@@ -164,7 +164,7 @@ fn connects_elsewhere(raw: &Raw, said: &Said) -> bool {
     }
 }
 
-/// Whether something on the way answered in the far end's place: an Envoy that says so, or a gateway's error to a
+/// Whether something on the path answered in the far end's place: an Envoy that names itself, or a gateway's error to a
 /// request that anybody on the way can read.
 fn answered_in_between(url: &str, said: &Said) -> bool {
     if said.has(&["upstream connect error", "server: envoy", "server: istio-envoy", "no healthy upstream"]) {
@@ -185,7 +185,7 @@ fn unknown_name(raw: &Raw, program: &str, said: &Said) -> Outcome {
     match asked_address(raw) {
         // The page of 1.1.1.1 is a redirect to this name: whoever can't find it had that answer.
         Some(_) if program == "wget" && said.has(&["one.one.one.one"]) => Outcome::Ok,
-        // Another name that was not asked for is a proxy's: nobody tried the path itself.
+        // Another name that was not asked for is a proxy's: the path itself was not tried.
         Some(address) if !said.0.contains(&address.to_string()) => Outcome::Unsupported,
         _ if said.has(&["timed out", "timeout"]) => Outcome::Timeout,
         _ => Outcome::Failed,
@@ -253,7 +253,7 @@ pub enum Lookup {
     Unclear,
     /// No server answered in time.
     Silent,
-    /// Nobody was asked.
+    /// The path was not tried.
     NotAsked,
 }
 
@@ -302,7 +302,7 @@ pub fn read_lookup(raw: &Raw) -> Lookup {
     if never_tried(raw, code, &said) {
         return Lookup::NotAsked;
     }
-    // An address of one family is an address, whatever is said of the other.
+    // An address of one family is enough, whatever the answer for the other.
     if names_an_address(&raw.stdout) {
         return Lookup::Found;
     }

@@ -1,4 +1,4 @@
-//! The agent's log: lines that tell of a datapath that never came up, and of programs that somebody removed.
+//! The agent's log: lines about a datapath that never came up, and about programs that were removed.
 //!
 //! Lines are logfmt: `time=… level=warn msg="…" key=value`; older releases put `subsys=` first. A value with blanks stands
 //! in quotes.

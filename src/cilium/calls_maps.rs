@@ -25,7 +25,7 @@ pub enum CallsOf {
     Wireguard,
     /// Those of the XDP programs.
     Xdp,
-    /// Somebody's own additions: they are empty unless somebody fills them.
+    /// Users' own additions: empty unless a user fills them.
     Custom,
     /// A map of a kind unknown here.
     Other,

@@ -1,7 +1,7 @@
 //! `cilium-dbg metrics list -p drift_checker_config_delta`: how many settings of the cluster's configuration the running
 //! agent does not have yet, so that a restart would bring them.
 //!
-//! Releases before 1.18 or so have no such metric: then there is no row, which is not the same as none pending.
+//! Releases before 1.18 or so lack the metric: then no row is printed, which does not mean that nothing is pending.
 
 use serde::Deserialize;
 

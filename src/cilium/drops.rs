@@ -58,7 +58,7 @@ impl fmt::Display for MetricDirection {
     }
 }
 
-/// What is counted together: by reason, way and place.
+/// The key of a counter: reason, direction and place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Counter {
     /// The reason, as it is printed: `Policy denied`.

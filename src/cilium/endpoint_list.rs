@@ -1,6 +1,6 @@
 //! `cilium-dbg endpoint list -o json`: this node's endpoints with their devices, which only the JSON names.
 //!
-//! Some 6 KB an endpoint, of which a few fields are used. Fields came over the releases; what is not there stays empty.
+//! Some 6 KB an endpoint, of which a few fields are used. Releases added fields; missing ones stay empty.
 
 use std::net::IpAddr;
 

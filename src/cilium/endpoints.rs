@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The state of an endpoint that nothing is to be done for.
+/// The state of an endpoint that needs no more work.
 const READY: &str = "ready";
 /// The states there are (`pkg/endpoint`), but for those of endpoints that end.
 const STATES: [&str; 6] =

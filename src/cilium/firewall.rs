@@ -47,7 +47,7 @@ impl Hook {
     }
 }
 
-/// The first packet of a connection, as far as it is known. What is not known neither fits nor fails a rule.
+/// The first packet of a connection, as far as it is known. Unknown fields neither fit nor fail a rule.
 #[derive(Clone, Debug)]
 pub struct Packet<'a> {
     /// Its way.
@@ -89,7 +89,7 @@ pub enum Decision<'a> {
     Passes,
     /// It is refused.
     Refused(Refuser<'a>),
-    /// These may refuse it: they, or rules before them, hang on what is not known here.
+    /// These may refuse it: they, or rules before them, depend on unknown fields.
     Unsure(Vec<Refuser<'a>>),
 }
 

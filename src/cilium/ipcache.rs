@@ -14,7 +14,7 @@ use crate::cilium::two_copies::{Difference, differences, fields};
 /// The most rows that are kept.
 const MOST: usize = 65_536;
 
-/// What is known of a prefix.
+/// What the table says of a prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpcacheValue {
     /// The identity: 1 host, 2 world, 6 remote node, 7 API server, workloads from 256 on.
@@ -51,7 +51,7 @@ pub struct Ipcache {
 }
 
 impl Ipcache {
-    /// Takes one line; the row is kept where `keep` says so.
+    /// Reads one line; the row is kept if `keep` accepts its prefix.
     pub fn line(&mut self, line: &[u8], keep: impl Fn(Prefix) -> bool) {
         let Ok(line) = std::str::from_utf8(line) else {
             self.unread += 1;

@@ -97,7 +97,7 @@ pub fn parse(text: &str) -> LbList {
             list.unread += 1;
             continue;
         };
-        // Wildcard rows say what happens to ports that are no service's.
+        // Wildcard rows say what happens to ports that belong to no service.
         if *internal || frontend.protocol.as_deref() == Some("ANY") {
             continue;
         }

@@ -51,7 +51,7 @@ impl Lines {
     }
 }
 
-/// Whether a line is no row but a remark: `cilium-dbg` writes its log to standard output, too, in front of the table
+/// Whether a line is a remark and not a row: `cilium-dbg` writes its log to standard output, too, in front of the table
 /// (seen in 1.18: `time=… level=warn msg="Removing map …"`), and kubectl says which container it chose.
 #[must_use]
 pub fn is_remark(line: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Text of `cilium-dbg` into values: text in, values out, nothing else.
+//! Parses the text of `cilium-dbg` and `bpftool`: text in, values out, nothing else.
 //!
 //! Every parser reads the fields that are there and never switches on a version. What can't be parsed is counted and
 //! shown, not guessed.

@@ -1,7 +1,7 @@
 //! `/proc/self/mountinfo` of the agent's container and `/proc/mounts` of the node: where BPF file systems are mounted.
 //!
 //! Two of them on one point hide the pins of the first: the agent then works on maps that the attached programs do not
-//! use (cilium/cilium#47847). What is mounted last is seen.
+//! use (cilium/cilium#47847). The last mount is the visible one.
 
 use crate::cilium::lines::rows;
 

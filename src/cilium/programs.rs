@@ -2,7 +2,7 @@
 //!
 //! Cilium's programs have had three spellings: `bpf_lxc.o:[from-container]` (attached by iproute2, up to 1.11 or so),
 //! `cil_from_container-lxc1a2b` (clsact), `cil_from_container` (tcx, netkit). A bpftool older than 7.3 or so prints nothing
-//! for tcx, with exit code 0: an empty section there is no evidence (`Programs::can_miss`).
+//! for tcx, with exit code 0: an empty section is not evidence there (`Programs::can_miss`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -55,7 +55,7 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    /// The kind, by the name alone. A pod's device that another plugin made is told by its program.
+    /// The kind, by the name alone. A pod's device that another plugin made is recognized by its program.
     #[must_use]
     pub fn by_name(device: &str) -> Self {
         match device {
@@ -284,7 +284,7 @@ impl Programs {
     }
 
     /// Pods' devices that another plugin made and Cilium is chained to (`eni…`, `veth…`, `cali…`): known only by the
-    /// program that hangs on them, so that one without it can't be told from a device of no pod.
+    /// program that hangs on them, so one without it looks like a device that belongs to no pod.
     #[must_use]
     pub fn chained_pod_devices(&self) -> BTreeSet<&str> {
         let chained = |a: &&Attachment| a.is_container_program() && DeviceKind::by_name(&a.device) == DeviceKind::Host;

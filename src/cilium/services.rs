@@ -52,7 +52,7 @@ pub enum BackendState {
     Active,
     /// It is being ended, or failed its health check, or was taken out: no new traffic.
     Resting,
-    /// Words unknown here, as a newer release may print: whether it takes traffic cannot be told.
+    /// Words unknown here, as a newer release may print: whether it takes traffic is unknown.
     Other(String),
 }
 
@@ -76,7 +76,7 @@ pub struct Row {
     pub kind: String,
     /// The backends, in the order of the list.
     pub backends: Vec<Backend>,
-    /// How many of its backends' lines could not be read: then the row is no evidence of a backend that is missing.
+    /// How many of its backends' lines could not be read: then the row is not evidence of a missing backend.
     pub unread: usize,
 }
 

@@ -24,7 +24,7 @@ pub enum Masquerading {
     Bpf,
     /// The kernel's own tables.
     Iptables,
-    /// Nobody.
+    /// None.
     Disabled,
 }
 
@@ -49,7 +49,7 @@ pub enum Routing {
 /// Whose connections to services are translated at the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketLb {
-    /// Nobody's.
+    /// None.
     Disabled,
     /// Those of the host and of all pods.
     Full,
@@ -66,14 +66,14 @@ pub enum Encryption {
     Disabled,
     /// WireGuard.
     Wireguard {
-        /// How many peers its device has, where it is said.
+        /// How many peers its device has, if the status names it.
         peers: Option<u32>,
-        /// Whether packets between nodes that are no pods' are in it, too.
+        /// Whether it also covers packets between nodes that are not from pods.
         nodes: Option<bool>,
     },
     /// IPsec, with what the lines below say of keys and errors.
     Ipsec {
-        /// Packets that failed, where it is said.
+        /// Packets that failed, if the status names them.
         errors: Option<u64>,
     },
     /// Something else, by its word.
@@ -203,7 +203,7 @@ pub struct AgentStatus {
     pub remarks: usize,
 }
 
-/// Why a text is no agent's status.
+/// Why a text is not an agent's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStatus {
     /// It is what `cilium status` prints on a workstation: another program.
@@ -241,7 +241,7 @@ impl AgentStatus {
 ///
 /// # Errors
 ///
-/// Where the text is no agent's status.
+/// If the text is not an agent's status.
 pub fn parse(text: &str) -> Result<AgentStatus, NotStatus> {
     if text.contains("/¯¯\\") {
         return Err(NotStatus::WorkstationTool);

@@ -109,7 +109,7 @@ pub struct FixArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
-    /// What is asked, and where.
+    /// What to ask, and where.
     #[command(flatten)]
     pub look: LookArgs,
 }

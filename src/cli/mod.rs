@@ -1,4 +1,4 @@
-//! What can be typed. No logic: [`crate::settings`] says what was meant.
+//! The command line. No logic: [`crate::settings`] resolves what was meant.
 
 mod examples;
 mod fix;
@@ -115,18 +115,18 @@ pub struct DiagnoseArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// What is looked at.
+    /// Which nodes, and from which source.
     #[command(flatten)]
     pub target: TargetArgs,
     /// Symptoms that cost requests of their own.
     #[command(flatten)]
     pub symptoms: symptoms::SymptomArgs,
-    /// What is saved.
+    /// Whether to save a bundle, and where.
     #[command(flatten)]
     pub save: SaveArgs,
 }
 
-/// What is saved.
+/// Whether to save a bundle, and where.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Target")]
 pub struct SaveArgs {
@@ -152,7 +152,7 @@ pub struct CaptureArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// What is looked at.
+    /// Which nodes, and from which source.
     #[command(flatten)]
     pub target: TargetArgs,
     /// Symptoms that cost requests of their own.
@@ -185,7 +185,7 @@ pub struct ClusterArgs {
     pub request_timeout: Duration,
 }
 
-/// What is looked at.
+/// Which nodes, and from which source.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
@@ -218,12 +218,12 @@ pub struct TargetArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub deadline: Option<Duration>,
 
-    /// What is asked, and where.
+    /// What to ask, and where.
     #[command(flatten)]
     pub look: LookArgs,
 }
 
-/// What is asked, and where: the same for every command that looks at nodes.
+/// What to ask, and where: the same for every command that looks at nodes.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Target")]
 pub struct LookArgs {
@@ -292,7 +292,7 @@ pub struct LookArgs {
     pub concurrency: u16,
 }
 
-/// When a neighbour is looked at.
+/// When to look at a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Compare {
     /// With one exec on one neighbour

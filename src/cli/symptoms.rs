@@ -1,4 +1,4 @@
-//! What can be typed about symptoms.
+//! The arguments of `symptoms`.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub struct SymptomsArgs {
     #[command(flatten)]
     pub symptoms: SymptomArgs,
 
-    /// What is saved.
+    /// Whether to save a bundle, and where.
     #[command(flatten)]
     pub save: SaveArgs,
 }

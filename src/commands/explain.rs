@@ -1,4 +1,4 @@
-//! `staledp explain [CODE]`: what is known about a verdict code, a check or an upstream issue, without a cluster.
+//! `staledp explain [CODE]`: explains a verdict code, a check or an upstream issue, without a cluster.
 
 use super::printing::Terminal;
 use crate::base::error::Error;

@@ -1,4 +1,4 @@
-//! `staledp fix`: hands over to the repair, and prints what came of it.
+//! `staledp fix`: runs the repair, and prints its result.
 
 use super::printing::Terminal;
 use crate::base::error::Error;

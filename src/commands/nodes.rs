@@ -1,4 +1,4 @@
-//! The choice of nodes: which of those that are there were meant.
+//! The choice of nodes: which nodes of the cluster the arguments select.
 
 use crate::base::error::Error;
 use crate::base::selector::Selector;

@@ -1,4 +1,4 @@
-//! A bundle that is kept of what a command reads.
+//! Saves what a command reads as a bundle.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Opens what a command looks at, a cluster or something saved, and hands it to the command with the chosen nodes.
+//! Opens the source of a command, a cluster or saved evidence, and hands it to the command with the chosen nodes.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Nodes of a report held against each other: once all are known, and each as soon as no other can change it.
+//! Compares the nodes of a report: once all are known, and each as soon as no other can change its verdict.
 
 use super::entry::advice;
 use crate::knowledge::code::{Code, Kind};

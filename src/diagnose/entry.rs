@@ -1,4 +1,4 @@
-//! What is known and said of one node, as its entry in the report.
+//! One node's entry in the report.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
     let advice = advice(verdict.code);
     if let Some(node) = &case.around.found {
         if node.ready() == Some(false) {
-            notes.push("the kubelet says that this node is not ready".to_owned());
+            notes.push("the kubelet reports that this node is not ready".to_owned());
         }
         if node.spec.unschedulable {
             notes.push("this node is cordoned".to_owned());

@@ -1,4 +1,4 @@
-//! Many nodes: how many at once, what is shown meanwhile, and the report of all. One node is in [`node`].
+//! Many nodes: how many in parallel, the progress, and the report of all. One node is in [`node`].
 
 mod beyond;
 mod comparison;
@@ -42,11 +42,10 @@ use supplement::read_symptoms;
 /// Starts are spread over this time: nodes that begin together ask together ever after.
 const SPREAD_MS: u64 = 100;
 
-/// What is said while nodes are looked at, once.
-const REFUSED_FOR_NOW: &str =
-    "the API server is busy and refuses requests for now (429): waiting as it says, with fewer nodes at once";
+/// Reported once while nodes are looked at.
+const REFUSED_FOR_NOW: &str = "the API server is busy and refuses requests for now (429): waiting as long as it asks, with fewer nodes in parallel";
 
-/// Who is told what is being done, and may end it: a person who waits.
+/// Receives progress events; can cancel the run.
 pub trait Observer {
     /// So many nodes will be looked at.
     fn begin(&self, _nodes: usize) {}
@@ -59,13 +58,13 @@ pub trait Observer {
     fn settled(&self, _node: &NodeReport, _source: &SourceInfo) {}
     /// Something about the run as a whole.
     fn note(&self, _says: &str) {}
-    /// Ends when the run is to be ended with what is known.
+    /// Resolves when the run must end and report partial results.
     async fn interrupted(&self) {
         std::future::pending::<()>().await;
     }
 }
 
-/// Nobody is told.
+/// An observer that shows nothing.
 pub(crate) struct Silent;
 
 impl Observer for Silent {
@@ -73,11 +72,11 @@ impl Observer for Silent {
     fn done(&self, _: &str) {}
 }
 
-/// One node's dump and nothing else, as a picture of who gets answers.
+/// Reads only the conntrack dump of one node, as a picture of who gets answers.
 ///
 /// # Errors
 ///
-/// Why there is none.
+/// Why there is no dump.
 pub(crate) async fn glance<S: Source>(
     source: &S,
     inventory: &Inventory,
@@ -205,7 +204,7 @@ pub async fn diagnose<S: Source>(
     }
 }
 
-/// The nodes to judge, and those that Cilium is not meant for. Who names a node gets an entry for it.
+/// The nodes to judge, and those that Cilium is not meant for. A node that was named always has an entry.
 fn leave_out_those_without_cilium(
     nodes: &[String],
     cluster: &ClusterMap<'_>,
@@ -253,11 +252,11 @@ fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
     entry.notes.extend(told.events.iter().map(|storm| format!("cluster-wide event: {}", storm.says)));
 }
 
-/// What is to be known of a run whose API server was busy.
+/// The note about a run whose API server was busy.
 fn busy(refusals: u64) -> Vec<String> {
     let says = format!(
-        "the API server was busy: it refused {refusals} requests for now (429); they were repeated as it said, within \
-         bounds, and fewer nodes were looked at at once"
+        "the API server was busy: it refused {refusals} requests for now (429); staledp waited as long as it asked, repeated \
+         them within bounds, and looked at fewer nodes in parallel"
     );
     if refusals > 0 { vec![says] } else { Vec::new() }
 }

@@ -1,4 +1,4 @@
-//! One look at a neighbour, where one node alone was asked for: the same failure next door is no single node's.
+//! One look at a neighbour where only one node was asked for: the same failure there is not a single-node problem.
 
 use super::Observer;
 use super::node::Looker;
@@ -31,7 +31,7 @@ pub(super) async fn look<S: Source>(
 async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour {
     let Looker { source, cluster, settings, node, .. } = *looker;
     if !settings.compare {
-        return Neighbour::NotLooked("only this node was to be looked at".to_owned());
+        return Neighbour::NotLooked("no neighbour was looked at (--compare never)".to_owned());
     }
     if cluster.inventory().nodes.whole().is_some_and(|nodes| nodes.len() == 1) {
         return Neighbour::Alone;

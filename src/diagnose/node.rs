@@ -1,4 +1,4 @@
-//! One node: gather, check, and ask for more where that could change what is said.
+//! One node: gather, check, and ask for more where that could change the verdict.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -147,7 +147,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             egress,
             dump,
             backends,
-            beyond: Beyond::none("it was not asked for yet"),
+            beyond: Beyond::none("not read yet"),
         };
         self.step("further evidence");
         // On the heap: a future of the whole evidence is large.
@@ -270,7 +270,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
         let around = NodeView::new(neighbour, self.cluster);
         let Agent::Running(agent) = &around.agent else {
-            return Err("it has no running agent to ask".to_owned());
+            return Err("no agent runs on it".to_owned());
         };
         let deadline = Deadline::new(self.settings.timeout, self.ends);
         self.step("a look at a neighbour");

@@ -1,4 +1,4 @@
-//! How many nodes at once: as many as was said, and fewer while the API server has other work.
+//! How many nodes in parallel: as many as was asked for, fewer while the API server is busy.
 
 /// The number of nodes at once.
 pub(super) struct Pace {

@@ -11,7 +11,7 @@ use crate::base::symptom_options::SymptomOptions;
 pub struct DiagnoseSettings {
     /// Whether the nodes were named one by one: then none is skipped.
     pub named: bool,
-    /// What is asked, and where.
+    /// What to ask, and where.
     pub questions: Questions,
     /// Which symptoms are read beyond the lists.
     pub symptoms: SymptomOptions,

@@ -1,4 +1,4 @@
-//! Asks a source for the supplementary evidence that symptoms are read from, and has it read.
+//! Asks a source for the supplementary evidence of symptoms, and reads it.
 //!
 //! The reading itself is pure and in [`crate::symptoms`], below the report; only this file asks. Every question has a
 //! bound, and what cannot be read is noted and does not stop the rest.

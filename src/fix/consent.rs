@@ -18,7 +18,7 @@ pub(super) struct Consent(());
 ///
 /// # Errors
 ///
-/// Why there is no consent.
+/// Why consent is missing.
 pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps: &Steps) -> Result<Consent, String> {
     let PodToDelete { pod, namespace, uid } = &plan.target;
     let pod = format!("{pod} in {namespace} (UID {uid})");

@@ -38,13 +38,13 @@ pub(super) const USER: &str = "staledp/user";
 pub(super) struct Holder {
     /// `alice@laptop/4711`.
     pub(super) identity: String,
-    /// This process, where it can be told from all others.
+    /// This process, if it can be identified.
     pub(super) process: Option<String>,
 }
 
 impl Holder {
     /// Whether the lock is this one's. The identity alone does not say: in containers that share the name of their
-    /// machine, every process may be somebody's with the number 1.
+    /// machine, any process may have the number 1.
     fn holds(&self, lease: &Lease) -> bool {
         lease.spec.holder_identity == self.identity && lease.metadata.annotations.get(PROCESS) == self.process.as_ref()
     }
@@ -53,7 +53,7 @@ impl Holder {
 /// The lock as it is found.
 #[derive(Clone, Debug)]
 pub(super) enum LockState {
-    /// Nobody holds it.
+    /// It is free.
     Free(Lease),
     /// Somebody holds it.
     Held {
@@ -215,7 +215,7 @@ fn six_decimals(time: Timestamp) -> String {
     format!("{time:.6}")
 }
 
-/// Lets go of the lock if it is this process's, and says whether it was. Where the request for it was interrupted or
+/// Releases the lock if this process holds it, and returns whether it did. Where the request for it was interrupted or
 /// got lost, it may become so only now.
 ///
 /// # Errors

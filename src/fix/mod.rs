@@ -88,7 +88,7 @@ impl EarlyEnd {
     }
 }
 
-/// How far the walk of one node has come: what is left to be done on any way out.
+/// How far the walk of one node has come: what remains to do on every exit.
 struct Walk {
     fix: NodeFix,
     /// The plan, from the moment on at which the lock may be held.
@@ -236,7 +236,7 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
     Ok(Box::pin(act(cx, node, walk, &inventory, &found, kept, (&partial, folder))).await)
 }
 
-/// Keeps what is asked from now on, and the lists that were had before.
+/// Saves all evidence from now on, and the lists that were read before.
 fn keep<'a>(cx: &FixContext<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, String> {
     let argv = ["staledp", "fix"].map(str::to_owned).to_vec();
     let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout, redact: None })?;

@@ -1,4 +1,4 @@
-//! The objects that only a repair looks at, cut down to what is used of them.
+//! The objects that only a repair reads, reduced to the fields that staledp uses.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ object! {
         metadata: Versioned,
         /// What was wanted.
         spec: DaemonSetSpec,
-        /// What is.
+        /// The observed state.
         status: DaemonSetStatus,
     }
 }
@@ -25,13 +25,13 @@ object! {
         name: String,
         /// The unique id.
         uid: String,
-        /// Counts the changes of what is wanted.
+        /// Counts the changes of the specification.
         generation: i64,
     }
 }
 
 object! {
-    /// What is used of a DaemonSet's specification.
+    /// The fields of a DaemonSet's specification that staledp uses.
     DaemonSetSpec {
         /// How it brings changes out.
         update_strategy: UpdateStrategy,
@@ -57,7 +57,7 @@ object! {
 }
 
 object! {
-    /// What is used of a DaemonSet's status.
+    /// The fields of a DaemonSet's status that staledp uses.
     DaemonSetStatus {
         /// The generation that this status is about.
         observed_generation: i64,
@@ -81,13 +81,13 @@ object! {
 object! {
     /// A node with the images that it holds.
     NodeWithImages {
-        /// What is.
+        /// The observed state.
         status: NodeImages,
     }
 }
 
 object! {
-    /// What is used of a node's status.
+    /// The fields of a node's status that staledp uses.
     NodeImages {
         /// The images; the kubelet names 50 at the most by default.
         images: Vec<NodeImage>,
@@ -111,13 +111,13 @@ object! {
         metadata: Meta,
         /// What was wanted.
         spec: AgentSpec,
-        /// What is.
+        /// The observed state.
         status: AgentStatus,
     }
 }
 
 object! {
-    /// What is used of its specification.
+    /// The fields of its specification that staledp uses.
     AgentSpec {
         /// The node that it runs on; empty in a template.
         node_name: String,
@@ -141,7 +141,7 @@ object! {
 }
 
 object! {
-    /// What is used of its status.
+    /// The fields of its status that staledp uses.
     AgentStatus {
         /// `Pending`, `Running`, …
         phase: String,
@@ -203,7 +203,7 @@ object! {
 }
 
 object! {
-    /// What is used of a Lease's metadata.
+    /// The fields of a Lease's metadata that staledp uses.
     LeaseMeta {
         /// What the next change has to be based on.
         resource_version: String,
@@ -215,7 +215,7 @@ object! {
 }
 
 object! {
-    /// What is used of a Lease's specification.
+    /// The fields of a Lease's specification that staledp uses.
     LeaseSpec {
         /// Who holds it; empty if free.
         holder_identity: String,

@@ -1,4 +1,4 @@
-//! What is known and wanted before anything is touched: the one pod, and the verdict against it.
+//! The plan before anything is touched: the one pod, and the verdict that convicts its node.
 
 use std::collections::BTreeMap;
 

@@ -166,7 +166,7 @@ async fn rights(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
             "rights",
             format!("missing permissions: {}; `staledp rbac fix` prints what to grant", missing.join(", ")),
         ),
-        // What is not allowed will be refused: no harm comes of not knowing it before.
+        // A missing permission is refused later: not knowing it beforehand does no harm.
         (true, Some(why)) => unknown("rights", format!("cannot check permissions: {why}")),
         (true, None) => pass("rights", format!("all {} permissions", asked.len())),
     }

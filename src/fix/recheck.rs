@@ -63,7 +63,7 @@ async fn still_stale(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory) ->
         return unknown(RULE, "not checked: one dump cannot repeat this verdict");
     }
     let mut inventory = inventory.clone();
-    // Pods that came meanwhile have to be known by their addresses; without them the old list has to do.
+    // New pods must be known by their addresses; if they cannot be listed, the old list is used.
     let _ = cx.live.pods_on(&plan.node, &mut inventory).await;
     match glance(cx.live, &inventory, &plan.node, &cx.settings.look).await {
         Err(why) => unknown(RULE, format!("not checked: no second dump: {why}")),

@@ -43,7 +43,7 @@ pub enum RestartOutcome {
     GoneAlready,
     /// Interrupted during the request; the pod was untouched when it was looked up.
     Untouched,
-    /// Nobody can say.
+    /// Unknown.
     NotKnown,
 }
 
@@ -199,7 +199,7 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         put("  watched   ", &watched.says());
     }
     if node.event == Some(false) {
-        put("  event     ", "it may not be recorded");
+        put("  event     ", "unknown whether it was recorded");
     }
     if node.released == Some(false) {
         put("  lock      ", &format!("it may still be held; it expires after {} minutes", lock::LIFE_S / 60));

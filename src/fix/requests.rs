@@ -63,13 +63,13 @@ pub(super) enum DeleteAnswer {
     Replaced(String),
     /// It was refused, and nothing was deleted.
     Refused(String),
-    /// The API server is too busy for it now, and nothing was deleted.
+    /// The API server is too busy, and nothing was deleted.
     Busy(String),
     /// No answer, or one that does not say whether it was carried out.
     Unknown(String),
 }
 
-/// The pod that is to be deleted: by name and by UID.
+/// The pod to delete: by name and by UID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PodToDelete {
     /// Its namespace.
@@ -246,7 +246,7 @@ impl<'a> Writer<'a> {
                 Ok(lease) => PutAnswer::Done(Box::new(lease)),
                 Err(error) => PutAnswer::Lost(NoAnswer(format!("cannot read the answer: {error}"))),
             },
-            // 422 is how a creating PUT is told that the Lease is there by now; nothing else in it can be invalid.
+            // A creating PUT gets 422 if the Lease exists by now; nothing else in it can be invalid.
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => PutAnswer::Overtaken,
             status if status.is_server_error() => PutAnswer::Lost(NoAnswer(answered(&reply))),
             _ => {

@@ -1,4 +1,4 @@
-//! Step 6: the one DELETE, and what is to be made of its answer.
+//! Step 6: the one DELETE, and what its answer means.
 
 use std::time::Duration;
 

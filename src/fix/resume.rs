@@ -1,4 +1,4 @@
-//! Going on where an earlier run was killed: between its restart and its verification.
+//! Resumes an earlier run that was killed between its restart and its verification.
 
 use std::cell::RefCell;
 
@@ -15,7 +15,7 @@ use crate::kubernetes::objects::Owner;
 /// A run that ended so long ago, in seconds, says nothing of the agent that runs now.
 const FORGOTTEN_S: i64 = 3600;
 
-/// Whether an earlier run was interrupted between its restart and its verification; then this one goes on from there,
+/// Whether an earlier run was interrupted between its restart and its verification; then this one resumes there,
 /// without another restart.
 pub(super) async fn resume(
     cx: &FixContext<'_>,

@@ -42,7 +42,7 @@ impl Steps {
         self.put(&entry(word, says, self.columns));
     }
 
-    /// Asks, with what has to be known to answer, also where nothing else is said; the answer, where there is one.
+    /// Asks, with all that an answer needs, also with --quiet; returns the answer, if any.
     pub(super) async fn ask(&self, facts: &[(&str, &str)], question: &str) -> Option<String> {
         let facts: String = facts.iter().map(|(word, says)| entry(word, says, self.columns)).collect();
         let _ = write!(std::io::stderr(), "{facts}        {question}");

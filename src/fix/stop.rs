@@ -1,4 +1,4 @@
-//! The end of a walk before its end: the first signal ends it in good order. (The second ends the program at once; who
+//! Ending a walk early: the first signal ends it in good order. (The second ends the program at once; who
 //! listens to signals sees to that.)
 
 use tokio::sync::watch;

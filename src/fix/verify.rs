@@ -25,13 +25,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// A look at the node after the restart.
 #[derive(Clone, Debug, Serialize)]
 pub struct LookAfter {
-    /// What is said of the node.
+    /// The verdict on the node.
     pub node: NodeReport,
-    /// What became of `nslookup` of the probes' name in a pod of the node; none where there was nobody or no tool.
+    /// What became of `nslookup` of the probes' name in a pod of the node; none without a pod to ask or a tool.
     pub name_lookup: Option<bool>,
     /// What came of watching; none if not asked for.
     pub watched: Option<Watched>,
-    /// What is still wrong; empty: nothing.
+    /// What is still wrong; empty if all checks pass.
     pub wrong: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ async fn look(cx: &FixContext<'_>, node: &str, pod: &str, convicted: &[CheckId])
     LookAfter { node: found, name_lookup, watched: None, wrong }
 }
 
-/// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool for it.
+/// `nslookup google.com`, or whatever the probes fetch, from the first pod that has a tool.
 async fn name_lookup(
     cx: &FixContext<'_>,
     node: &str,
@@ -82,7 +82,7 @@ async fn name_lookup(
     let pods = cx.live.probe_pods(node, &cluster);
     for (index, pod) in pods.iter().enumerate() {
         match read_lookup(&cx.live.look_up(node, pod, &name, index + 1 == pods.len()).await) {
-            // A server that does not know an outside name answers all the same: an air-gapped site has such.
+            // A server that does not know an outside name still answers: air-gapped sites have such.
             Lookup::Found | Lookup::NoSuchName => return Some(true),
             Lookup::ServerFailed | Lookup::Refused | Lookup::Unclear | Lookup::Silent => return Some(false),
             Lookup::NotAsked => {}
@@ -91,7 +91,7 @@ async fn name_lookup(
     None
 }
 
-/// Everything that speaks against success. Unknown is no success, but where a node is too quiet to be counted the
+/// Everything that speaks against success. Unknown is not success, but where a node is too quiet to be counted the
 /// probes decide, as they do in a diagnosis.
 fn wrong(found: &NodeReport, pod: &str, convicted: &[CheckId], name_lookup: Option<bool>) -> Vec<String> {
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! Step 7: waiting for the replacement, and saying what it does.
+//! Step 7: waits for the replacement, and reports its progress.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -49,7 +49,7 @@ async fn until_ready(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>, told: &R
             node_is = node_trouble(cx, &plan.node).await;
         }
         let mut now = match cx.writer.agents(&plan.target.namespace, &plan.node).await {
-            Err(failure) => format!("the API can't be asked: {failure}"),
+            Err(failure) => format!("the API server cannot be reached: {failure}"),
             Ok(pods) => {
                 let new = pods
                     .iter()
@@ -111,7 +111,7 @@ async fn node_trouble(cx: &FixContext<'_>, node: &str) -> Option<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Informant {
     Nobody,
-    /// Its events: whether an image is being pulled, or why nothing goes on.
+    /// Its events: whether an image is being pulled, or why it makes no progress.
     Events,
     /// The agent itself: whether it is regenerating endpoints.
     Agent,
@@ -172,7 +172,7 @@ fn ended(state: &AgentContainerState) -> Option<String> {
     Some(format!("ended with exit code {} ({})", ended.exit_code, ended.reason))
 }
 
-/// Asks whoever knows more; none where there is no more to know.
+/// Asks the informant that knows more; none if there is none.
 async fn ask(cx: &FixContext<'_>, node: &str, pod: &AgentPod, knows: Informant) -> Option<String> {
     let meta = &pod.metadata;
     match knows {

@@ -1,4 +1,4 @@
-//! Step 8, where it is wanted: watching whether the repair lasts. What counts is what is new: single flows that get no
+//! Step 8, with --watch: watches whether the repair lasts. Only new faults count: single flows that get no
 //! answer, failed probes, and the agent itself. A look costs three calls: the node's pods, its dump, the events.
 //!
 //! What looks wrong, or could not be looked at, is looked at again at once, with the pods of that moment: a pod that ends
@@ -49,7 +49,7 @@ pub struct Watched {
     pub flows: Vec<String>,
     /// New failed probes, by name.
     pub probes: Vec<String>,
-    /// What is wrong with the agent itself.
+    /// What is wrong with the agent.
     pub agent: Option<String>,
     /// Why it could not be watched.
     pub blind: Option<String>,
@@ -136,7 +136,7 @@ pub(super) async fn watch(cx: &FixContext<'_>, node: &str, new: &AgentPod, lock:
     }
 }
 
-/// What is seen at one look.
+/// One observation.
 struct Sight {
     picture: Box<Picture>,
     probes: Tally,
@@ -164,11 +164,11 @@ struct Baseline {
     ready: HashSet<PodRef>,
 }
 
-/// What is new and wrong.
+/// The new faults.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct News {
     flows: Vec<Flow>,
-    /// Whose probe, and what is to be said of it.
+    /// Whose probe, and how it is reported.
     probes: Vec<(PodRef, String)>,
     agent: Option<String>,
 }
@@ -178,7 +178,7 @@ impl News {
         *self == Self::default()
     }
 
-    /// What is still so at a second look.
+    /// The faults that a second observation confirms.
     fn and(self, again: &Self) -> Self {
         Self {
             flows: self.flows.into_iter().filter(|flow| again.flows.contains(flow)).collect(),
@@ -226,8 +226,8 @@ impl Baseline {
         }
     }
 
-    /// The node's probes that failed since: those that nobody answered, and of pods that were ready all others, too. A
-    /// pod that goes on saying no, or says it while it is starting, does so for reasons of its own.
+    /// The node's probes that failed since: those without an answer, and all others of pods that were ready. A
+    /// pod that keeps refusing, or refuses while it starts, has reasons of its own.
     fn failed(&self, sight: &Sight) -> Vec<(PodRef, String)> {
         let mut found = Vec::new();
         for failing in sight.probes.failing() {

@@ -27,7 +27,7 @@ use supplement::SymptomSource;
 pub struct Question<'a> {
     /// The node it is about.
     pub node: &'a str,
-    /// What is wanted.
+    /// The evidence.
     pub evidence: Evidence,
     /// The Cilium agent's pod on the node, where there is one that runs.
     pub agent: Option<&'a PodRef>,
@@ -67,7 +67,7 @@ pub trait Source {
         usize::MAX
     }
 
-    /// The agent whose dump was kept beside this node as its neighbour's, where that is told.
+    /// The agent whose dump was kept beside this node as its neighbour's, if the bundle names it.
     fn kept_neighbour(&self, _node: &str) -> Option<PodRef> {
         None
     }
@@ -98,7 +98,7 @@ pub trait Source {
         Ok(())
     }
 
-    /// Asks for something that only symptoms are read from. What comes is free of credentials that can be told.
+    /// Asks for supplementary evidence. Recognizable credentials are redacted in the answer.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Who probes from a node, and with which tools. No network here: pods and words in, choices out.
+//! Which pods of a node run probes, and with which tools. No network here: pods in, choices out.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -88,7 +88,7 @@ fn workload(pod: &Pod) -> &str {
 /// The commands that ask a question from a pod, best first: the next is for pods that lack the tool of the one before.
 ///
 /// `wget` comes in two forms: the long option is understood by GNU's and by BusyBox where it was built with timeouts at
-/// all; Debian's was not, and says so with a usage error. `-t 1` keeps GNU's from trying twenty times, five seconds each;
+/// all; Debian's was not, and prints a usage error. `-t 1` keeps GNU's from trying twenty times, five seconds each;
 /// BusyBox knows the letter and tries once anyway. curl writes the status code out, for a gateway's error is not the far
 /// end's answer. `/dev/tcp` is a feature of bash alone, no other shell's; host
 /// and port are arguments of the script, never part of it.

@@ -1,4 +1,4 @@
-//! Reading what was saved: on a thread of its own, so that unpacking and parsing go on beside each other, and that
+//! Reads saved evidence on a thread of its own, so that unpacking and parsing run in parallel, and that
 //! whoever waits for it can stop waiting.
 
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use super::Sink;
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
-/// How many such pieces may wait for whoever parses them.
+/// How many such pieces may wait for the parser.
 const AHEAD: usize = 2;
 /// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
 const MOST_OUTPUT: u64 = 2 << 30;
@@ -45,7 +45,7 @@ impl Meter {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// So much more is to be read.
+    /// So many more bytes will be read.
     pub(super) fn expect(&self, more: u64) {
         self.total.fetch_add(more, Ordering::Relaxed);
         self.add(0);
@@ -82,7 +82,7 @@ pub enum Outlet<'a> {
         /// Buffers that can be filled again.
         back: plain::Receiver<Vec<u8>>,
     },
-    /// To whoever waits here for it.
+    /// To the waiting caller.
     Here(RefCell<Sink<'a>>),
 }
 
@@ -91,7 +91,7 @@ impl Outlet<'_> {
     ///
     /// # Errors
     ///
-    /// What the reader says, behind all that it gave before; or that nobody waits for it any more.
+    /// What the reader says, behind all that it gave before; or that the caller no longer waits.
     pub fn pour(&self, mut from: impl Read) -> io::Result<()> {
         let mut total = 0_u64;
         let mut spare = Vec::new();

@@ -1,4 +1,4 @@
-//! Whatever was saved and lies at a path: a bundle, as a folder or in one file, or what other tools gathered. Told
+//! Opens saved evidence: a bundle (a folder or one file), or an archive of another tool. The type is detected
 //! apart by its content.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What only symptoms are read from: logs, answers of Prometheus, objects of other people's kinds.
+//! Supplementary evidence, for symptoms only: logs, answers of Prometheus, custom resources of other projects.
 
 use std::fmt;
 

@@ -1,11 +1,11 @@
-//! The five checks in words: what each asks, of what, and what its figures do and don't mean.
+//! The texts of the five checks: what each asks, of what, and what its figures do and don't mean.
 
 use crate::knowledge::check_id::CheckId;
 
 /// What people should know of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckText {
-    /// What is run or read.
+    /// The command or list that it reads.
     pub evidence: &'static str,
     /// What its figures mean.
     pub means: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! What is known before a node is looked at: the verdict codes, their look-alikes and the checks in words, upstream
+//! Knowledge that needs no node: the verdict codes, their look-alikes and the checks in words, upstream
 //! issues with their signs, and what a restart may cost. Data only; `report` renders it.
 
 pub mod check_id;

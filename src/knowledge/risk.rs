@@ -1,4 +1,4 @@
-//! What a restart of the Cilium pod may cost on a node, as entries with a reason each.
+//! The risk of a restart of the Cilium pod on a node, as entries with a reason each.
 //!
 //! Missing evidence never lowers the risk: what was not looked at counts as much as the worst answer it could have had.
 
@@ -30,7 +30,7 @@ impl RiskLevel {
     }
 }
 
-/// Facts about a node that bear on a restart and are no sign of an upstream issue; none where nobody looked.
+/// Facts about a node that matter for a restart apart from upstream issues; none if they are unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestartFacts {
     /// Restarts of the agent's container so far.
@@ -47,11 +47,11 @@ struct Caution {
     look: fn(&Signs, RestartFacts) -> Option<u64>,
     /// The reason; `{n}` is the number.
     says: &'static str,
-    /// What stands in its place where nobody looked: begins a list after "not checked:".
+    /// What stands in its place if it is unknown: an item of the list after "not checked:".
     unchecked: &'static str,
 }
 
-/// The cautions, in the order in which they are said.
+/// The cautions, in the order in which they are reported.
 const CAUTIONS: &[Caution] = &[
     Caution {
         level: RiskLevel::Medium,

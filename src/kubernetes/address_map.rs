@@ -1,4 +1,4 @@
-//! Who owns which address, for all nodes at once: integers only, so that a large cluster's map is built once and shared.
+//! Who owns which address, for all nodes: integers only, built once and shared, for large clusters.
 
 use std::net::IpAddr;
 
@@ -157,7 +157,7 @@ impl AddressMap {
     }
 }
 
-/// An address as a number, which hashes faster. IPv4 and IPv6 never meet: the mapped range is no real IPv6 address.
+/// An address as a number: it hashes faster. IPv4 and IPv6 never collide: the mapped range holds no real IPv6 address.
 pub(crate) fn key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),

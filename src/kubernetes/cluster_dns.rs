@@ -47,7 +47,7 @@ pub struct ClusterDns {
     pub backends: Vec<DnsBackend>,
     /// Whether traffic from pods stays on their node (`internalTrafficPolicy: Local`).
     pub local_only: bool,
-    /// How the service prefers near endpoints, in its own word: `PreferClose`, `PreferSameZone`, `PreferSameNode`, or
+    /// How the service prefers near endpoints, in its own spelling: `PreferClose`, `PreferSameZone`, `PreferSameNode`, or
     /// `Auto` for the older annotation; empty where it does not.
     pub distribution: String,
 }
@@ -93,7 +93,7 @@ pub struct DnsBackend {
 }
 
 /// A set of backends that one reading of the service gives a node. A table that holds all of any reading is right:
-/// Cilium follows hints only where it was told to, and the report cannot see whether it was.
+/// Cilium follows hints only where its configuration says so, which the report cannot see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// By which rule: `every ready endpoint`, `hints for zone eu-1a`, …

@@ -1,4 +1,4 @@
-//! Who is who in a cluster, worked out once for all its nodes: owners of addresses, agents, DNS, the pods of each node.
+//! The roles in a cluster, worked out once for all its nodes: owners of addresses, agents, DNS, the pods of each node.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl<'a> ClusterMap<'a> {
         let agents: Vec<&Pod> = here.filter(|pod| is_agent(pod)).filter(of_namespace).collect();
         match &self.inventory.pods {
             Listed::Missing(failure) => Agent::Unknown(failure.clone()),
-            // A part that holds no agent of any node is no part that could.
+            // A partial list without any agent may lack the namespace of the agents.
             Listed::Partial { why, .. } if agents.is_empty() && !self.inventory.pods.known().iter().any(is_agent) => {
                 Agent::Unknown(why.clone())
             }
@@ -158,7 +158,7 @@ impl<'a> ClusterMap<'a> {
     }
 
     /// The service that pods were seen to ask at an address, where it is another than the one that was chosen, and
-    /// nobody named one.
+    /// none was named.
     #[must_use]
     pub fn cluster_dns_at(&self, asked: IpAddr) -> Option<ClusterDns> {
         let Inventory { services, endpoint_slices, .. } = self.inventory;
@@ -190,7 +190,7 @@ impl<'a> ClusterMap<'a> {
         is_cluster_dns_pod(pod) || !pod.spec.host_network && pod.ips().any(|ip| self.addresses.is_cluster_dns(ip))
     }
 
-    /// Whether what a pod is told when it looks a name up says something of cluster DNS: it uses it, and is neither
+    /// Whether a pod's lookups say something about cluster DNS: it uses it, and is neither
     /// cluster DNS itself nor NodeLocal DNS.
     #[must_use]
     pub fn asks_cluster_dns(&self, pod: &Pod) -> bool {

@@ -12,7 +12,7 @@ use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service, null_
 pub enum Listed<T> {
     /// Every object: one that is not in it does not exist.
     Whole(Vec<T>),
-    /// Some of the objects: one that is not in it may exist all the same.
+    /// Some of the objects: others may exist.
     Partial {
         /// The objects that could be listed.
         items: Vec<T>,
@@ -147,7 +147,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
 }
 
-/// What is used of a list's metadata.
+/// The fields of a list's metadata that staledp uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct PageMeta {
     /// The token of the next page; empty or absent on the last.
@@ -161,7 +161,7 @@ pub struct ListGap {
     /// Why the list, or the rest of it, is missing.
     #[serde(flatten)]
     pub why: Failure,
-    /// How much of the whole the list beside it is; none where there is no list.
+    /// How much of the whole the list beside it holds; none if the list is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
 }

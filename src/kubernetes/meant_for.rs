@@ -1,4 +1,4 @@
-//! Which nodes Cilium is not meant to run on, and why: no agent there is no fault then.
+//! Which nodes Cilium is not meant to run on, and why: a missing agent is not a fault there.
 
 use crate::kubernetes::objects::{Node, Pod, Taint, Toleration};
 

@@ -1,4 +1,4 @@
-//! The cluster's objects as values, and who is who in it. Pure: no wire, no clock.
+//! The cluster's objects as values, and their roles. Pure: no wire, no clock.
 
 pub mod address_map;
 pub mod agents;

@@ -21,7 +21,7 @@ const NAMES: [&str; 2] = ["nodelocaldns-", "node-local-dns-"];
 pub struct NodeLocalDns {
     /// Its addresses, of both families; the first is the one that is shown.
     pub addresses: Vec<IpAddr>,
-    /// Whether the address was told or found, and not just the usual one.
+    /// Whether the address was given or found, and is not just the usual default.
     pub address_is_known: bool,
     /// Whether any node of the cluster has it.
     pub deployed: bool,

@@ -1,4 +1,4 @@
-//! Who is who around one node: its agent, its NodeLocal DNS, the cluster's DNS, and whose address is whose.
+//! The cluster as one node sees it: its agent, its NodeLocal DNS, cluster DNS, and the owner of each address.
 //!
 //! Taken from a [`ClusterMap`] before anything is asked of the node.
 

@@ -1,4 +1,4 @@
-//! What is used of Kubernetes objects, and nothing else.
+//! The fields of Kubernetes objects that staledp uses, and no others.
 //!
 //! The same shapes read the API's answers and the lists of a bundle, and write those lists: what is not named here
 //! (environment variables, annotations, …) never enters the program. Every field may be missing.
@@ -49,7 +49,7 @@ pub use service::{
 };
 
 object! {
-    /// What is used of an object's metadata.
+    /// The fields of an object's metadata that staledp uses.
     Meta {
         /// The name.
         name: String,

@@ -1,4 +1,4 @@
-//! What the cluster says of pods of one node that do not come up, do not go away, or are not ready.
+//! Pods of one node that do not start, do not end, or are not ready, by the cluster's lists and events.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which role an address has, seen from one node: the hot question of every conntrack line.
+//! Which role an address has, seen from one node: asked for every conntrack line, so it must be fast.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ const ELSEWHERE: NodeId = NodeId::MAX;
 pub struct Roles {
     map: Arc<AddressMap>,
     node: NodeId,
-    /// Node-local DNS addresses that only this node's own evidence told: a handful.
+    /// Node-local DNS addresses that only this node's own evidence showed: a handful.
     learned: Vec<IpAddr>,
     pods_whole: bool,
 }
@@ -89,7 +89,7 @@ impl Roles {
             Role::LocalPod => Owner::Pod(self.node),
             Role::RemotePod => Owner::Pod(ELSEWHERE),
             Role::Service => Owner::Service,
-            // Nobody owns these.
+            // No pod or node owns these.
             Role::LocalGone | Role::RemoteGone | Role::UnlistedPod | Role::Nowhere | Role::World => return,
         };
         Arc::make_mut(&mut self.map).own(address, owner);
@@ -106,7 +106,7 @@ impl Roles {
         Arc::make_mut(&mut self.map).hold(prefix, holds);
     }
 
-    /// Takes an address that this node's own evidence told for a node-local DNS address.
+    /// Adds an address that this node's own evidence shows to be a node-local DNS address.
     pub fn learn_node_local_dns(&mut self, address: IpAddr) {
         self.learned.push(address);
     }

@@ -1,4 +1,4 @@
-//! What a person sees while waiting: a bar (of nodes, or of an archive's bytes), what the slowest nodes are doing, and
+//! Progress for a person who waits: a bar (of nodes, or of an archive's bytes), what the slowest nodes are doing, and
 //! each finding as soon as it is one; on standard error, and only on a terminal. With `-o jsonl`, each node's line goes to
 //! standard output as soon as it is known.
 

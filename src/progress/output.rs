@@ -23,9 +23,9 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Order {
-    /// To be written; the bars have to be out of its way.
+    /// Text to write; the bars must be hidden first.
     Text(Vec<u8>, Option<MultiProgress>),
-    /// To be told when all before it was written.
+    /// Receives a message when everything before it was written.
     Tell(oneshot::Sender<()>),
 }
 
@@ -53,7 +53,7 @@ impl Output {
                 for order in orders {
                     match order {
                         Order::Text(bytes, bars) => written.write(&bytes, bars.as_ref()),
-                        // Whoever asked may have gone.
+                        // The caller may be gone.
                         Order::Tell(done) => drop(done.send(())),
                     }
                 }

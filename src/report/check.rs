@@ -1,4 +1,4 @@
-//! One check in the report, with its figures as the check's own type: what is shown and compared reads fields, not names.
+//! One check in the report, with its figures as the check's own type: code reads fields, not names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `staledp explain`: what is known of codes, checks and upstream issues as text, without a cluster.
+//! `staledp explain`: codes, checks and upstream issues as text, without a cluster.
 
 use super::text::{count, hang, safe};
 use crate::base::error::Error;

@@ -72,7 +72,7 @@ pub fn sources(check: &Check) -> Vec<String> {
         .collect()
 }
 
-/// The DNS flows of a node that say something about now: what is idle, too recent or expired is not among them.
+/// The DNS flows of a node that say something about now: not the idle, too recent or expired ones.
 struct JudgedFlows {
     answered: u64,
     unanswered: u64,

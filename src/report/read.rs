@@ -1,4 +1,4 @@
-//! Reports read back: JSON, JSON lines and YAML, told apart by what they hold.
+//! Reads reports back: JSON, JSON lines and YAML, detected from their content.
 //!
 //! A report is a file like any other, and may be anything: its size is bounded, and what this version does not know is
 //! refused by name, not guessed.
@@ -54,7 +54,7 @@ fn cannot(name: &str) -> Error {
 ///
 /// # Errors
 ///
-/// What is wrong with it, to stand behind "cannot read the report …:".
+/// What is wrong with the report, for a message that begins with "cannot read the report …:".
 pub fn parse(bytes: &[u8]) -> Result<Report, Error> {
     let text = std::str::from_utf8(bytes).map_err(|_| Error::cannot_read("not text"))?;
     let text = text.trim_start_matches('\u{feff}').trim();

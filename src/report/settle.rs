@@ -1,4 +1,4 @@
-//! What would settle what is open: rights to grant, checks to mend and evidence to collect, what helps most first.
+//! What settles the open look-alikes: rights to grant, checks to fix and evidence to collect, most useful first.
 
 use std::collections::BTreeSet;
 
@@ -37,9 +37,9 @@ pub fn by(verdict: &Verdict) -> Vec<Settled<'_>> {
 pub struct MissingRight<'a> {
     /// The right: "`get` and `create` on `pods/exec` in namespace kube-system".
     pub right: &'a str,
-    /// The checks that are unknown for it.
+    /// The checks that are unknown because of it.
     pub checks: Vec<&'static str>,
-    /// The look-alikes that are open for it.
+    /// The look-alikes that are open because of it.
     pub codes: Vec<Code>,
 }
 
@@ -52,7 +52,7 @@ pub fn missing_rights(node: &NodeReport) -> Vec<MissingRight<'_>> {
         .map(|right| {
             let checks = node.checks.iter().filter(|check| check.missing_right.as_deref() == Some(right));
             let checks: Vec<CheckId> = checks.map(|check| check.id).collect();
-            // Refused for it, or in want of what a check that was refused for it would have read.
+            // Refused without this right, or missing the evidence of a check that was.
             let lacks = |open: &&Open| open.says.contains(right) || checks.iter().any(|id| reads(*id, &open.settle));
             let open = node.verdict.open.iter().filter(lacks);
             MissingRight {

@@ -1,4 +1,4 @@
-//! What a report rests on: a cluster or something saved from one, and when the evidence was taken.
+//! The source of a report: a cluster or saved evidence, and when the evidence was taken.
 
 use serde::{Deserialize, Serialize};
 

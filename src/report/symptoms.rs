@@ -52,7 +52,7 @@ pub struct SymptomsReport {
 pub struct NotAsked {
     /// What.
     pub what: &'static str,
-    /// The option that asks for it.
+    /// The option that enables it.
     pub option: &'static str,
 }
 

@@ -30,7 +30,7 @@ use page::{CYAN, GREEN, Page, RED, YELLOW};
 pub struct Style {
     /// Whether escapes for colours may stand in the text.
     pub color: bool,
-    /// The width of the screen in columns; none: there is no screen, and each finding has one line, however long.
+    /// The width of the screen in columns; none without a screen: then each finding has one line, however long.
     pub width: Option<u16>,
     /// Fold nothing: every healthy node with its details, every pod.
     pub wide: bool,

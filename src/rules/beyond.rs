@@ -1,4 +1,4 @@
-//! Evidence beyond the five checks: each piece was seen, or was not looked at, and why.
+//! Evidence beyond the five checks: each piece was read, or was not, and why.
 
 use crate::base::evidence::Evidence;
 use crate::cilium::agent_log::AgentLog;

@@ -1,4 +1,4 @@
-//! Everything that is known of one node when it is judged.
+//! A case: everything that is known about one node when it is judged.
 
 use crate::checks::dns_backends::Backends;
 use crate::checks::dns_conntrack::Dump;
@@ -117,7 +117,7 @@ impl Case {
         self.dump.picture().filter(|picture| picture.entries > 0)
     }
 
-    /// The version of the agent: its own word, else its image's tag.
+    /// The version of the agent: as it reports it, else its image's tag.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         let own = self.beyond.status.seen().and_then(|s| s.version.as_deref());

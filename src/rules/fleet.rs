@@ -1,4 +1,4 @@
-//! Nodes held against each other: the same failure everywhere is not one node's datapath.
+//! Compares nodes: the same failure everywhere is not one node's datapath.
 
 use std::collections::BTreeSet;
 
@@ -81,8 +81,10 @@ fn with_neighbour(node: &mut NodeVerdict) {
             verdict.kind = verdict.code.kind();
             verdict.confidence = Some(Confidence::Medium);
             verdict.confidence_because = vec!["only one other node was looked at, by its dump alone".to_owned()];
-            verdict.summary =
-                format!("{node} shows the same failure as this node ({}): this is no single node's.", was.name());
+            verdict.summary = format!(
+                "{node} shows the same failure as this node ({}), so this is not a single-node problem.",
+                was.name()
+            );
             verdict.ruled_out.clear();
         }
         Neighbour::Answered(says) if verdict.kind != Kind::Healthy => {
@@ -136,7 +138,7 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
         (
             Confidence::High,
             format!("each of the {count} judged nodes shows the same failure"),
-            format!("All {count} judged nodes show the same failure ({codes}): this is no single node's."),
+            format!("All {count} judged nodes show the same failure ({codes}), so this is not a single-node problem."),
         )
     } else {
         (
@@ -215,7 +217,7 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
             "This looks like {}, but other nodes look broken too and could not be judged: it may be the whole cluster.",
             was.name()
         );
-        verdict.because.push(Because::evidence("comparison", "no other node could be found that is fine"));
+        verdict.because.push(Because::evidence("comparison", "no other node is known to be fine"));
     }
 }
 
@@ -256,7 +258,7 @@ impl Known {
         }
     }
 
-    /// Whether what is said of a node that was taken in stays so, whatever is found on further nodes. For a stale node,
+    /// Whether the verdict on a node stays as it is, whatever is found on further nodes. For a stale node,
     /// and for masqueraded DNS, a healthy node has to be known, and comparing with it alone gives all there is to say.
     #[must_use]
     pub fn settles(&self, verdict: &Verdict) -> bool {

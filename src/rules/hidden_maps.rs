@@ -9,7 +9,7 @@ use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::verdict::{Because, Cause, Confidence, Says};
 
-/// Two file systems at the place of the pins, and no dump: what is read there is not what the datapath uses.
+/// Two file systems where the maps are pinned, and no dump: the visible maps are not those that the datapath uses.
 pub(super) fn hidden(case: &Case) -> Option<Opinion> {
     if case.beyond.mounts_are_stacked() != Some(true) {
         return None;
@@ -22,7 +22,7 @@ pub(super) fn hidden(case: &Case) -> Option<Opinion> {
     let (evidence, mounted) = mounted(case)?;
     let summary = format!(
         "{mounted} BPF file systems are mounted at {BPF_ROOT} in the agent's view: the last one hides the maps that the \
-         datapath uses (cilium/cilium#47847). What pods see cannot be told from here."
+         datapath uses (cilium/cilium#47847). What was read says nothing about the traffic of pods."
     );
     let says = Says::new(format!("{mounted} mounts of type bpf at {BPF_ROOT}"), [("mounts", mounted.into())]);
     let mut opinion = Opinion::new(Code::MapsNotVisible, Confidence::High, summary)

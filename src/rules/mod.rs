@@ -29,7 +29,7 @@ use opinion::{Exclusion, Opinion, Phase};
 use stale::datapath::Held;
 use verdict::{Affected, Because, Confidence, Open, RuledOut, Verdict};
 
-/// What is said of one node, before nodes are compared.
+/// The verdict on one node, before nodes are compared.
 #[derive(Clone, Debug)]
 pub struct NodeVerdict {
     /// The verdict.
@@ -101,7 +101,7 @@ fn answered(case: &Case) -> bool {
         || case.egress.by_address == Some(true) && case.dns.life == DnsLife::Alive
 }
 
-/// What was not looked at might have said otherwise: that caps the confidence, and says so.
+/// Evidence that was not read could contradict: that caps the confidence, with the reason.
 fn cap(case: &Case, opinion: Opinion) -> Opinion {
     let kind = opinion.code.kind();
     let unseen = case.beyond.not_looked_at();

@@ -1,4 +1,4 @@
-//! What one rule thinks of a node, and what the other side says to it.
+//! The opinion of one rule about a node, and how each look-alike answers: applies, ruled out, or open.
 
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
@@ -65,7 +65,7 @@ impl Opinion {
 /// What became of one look-alike.
 #[derive(Clone, Debug)]
 pub enum Exclusion {
-    /// It is what is seen.
+    /// It applies: the evidence shows it.
     Applies(Box<Opinion>),
     /// It is out, by these figures.
     RuledOut(Says),
@@ -96,7 +96,7 @@ impl Exclusion {
         Self::Open { why: why.into(), settle: settle.into() }
     }
 
-    /// It is what is seen.
+    /// It applies: the evidence shows it.
     #[must_use]
     pub fn applies(opinion: Opinion) -> Self {
         Self::Applies(Box::new(opinion))
@@ -114,13 +114,13 @@ pub enum Phase {
     Rest,
 }
 
-/// A fault that looks like a stale datapath and is none: for it the agent must not be restarted.
+/// A fault that only looks like a stale datapath: the agent must not be restarted for it.
 #[derive(Clone, Copy)]
 pub struct LookAlike {
     /// Its code.
     pub code: Code,
     /// When it is asked.
     pub phase: Phase,
-    /// Whether it is what is seen, is out, or is open.
+    /// Whether it applies, is ruled out, or is open.
     pub ask: fn(&Case) -> Exclusion,
 }

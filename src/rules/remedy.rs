@@ -1,4 +1,4 @@
-//! What to do about a verdict: the exact command, what it may cost, and how to see whether it worked.
+//! The remedy: the exact command, its risk, and how to verify it.
 
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::of_restart;
@@ -43,7 +43,7 @@ pub fn diagnose(context: Option<&str>, node: &str) -> String {
     format!("staledp diagnose{} --node {}", option(context), quoted(node))
 }
 
-/// The option that names the cluster; nothing where there is no context to name.
+/// The option that names the cluster; empty without a context.
 fn option(context: Option<&str>) -> String {
     context.map_or(String::new(), |context| format!(" --context={}", quoted(context)))
 }

@@ -1,5 +1,5 @@
-//! What is said where neither a look-alike nor a stale datapath explains the evidence: missing or contradictory evidence,
-//! broken egress, or health.
+//! The last rules, where neither a look-alike nor a stale datapath explains the evidence: it is missing or contradictory,
+//! egress is broken, or the node is healthy.
 
 use crate::base::failure::{Failure, FailureKind};
 use crate::checks::Status;
@@ -20,7 +20,7 @@ use crate::ways::way::Way;
 
 /// Two ways are dead, or one, but who must speak is silent.
 pub(super) fn silent(case: &Case, why: &str) -> Opinion {
-    let summary = format!("Ways of this node's pods are dead, but it is not known why: {why}.");
+    let summary = format!("Traffic of this node's pods gets no answers, cause unknown: {why}.");
     let mut opinion = Opinion::new(Code::EvidenceMissing, Confidence::Medium, summary)
         .because(Because::check(CheckId::DnsConntrack, why).with(host_figures(case)));
     opinion.because.extend(dead_ways(case).into_iter().map(|way| way.because));
@@ -41,7 +41,7 @@ pub(super) fn no_dump(case: &Case) -> Option<Opinion> {
                     .because(Because::check(CheckId::DnsConntrack, failure.message.clone())),
             )
         }
-        Dump::Missing(failure) => Some(missing("the conntrack dump could not be had", failure, "dns-conntrack")),
+        Dump::Missing(failure) => Some(missing("the conntrack dump is missing", failure, "dns-conntrack")),
         Dump::Whole(picture) if picture.entries == 0 => {
             if case.around.pods == Some(0) {
                 let summary = "No pod of its own network runs on this node, and nothing is in its conntrack table.";
@@ -154,7 +154,9 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
     }
     if let Some(failure) = case.trouble.events_gap.as_ref().filter(|_| !case.trouble.creating.is_empty()) {
         let pods = case.trouble.creating.len();
-        let what = format!("pods ({pods}) wait for their network for minutes, and the events that say why are missing");
+        let what = format!(
+            "pods ({pods}) have been waiting for their network for minutes, and the events that tell why are missing"
+        );
         return Some(missing(&what, failure, "events"));
     }
     let failure = case.backends.finding.reason.as_ref()?;

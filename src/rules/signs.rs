@@ -59,7 +59,7 @@ pub fn signs(case: &Case, verdict: &Verdict) -> Signs {
     signs
 }
 
-/// The agent's version: its own word if that is a version, else its image's tag. A failing agent's status line holds a
+/// The agent's version: as it reports it if that is a version, else its image's tag. A failing agent's status line holds a
 /// complaint in the version's place.
 fn version(case: &Case) -> Option<Version> {
     let own = case.beyond.status.seen().and_then(|status| status.version.as_deref());

@@ -1,4 +1,4 @@
-//! What is said of a node: the verdict, how sure it is, what it rests on, and the remedy.
+//! The verdict on a node: its code, its confidence, its reasons, and the remedy.
 
 use std::collections::BTreeMap;
 
@@ -186,7 +186,7 @@ pub struct Cause {
     pub key: Option<String>,
     /// What should be there.
     pub expected: Option<String>,
-    /// What is there.
+    /// What was found.
     pub found: Option<String>,
     /// Since when, RFC 3339.
     pub since: Option<String>,
@@ -209,7 +209,7 @@ impl Cause {
         }
     }
 
-    /// The same with what should be there and what is.
+    /// The same with the expected and the found value.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>, found: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
@@ -245,7 +245,7 @@ impl Cause {
     }
 }
 
-/// What is said of a node.
+/// The verdict on a node, with its remedy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// What it means for the operator.

@@ -1,4 +1,4 @@
-//! The witnesses: who speaks for the host, which ways are dead, and what the probes say.
+//! The witnesses: the evidence for the host, the dead ways, and the probes.
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ pub enum HostWitness {
     Contradicted,
     /// Its ping is not answered, and nothing else decides: the target may be one that does not answer pings.
     OnlyPingFails,
-    /// Nothing speaks for it.
+    /// No evidence.
     Unseen,
 }
 
@@ -133,7 +133,7 @@ pub fn probes_fail(case: &Case) -> bool {
 /// What became of the probes' own connections to the outside address, by the dump that was read right after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeFlow {
-    /// None is in the dump, or there is no dump: says nothing, for an entry may have been pushed out again.
+    /// None is in the dump, or the dump is missing: says nothing, because the entry may have been evicted.
     NotSeen,
     /// They left the pod, and at least one got no answer (yet).
     Unanswered,
@@ -165,7 +165,7 @@ fn answered_since_asked(case: &Case, answer_age_s: f64) -> bool {
     between.is_some_and(|between| between >= 0 && answer_age_s <= between as f64 + 1.0)
 }
 
-/// What the probes say, with the word of the dump on their own connections beside it.
+/// The result of the probes, with what the dump shows of their connections.
 #[must_use]
 pub fn probes_say(case: &Case) -> Because {
     let mut because = egress_says(case);
@@ -189,7 +189,7 @@ pub fn world_is_dead(case: &Case) -> Option<Because> {
         let _ = write!(says.text, ", from {} different far ends", state.counts.dead_peers);
         return Some(Because::said(CheckId::ExternalConntrack.name(), says));
     }
-    // A target that does not answer the host either is no witness; a probe whose packets were answered failed for
+    // A target that does not answer the host either is not a witness; a probe whose packets were answered failed for
     // something else than the path.
     let target_speaks = !matches!(host(case), HostWitness::OnlyPingFails | HostWitness::Unseen);
     (probes_fail(case)
@@ -200,7 +200,7 @@ pub fn world_is_dead(case: &Case) -> Option<Because> {
 }
 
 /// Whether the dead flows of these groups are of more than one pod, beside those that are cut off by themselves: one
-/// client that gets no answers is that client's affair.
+/// client that gets no answers is that client's problem.
 #[must_use]
 pub fn is_of_many(case: &Case, groups: &[Group]) -> bool {
     let Some(picture) = case.picture() else { return false };

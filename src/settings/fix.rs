@@ -1,4 +1,4 @@
-//! What was meant by `staledp fix`.
+//! The settings of `staledp fix`, resolved from its arguments.
 
 use std::io::IsTerminal as _;
 

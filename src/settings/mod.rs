@@ -1,4 +1,4 @@
-//! What was meant: arguments, environment and terminal, resolved once. Nothing below reads any of them again.
+//! Settings: arguments, environment and terminal, resolved once. No other room reads any of them again.
 
 mod fix;
 

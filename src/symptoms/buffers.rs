@@ -1,4 +1,4 @@
-//! Vector's buffers, and questions of one's own, out of the answers of Prometheus.
+//! Vector's buffers, and additional queries, from the answers of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::base::pod_ref::PodRef;
 /// `buffer_size_events`,
 /// `buffer_max_size_bytes` and `buffer_max_size_events` beside `buffer_byte_size`, `buffer_events`,
 /// `buffer_max_byte_size` and `buffer_max_event_size`, which are deprecated since and will go: one of each pair is
-/// taken. The `internal_metrics` source writes `vector_` in front of all of them where it is not told otherwise.
+/// taken. The `internal_metrics` source writes `vector_` in front of all of them by default.
 pub const FILL: &str = "max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_byte_size or vector_buffer_size_bytes) / max by (namespace, pod, node, host, instance, component_id) \
     (vector_buffer_max_byte_size or vector_buffer_max_size_bytes) or \
@@ -30,7 +30,7 @@ pub const SENT: &str = "sum by (namespace, pod, node, host, instance, component_
 const FULL: f64 = 0.8;
 /// Above this the figure is wrong: Vector's own counter has been seen below zero, as 2^64 (vectordotdev/vector#21683).
 const ABSURD: f64 = 1.5;
-/// The most series that are told of a question of one's own.
+/// The most series shown of an additional query.
 const MOST: usize = 20;
 
 /// An answer of Prometheus: an instant vector.
@@ -78,7 +78,7 @@ impl Series {
 ///
 /// # Errors
 ///
-/// What is odd about it.
+/// The anomaly, if any.
 pub(crate) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
     let PrometheusAnswer { data, .. } =
         serde_json::from_slice(answer).map_err(|error| format!("its answer cannot be read: {error}"))?;
@@ -92,7 +92,7 @@ pub(crate) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
     }
 }
 
-/// What was asked, where a saved answer says so.
+/// The query, if a saved answer holds it.
 pub(crate) fn query_of(answer: &[u8]) -> Option<String> {
     serde_json::from_slice::<PrometheusAnswer>(answer).ok().map(|answer| answer.query).filter(|query| !query.is_empty())
 }
@@ -169,7 +169,7 @@ pub(crate) fn add_buffer_symptoms(
     }
 }
 
-/// The answer to a question of one's own, series by series.
+/// The answer to an additional query, series by series.
 pub(crate) fn add_query_symptoms(
     query: &str,
     answer: &[Series],

@@ -1,4 +1,4 @@
-//! Objects of other people's kinds whose conditions name a DNS or connection failure.
+//! Custom resources of other projects whose conditions name a DNS or connection failure.
 
 use super::logs::{asking_address, in_words, name_and_server, named_failure};
 use super::{Looks, Symptom, SymptomKind, Symptoms, sample};

@@ -1,4 +1,4 @@
-//! Which symptoms a verdict explains. They never make one.
+//! Which symptoms a verdict explains. Symptoms never make a verdict.
 
 use super::{Looks, Symptom, SymptomKind};
 use crate::knowledge::code::Code;

@@ -1,4 +1,4 @@
-//! The symptoms that the cluster's lists and its events show, without any further question.
+//! The symptoms in the cluster's lists and events, without further requests.
 
 use super::probes::Tally;
 use super::storm::NotReady;

@@ -1,4 +1,4 @@
-//! Log lines that speak of names that could not be resolved: which name, asked of whom, how often.
+//! Log lines about names that could not be resolved: which name, which resolver, how often.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,12 +11,12 @@ use crate::base::credentials::without_credentials;
 use crate::base::pattern::pattern;
 use crate::base::pod_ref::PodRef;
 
-/// The longest line that is looked at, in bytes; what is longer is cut.
+/// The longest line that is read, in bytes; longer ones are cut.
 const LINE: usize = 4 << 10;
-/// The most different things that are told of one log.
+/// The most different failures that are reported of one log.
 const MOST: usize = 5;
 
-/// Nobody answered: the resolver's silence in the words of Go, glibc, musl, Java, Node.js and Rust.
+/// No answer: the resolver's silence in the messages of Go, glibc, musl, Java, Node.js and Rust.
 static SILENCE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i):53\b[^\n]{0,200}(?:i/o timeout|no route to host|network is unreachable|operation not permitted)|lookup [^\n]{0,300}(?:i/o timeout|context deadline exceeded|network is unreachable|no route to host)|temporary failure in name resolution|\bEAI_AGAIN\b|resolving timed out|(?:dns|resolv\w*|name resolution)[^\n]{0,80}(?:timed? ?out|timeout)|;; (?:connection timed out; )?no servers could be reached|\bTry again\b[^\n]{0,40}(?:lookup|getaddrinfo)|(?:lookup|getaddrinfo)[^\n]{0,120}\btry again\b",
@@ -59,13 +59,13 @@ static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
 /// What became of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum NamedFailure {
-    /// Nobody answered a question for a name.
+    /// A query for a name got no answer.
     NameUnanswered,
-    /// The answer was that there is no such name, or that it could not be found out.
+    /// The answer was that the name does not exist, or that the resolver failed.
     NameAnswered,
-    /// A name was not resolved, and whether an answer came is not told.
+    /// A name was not resolved; whether an answer came is unknown.
     NameUntold,
-    /// Nobody answered a connection.
+    /// A connection got no answer.
     Unanswered,
     /// A connection was turned down.
     Refused,

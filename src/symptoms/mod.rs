@@ -1,4 +1,4 @@
-//! What the cluster already says: symptoms, by node. They rank nodes to look at; they never make a verdict.
+//! Symptoms: what the cluster already reports, by node. They rank nodes to look at; they never make a verdict.
 //!
 //! Pure: each file reads one kind out of evidence that is there already: [`probes`] failing probes out of events,
 //! [`restarts`] restarted containers, [`logs`] lines that name an unresolved name, [`buffers`] answers of Prometheus,
@@ -40,7 +40,7 @@ pub enum SymptomKind {
     Restarts,
     /// Log lines that speak of names that could not be resolved.
     DnsErrors,
-    /// Buffers that fill and do not drain, or the answer to a question of one's own.
+    /// Buffers that fill and do not drain, or the answer to an additional query.
     Buffers,
     /// Objects whose conditions name a DNS or connection failure.
     Dependents,
@@ -75,7 +75,7 @@ pub enum Looks {
     Memory,
     /// It runs in the host's network, which pods' datapath does not touch.
     OfTheHost,
-    /// Nobody can tell from here.
+    /// Unknown: this evidence does not show it.
     #[default]
     Open,
     /// Nothing is wrong; it stands beside something that is.
@@ -101,9 +101,9 @@ pub struct Symptom {
     pub last: Option<String>,
     /// One sentence.
     pub says: String,
-    /// One of the things that were said, without credentials that can be told, cut.
+    /// One sample message, shortened, with recognizable credentials redacted.
     pub sample: Option<String>,
-    /// Whether the node's verdict explains it; null where there is no verdict or it is unknown.
+    /// Whether the node's verdict explains it; null without a verdict, or if that is unknown.
     pub explained: Option<bool>,
     /// Why it does or does not.
     pub why: Option<String>,
@@ -199,7 +199,7 @@ impl Symptoms {
         }
     }
 
-    /// How much a node's symptoms speak for a look at its datapath; 0: not at all. Those that nobody can tell from here
+    /// How much a node's symptoms speak for a look at its datapath; 0: not at all. Those whose cause is unknown
     /// count, but never as much as one that was not answered, however many they are.
     #[must_use]
     pub fn weight(&self, node: &str) -> u32 {

@@ -1,4 +1,4 @@
-//! Failing probes, out of the kubelet's events.
+//! Failing probes, from the kubelet's events.
 //!
 //! The kubelet writes 25 events per pod at once, then one in five minutes, while `count` runs on. So an event that is
 //! five minutes old says nothing about recovery: the pod's Ready condition does.
@@ -10,7 +10,7 @@ use super::{Looks, PodsByName, Symptom, SymptomKind, Symptoms, duration_in_words
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::objects::Event;
 
-/// The most probes that are told apart; beyond, nothing new is taken in.
+/// The most probes that are counted separately; later ones are dropped.
 const MOST: usize = 20_000;
 
 /// Probes by pod, container and kind, summed as events come.
@@ -19,7 +19,7 @@ pub struct Tally {
     sums: BTreeMap<(PodRef, String, &'static str), Sum>,
     /// Pods' containers that the kubelet killed for a failed probe.
     killed: BTreeSet<(PodRef, String)>,
-    /// Whether there was more than could be told apart.
+    /// Whether there were more probes than that.
     pub over: bool,
 }
 
@@ -202,7 +202,7 @@ fn probe_of(message: &str) -> Option<(&'static str, &str)> {
 }
 
 /// Whether the pod answered, whatever it said: then the way there works. What a command in the pod printed is no
-/// answer and no silence, but the command ran there; only its running out of time looks like waiting for somebody.
+/// answer and no silence, but the command ran there; only a timeout looks like waiting for an answer.
 fn answered(said: &str) -> bool {
     let silent = [
         "timeout",

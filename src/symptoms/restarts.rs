@@ -1,4 +1,4 @@
-//! Containers that were started again: how often, when last, and what the last end was.
+//! Restarted containers: how often, when last, and how the last run ended.
 
 use std::fmt::Write as _;
 

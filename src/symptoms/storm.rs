@@ -1,6 +1,6 @@
-//! What hit the whole cluster at once: many nodes not ready, or many pods started again, in one window.
+//! Cluster-wide events: many nodes not ready, or many pods restarted, in one window.
 //!
-//! After a router outage every node has symptoms, and most of them are over. So the window is said before the nodes.
+//! After a router outage every node has symptoms, and most of them are over. So the window stands before the nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

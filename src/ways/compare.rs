@@ -6,9 +6,9 @@ use crate::ways::counts::Counts;
 use crate::ways::group::Group;
 use crate::ways::picture::{Endpoint, Picture};
 
-/// What chance alone does less often than this is no chance.
+/// What happens by chance less often than this is not taken for chance.
 const RARE: f64 = 0.005;
-/// Fewer dead flows than this single nobody out.
+/// Fewer dead flows than this do not single out a pod.
 const SEVERAL: u32 = 3;
 /// Of the others' flows in the same time, at most this share may be dead for them to be well, in percent.
 const WELL_PERCENT: u32 = 10;

@@ -3,7 +3,7 @@
 //! Two pods can only be compared over a time in which both talked. So flows that tell something are also counted by the
 //! age of their last question, in steps of ten seconds.
 
-/// How many steps of age are told apart; the last holds everything older.
+/// How many steps of age are counted separately; the last holds everything older.
 pub const STEPS: usize = 6;
 
 /// How long one step is, in seconds.

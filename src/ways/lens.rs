@@ -33,7 +33,7 @@ pub(super) fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr
     let (initiator, responder) = (entry.initiator.ip, entry.responder.ip);
     let from = lens.roles.of(initiator);
     let to = lens.roles.of(responder);
-    // The node's own address on the pod network is no pod's, but carries an identity of the host (below 256).
+    // The node's own address on the pod network belongs to no pod, and carries an identity of the host (below 256).
     let from_host = from == Role::ThisHost || (matches!(from, Role::LocalGone) && entry.identity < 256);
     match entry.direction {
         Direction::Service => None,

@@ -1,4 +1,4 @@
-//! How a number of flows does: alive, dead, neither, or too few to tell.
+//! Whether a group of flows is alive, dead, neither, or too small to judge.
 
 use crate::ways::counts::Counts;
 

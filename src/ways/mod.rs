@@ -1,4 +1,4 @@
-//! How each way of packets of a node does: who talks to whom, who gets answers, and over which time.
+//! The ways of packets of a node: who talks to whom, who gets answers, and over which time.
 //!
 //! [`pass`] reads a dump line by line, [`lens`] says which way an entry takes, [`picture`] is what comes out, [`way`] and
 //! [`dns`] say how each way does, and [`compare`] holds one pod against the others.

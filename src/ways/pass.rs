@@ -24,10 +24,10 @@ use crate::ways::picture::{Counters, Endpoint, Flow, MapSizes, Picture, Resolver
 /// "now" is taken as the latest report so far, which after this many lines in random order is right.
 const MOST_PENDING: usize = 768 << 10;
 
-/// Endpoints that are told apart; a node runs some hundreds of pods at the most. Those beyond share one place.
+/// Endpoints that are counted separately; a node runs some hundreds of pods at most. Those beyond share one place.
 const MOST_ENDPOINTS: usize = 4095;
 
-/// Resolvers that are told apart.
+/// Resolvers that are counted separately.
 const MOST_RESOLVERS: usize = 256;
 
 /// Flows without answer that are named, where that is wanted.
@@ -162,7 +162,7 @@ impl Tally {
         }
     }
 
-    /// What is counted on every line, whatever its state.
+    /// Counted on every line, whatever its state.
     fn count_line(&mut self, entry: &Entry, lens: &Lens) {
         let map = match (entry.protocol, entry.responder.ip) {
             (Protocol::Tcp, IpAddr::V4(_)) => &mut self.maps.tcp4,
@@ -207,7 +207,7 @@ impl Tally {
         if !half_open {
             counts.last_answer = counts.last_answer.max(answered);
         }
-        // "Now" only grows, so what is over by now is over.
+        // "Now" only grows, so an entry that has expired by now stays expired.
         if entry.expires < self.latest {
             counts.expired += 1;
             return;

@@ -10,7 +10,7 @@ use crate::ways::group::Group;
 /// One local endpoint and its flows by group.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Its address; none for those beyond the number that is told apart.
+    /// Its address; none for those beyond the number that is counted separately.
     pub address: Option<IpAddr>,
     pub(super) counts: Box<[Counts]>,
 }
@@ -95,11 +95,11 @@ pub struct Picture {
     pub entries: u64,
     /// Lines that should be entries and could not be read.
     pub unparsed: u64,
-    /// Whether the last line has no end and is no entry: the dump was cut, whatever its exit code.
+    /// Whether the last line has no end and is not an entry: the dump was cut, whatever its exit code.
     pub broken_end: bool,
     /// The first of those, cut; bytes as they came.
     pub samples: Vec<Vec<u8>>,
-    /// Lines that are no entries: remarks, blank lines not counted.
+    /// Lines that are not entries: remarks, without blank lines.
     pub remarks: u64,
     /// The unit of its times.
     pub clock: Clock,

@@ -1,4 +1,4 @@
-//! The ways of packets of a node, each with how it does.
+//! The ways of packets of a node, each alive, dead or unseen.
 
 use crate::ways::counts::Counts;
 use crate::ways::group::Group;

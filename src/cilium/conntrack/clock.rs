@@ -65,7 +65,7 @@ impl Default for Calibration {
 impl Calibration {
     const LONGEST: usize = 320;
 
-    /// Takes an entry other than TCP: what is left of its life behind its last report.
+    /// Reads an entry other than TCP: its remaining life after its last report.
     pub fn add(&mut self, life: u32) {
         if let Some(count) = self.lives.get_mut(life as usize) {
             *count += 1;

@@ -154,7 +154,7 @@ pub mod tcp {
 }
 
 impl Entry {
-    /// Reads one line. None where it is no usable entry: no tuple, or without the times that everything rests on.
+    /// Reads one line. None if it is not a usable entry: without a tuple, or without the times.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let (tuple, rest) = Tuple::usual(line).or_else(|| Tuple::any(line))?;

@@ -21,7 +21,7 @@ pub enum RuleTarget {
     Jump(String),
     /// Goes on in another chain for good.
     Goto(String),
-    /// Marks, counts, logs: the packet goes on.
+    /// Marks, counts, logs: the packet continues to the next rule.
     Other,
 }
 
@@ -30,7 +30,7 @@ pub enum RuleTarget {
 pub(super) enum Fit {
     Yes,
     No,
-    /// It hangs on what is not known.
+    /// It depends on unknown fields.
     Perhaps,
 }
 
@@ -190,7 +190,7 @@ pub(super) fn parse(table: &str, line: &str) -> Option<FirewallRule> {
 }
 
 impl FirewallRule {
-    /// A value that could be read; else the rule hangs on what is not known.
+    /// A value that could be read; else the rule depends on unknown fields.
     fn read<T>(&mut self, value: Option<T>, is_negated: bool) -> Option<Wanted<T>> {
         self.is_conditional |= value.is_none();
         value.map(|value| Wanted { value, is_negated })

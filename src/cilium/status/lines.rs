@@ -115,7 +115,7 @@ impl AgentStatus {
         match key {
             "Cilium" => {
                 let agent = component(value);
-                // Behind another state than Ok stands what is wrong, which may begin with any word.
+                // After any state but Ok stands the error, which may begin with any word.
                 self.version = (agent.state == "Ok").then(|| captured(&VERSION, &agent.says)).flatten();
                 self.agent = Some(agent);
             }

@@ -33,7 +33,7 @@ impl ByteSource {
         }
     }
 
-    /// So many bytes are to be read. Of a member the zip says so.
+    /// How many bytes will be read; the zip names it for a member.
     pub(super) fn expect(&self, bytes: impl FnOnce(u64) -> u64) -> io::Result<()> {
         if let Self::File(path, meter) = self {
             meter.expect(bytes(path.metadata()?.len()));

@@ -1,6 +1,6 @@
-//! What others gathered: a `cilium sysdump` or a `cilium-bugtool` archive as a source. Nothing is unpacked to disk.
+//! Archives of other tools as a source: `cilium sysdump` and `cilium-bugtool`. Nothing is unpacked to disk.
 //!
-//! Which file is which evidence is told by [`names`]. What no archive holds (a ping from the host, probes from pods) is
+//! [`names`] maps files to evidence. What no archive holds (a ping from the host, probes from pods) is
 //! "not gathered", with that reason.
 //!
 //! Members of a zip are reached by its directory. A tar within one is unpacked once for its node. A bugtool archive is
@@ -96,7 +96,7 @@ impl Archived {
         Ok(Self { kind: ArchiveContent::Sysdump(sysdump), latest: RefCell::default() })
     }
 
-    /// A bugtool archive; none where the tar, which was walked to its end, is no such archive.
+    /// A bugtool archive; none if the tar, read to its end, is not such an archive.
     pub(super) fn bugtool(mut tar: Tarball) -> Option<Self> {
         if !tar.names().any(|name| evidence_in_tar(name).is_some()) {
             return None;
@@ -130,7 +130,7 @@ impl Archived {
         }
     }
 
-    /// Says that these nodes will be looked at, so that whoever waits knows how much will be read.
+    /// Says that these nodes will be looked at, so that progress knows how much will be read.
     pub fn expect(&self, chosen: &[String]) {
         let ArchiveContent::Sysdump(Sysdump { zip, pods, nodes, .. }) = &self.kind else { return };
         let nodes = nodes.borrow();
@@ -265,7 +265,7 @@ fn no_lists(why: &Failure) -> Inventory {
     }
 }
 
-/// Why there is no whole output.
+/// Why the output is not whole.
 enum Missed {
     NotGathered(String),
     Failed(Failure),
@@ -285,7 +285,7 @@ impl Source for Archived {
                 let mut nodes = nodes.borrow_mut();
                 for pod in pods.keys() {
                     let node = listed.iter().find(|p| p.metadata.name == *pod).map(|p| p.spec.node_name.clone());
-                    // Without a list of pods nobody knows on which node it ran: then the pod stands for it.
+                    // Without a list of pods its node is unknown: then the pod's name stands for it.
                     let node = node.filter(|node| !node.is_empty()).unwrap_or_else(|| pod.clone());
                     nodes.insert(node, pod.clone());
                 }
@@ -352,7 +352,7 @@ impl Tail {
         self.0.drain(..over);
     }
 
-    /// How the command ended: a bugtool says so in the last line where it failed.
+    /// How the command ended: a bugtool writes a failure on the last line.
     fn end(&self) -> End {
         let text = String::from_utf8_lossy(&self.0);
         // Behind an output that broke off it stands in the middle of a line.
@@ -386,7 +386,7 @@ fn files_by_pod(zip: &Zip) -> BTreeMap<String, PodFiles> {
             None => {}
         }
     }
-    // A log alone, of an operator's pod for one, is no node.
+    // A log alone, for example of an operator's pod, is not a node.
     pods.retain(|_, files| files.archive.is_some() || files.evidence.keys().any(|e| *e != Evidence::AgentLog));
     pods
 }

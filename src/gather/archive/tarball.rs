@@ -207,7 +207,7 @@ impl Tarball {
             let own = header.entry_size()?;
             let kind = header.entry_type();
             let is_file = matches!(kind, EntryType::Regular | EntryType::Continuous);
-            // A link may name the size of what it leads to, and has no content all the same.
+            // A link may name the size of its target, but has no content.
             let long = match kind {
                 EntryType::Link | EntryType::Symlink | EntryType::Directory => 0,
                 _ if is_file => size.take().unwrap_or(own),
@@ -258,7 +258,7 @@ fn check(header: &Header) -> io::Result<()> {
     if header.cksum()? == sum - own + 8 * u32::from(b' ') {
         return Ok(());
     }
-    Err(io::Error::other("it is damaged: there is no header where one should be"))
+    Err(io::Error::other("it is damaged: a header is missing"))
 }
 
 /// Reads until the buffer is full or nothing comes any more.
@@ -391,7 +391,7 @@ impl Read for Stream {
             if n > 0 || !self.is_packed {
                 return Ok(n);
             }
-            // Behind a gzip member may be another one. Anything else there is no part of it, as `gzip` has it, too.
+            // Behind a gzip member may be another one. Anything else there is ignored, as `gzip` does.
             let Some(Plain::Packed(decoder)) = self.from.replace(Plain::End) else { return Ok(0) };
             let mut from = decoder.into_inner();
             if is_gzip(from.fill_buf()?) {

@@ -118,7 +118,7 @@ impl Zip {
         let mut header = [0; HEADER];
         file.read_exact(&mut header)?;
         if header[..4] != *b"PK\x03\x04" {
-            return Err(wrong("there is no member where the directory says"));
+            return Err(wrong("it is damaged: its directory names a member that is not there"));
         }
         let skip = i64::from(u16_at(&header, 26)) + i64::from(u16_at(&header, 28));
         file.seek(SeekFrom::Current(skip))?;
@@ -146,7 +146,7 @@ impl Read for Checked {
         let n = self.plain.read(buffer)?;
         self.sum.update(&buffer[..n]);
         if n == 0 && (self.left > 0 || self.sum.sum() != self.crc) {
-            return Err(wrong("a member is not what the directory says: the archive is damaged"));
+            return Err(wrong("it is damaged: a member differs from what its directory says"));
         }
         self.left =
             self.left.checked_sub(n as u64).ok_or_else(|| wrong("a member is larger than the directory says"))?;

@@ -49,7 +49,7 @@ pub(crate) fn is_of_bundle(name: &str) -> bool {
         || name.split('/').take(2).any(|folder| folder == "symptoms")
 }
 
-/// A name without what `tar` puts in front where it was told to pack `.`.
+/// A name without the prefix that `tar` adds when it packs `.`.
 fn plain(mut name: &str) -> &str {
     while let Some(rest) = name.strip_prefix("./") {
         name = rest;
@@ -80,7 +80,7 @@ impl Files {
                     }
                 }
             }
-            // A list that could not be had again counts as not had: what was looked at after it has no list to it.
+            // A list that could not be read again counts as missing: the evidence after it has no list.
             if let Some(list) = name.strip_suffix(".error.json") {
                 files.remove(&format!("{list}.json"));
             }
@@ -171,7 +171,7 @@ impl Files {
         nodes
     }
 
-    /// What is said of a file that is not there: where the archive breaks off, nobody knows.
+    /// The message for a missing file: if the archive breaks off, whether it existed is unknown.
     fn missing(&self) -> io::Error {
         match self {
             Self::Tar { broken: Some(broken), .. } => io::Error::other(format!("the archive is truncated: {broken}")),

@@ -92,7 +92,7 @@ pub(super) struct Description {
     pub(super) duration_ms: Option<u64>,
     #[serde(default)]
     pub(super) error: Option<Failure>,
-    /// Nobody asked, and `error` says why: more than a missing file can say.
+    /// It was not gathered, and `error` says why: more than a missing file can say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) not_gathered: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// Says what is missing where the path is no bundle of a schema that is known.
+    /// What is missing if the path is not a bundle of a known schema.
     pub fn open(root: &Path) -> Result<Self, String> {
         let shown = root.display();
         match std::fs::metadata(root) {
@@ -177,7 +177,7 @@ impl Bundle {
         nodes.sort_by_key(|node| places.get(node).copied());
     }
 
-    /// A list, and beside it, where not all of it could be had when the bundle was saved, why.
+    /// A list, and why it is partial, if it was when the bundle was saved.
     fn list<T: DeserializeOwned>(&self, name: &str) -> Listed<T> {
         match (self.items(name), self.gap(name)) {
             (Ok(items), Some(ListGap { why, of: Some(of) })) => Listed::Partial { items, of, why },
@@ -213,8 +213,8 @@ impl Bundle {
         })
     }
 
-    /// Why something that only symptoms are read from could not be had, or not all of it. That it was not there then is
-    /// not the same as that nobody asked.
+    /// Why supplementary evidence is missing or partial. That it did not exist is
+    /// not the same as that it was not asked for.
     fn why_not(&self, name: &str) -> Option<Failure> {
         let told = self.files.read(&format!("{name}.error"), MOST_DESCRIPTION).ok()?;
         let failure: Failure = serde_json::from_slice(&told).ok()?;

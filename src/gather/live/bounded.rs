@@ -1,4 +1,4 @@
-//! Commands that end on the far side as well.
+//! Bounded commands: each one also ends in its container.
 //!
 //! Closing an exec connection does not stop the command, so each runs under `timeout` where the container has it. What
 //! is recorded is the plain command. `timeout` differs: some containers lack it, and some have one that knows other
@@ -62,7 +62,7 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    /// For the agent's own commands: asked to end, then killed, and never believed. Half a table is no table.
+    /// For the agent's own commands: asked to end, then killed, and never believed. Half a table is not a table.
     pub(super) const fn dump(time: Duration) -> Self {
         Self { time, probe: false }
     }
@@ -122,7 +122,7 @@ impl Bounded {
         Self { compress, ..Self::default() }
     }
 
-    /// What is known of a pod's tools; none before it was asked anything.
+    /// The known tools of a pod; none before its first exec.
     pub(super) fn tools(&self, pod: &PodRef) -> Option<Tools> {
         self.tools.borrow().get(pod).cloned()
     }

@@ -16,7 +16,7 @@ pub(super) struct Dialect {
     old_ipcache: bool,
 }
 
-/// Where Cilium mounts the control groups that its socket programs hang on, unless it is told otherwise.
+/// Where Cilium mounts the control groups that its socket programs are attached to, by default.
 const CGROUP_ROOT: &str = "/run/cilium/cgroupv2";
 /// Counts what each tail-call map holds, `NAME COUNT` a line. It opens pinned maps for reading and writes nothing.
 const COUNT_CALLS: &str = "for f in /sys/fs/bpf/tc/globals/cilium_calls_*; do \

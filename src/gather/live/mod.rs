@@ -114,7 +114,7 @@ impl Live {
         self.cluster.context()
     }
 
-    /// The wire to the API server, for what is no evidence of a node.
+    /// The wire to the API server, for requests that are not evidence of a node.
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
@@ -433,7 +433,7 @@ impl Source for Live {
         );
         {
             let mut known = self.known.borrow_mut();
-            // Whoever reads the lists anew looks anew: after a restart, say.
+            // New lists begin a new look: after a restart, for example.
             known.unanswered.clear();
             known.agents.clear();
             known.learn_releases(pods.known());

@@ -1,5 +1,5 @@
-//! Many small pieces of evidence in one exec: the agent's container runs one command after the other, and what each said is
-//! told apart here.
+//! Many small pieces of evidence in one exec: the agent's container runs one command after the other, and this file
+//! separates their outputs.
 //!
 //! What reads the kernel's maps comes first. An agent that lets one command's time go by is asked one more, with 2 s, and then
 //! no further one. What is recorded are the plain commands. Without a shell, or without `timeout`, they are asked one by one.
@@ -69,7 +69,7 @@ enum PackedKind {
     Counters,
 }
 
-/// What is asked together, in this order.
+/// The evidence that is asked for together, in this order.
 const PACKED: [Evidence; 14] = [
     Evidence::BpfMetrics,
     Evidence::BpfEndpointList,

@@ -58,7 +58,7 @@ pub(super) async fn run(
     Ok(CommandEnd { end: End::Exited(code), stderr: stderr.to_owned(), lacks_program, unanswered: false })
 }
 
-/// What is reported where the plain way can't be taken any more, because output was passed on already.
+/// The failure if the plain command can't be tried any more, because output was passed on already.
 pub(super) fn broken(CannotPack(why): CannotPack, outcome_of: &[String]) -> CommandEnd {
     let message = format!("the compressed output of `{}` is incomplete: {why}", outcome_of.join(" "));
     CommandEnd::failed(Failure::new(FailureKind::Truncated, message))
@@ -204,7 +204,7 @@ mod tests {
         let more = [packed(b"some text"), b"more".to_vec()].concat();
         assert!(unpacked(&more, 8, 1 << 20).1.is_err(), "what follows the end");
         let (seen, whole) = unpacked(&packed(&vec![b'x'; 8 << 20]), 1 << 20, 1 << 20);
-        assert!(whole.is_err_and(|why| why.contains("longer than 1 MiB")));
+        assert!(whole.is_err_and(|why| why.contains("exceeds 1 MiB")));
         assert!(seen.len() <= 1 << 20, "what is beyond the limit goes nowhere");
     }
 

@@ -91,7 +91,7 @@ impl Ssh {
     pub async fn ping(&self, destination: &str, target: IpAddr, limit: Duration) -> Result<HostAnswer, Failure> {
         let session = self.connect(destination).await?;
         let ended = ping(&session, target, limit).await;
-        // The master would go on for a while by itself; nobody waits for it.
+        // The master lives a while longer by itself; it is not waited for.
         let _ = timeout(ALIVE, session.close()).await;
         ended
     }

@@ -1,4 +1,4 @@
-//! What a pod has to ask with, found out along with the first question, in the same exec.
+//! Which tools a pod has for probes: found out in the exec of the first probe.
 //!
 //! Without this, a pod that has nothing would be tried once for each tool there is, with and without a bound.
 
@@ -15,7 +15,7 @@ const HAS: &str = "staledp: has ";
 /// What stands after the last one.
 const END: &str = "staledp: has no more\n";
 
-/// What is known of a pod's tools.
+/// The known tools of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tools {
     /// These are there, and no other of those that are looked for.

@@ -1,7 +1,7 @@
 //! A source that keeps what passes through it: everything that is asked is written as a bundle while it streams.
 //!
 //! An output is written before its description, so whatever ends a run, what lies there can be read: an output without
-//! a description counts as broken off. What is looked at twice is written twice, and the last counts: in a folder it
+//! a description counts as broken off. Evidence that is read twice is written twice, and the last counts: in a folder it
 //! takes the place of the first, in a `.tar.gz` it stands behind it under the same name, as `tar` itself has it.
 
 mod argv;
@@ -139,7 +139,7 @@ impl<'a, S: Source> Saving<'a, S> {
         );
     }
 
-    /// What is to be known of a bundle with other names, behind the words that tell where it is.
+    /// The remark about an anonymized bundle, after the message with its path.
     #[must_use]
     pub const fn remark(&self) -> &'static str {
         if self.redaction.is_some() { "; redacted; check its logs before you share it" } else { "" }
@@ -365,7 +365,7 @@ impl<'a, S: Source> Piece<'a, S> {
 }
 
 impl<S: Source> Drop for Piece<'_, S> {
-    /// Whoever asked did not wait for the end: the node's time was over, or the run was interrupted.
+    /// The caller did not wait for the end: the node's time was over, or the run was interrupted.
     fn drop(&mut self) {
         if self.open {
             // The node's clock began a moment before its first question.
@@ -470,7 +470,7 @@ impl<S: Source> KeptEvents<'_, S> {
 }
 
 impl<S: Source> Drop for KeptEvents<'_, S> {
-    /// Whoever asked did not wait for the end.
+    /// The caller did not wait for the end.
     fn drop(&mut self) {
         if self.open {
             self.finish(Some(&Failure::new(FailureKind::Truncated, "the run ended before all events were read")));

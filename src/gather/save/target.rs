@@ -158,7 +158,7 @@ impl Write for Writing {
 }
 
 /// A compressed archive in which every file begins a gzip member of its own. To `tar` and `gzip` it is one stream; a
-/// reader that notes where members begin can go straight to any file. What is written before an interruption is whole.
+/// reader that notes where members begin can go straight to any file. Members written before an interruption are whole.
 pub(super) struct Members {
     file: File,
     now: Option<GzEncoder<Vec<u8>>>,
@@ -197,7 +197,7 @@ impl Write for Members {
 
 impl Drop for Members {
     fn drop(&mut self) {
-        // Whoever wants to know of an error ends the archive before.
+        // A caller that wants to know of an error ends the archive before.
         let _ = self.cut();
     }
 }
@@ -214,7 +214,7 @@ fn make_room(path: &Path) -> Result<Option<PathBuf>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot(error)),
         Ok(_) if is_archive_name(path) => move_aside(path).map(Some).map_err(cannot),
-        // The folder itself may be a link: that is the choice of whoever names it.
+        // The folder itself may be a link: that is the user's choice.
         Ok(_) if !path.is_dir() => Err(format!("cannot save to {shown}: it exists and is not a folder")),
         Ok(_) if is_empty(path).map_err(cannot)? => Ok(None),
         Ok(_) if is_bundle(path) => move_aside(path).map(Some).map_err(cannot),

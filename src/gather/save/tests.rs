@@ -1,4 +1,4 @@
-//! What is written of a source that says what it is told to.
+//! What is saved of a source with prepared answers.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The verdict codes in words: what each means, what it takes to say it, and what to do and not to do.
+//! The texts of the verdict codes: what each means, the evidence it needs, and what to do and not to do.
 
 mod other_fault;
 mod stale;
@@ -11,7 +11,7 @@ use crate::knowledge::code::{Code, Kind};
 pub struct CodeText {
     /// What it means, in a sentence.
     pub meaning: &'static str,
-    /// What must be seen before it is said.
+    /// The evidence that the code needs.
     pub evidence: &'static [&'static str],
     /// What to do.
     pub todo: &'static [&'static str],

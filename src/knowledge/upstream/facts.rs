@@ -1,4 +1,4 @@
-//! What of a node's evidence can be the sign of an upstream issue: the facts, and whether one is seen, is not, or was
+//! Which facts of a node's evidence can be the sign of an upstream issue, and whether one is seen, is not, or was
 //! not looked at.
 
 use std::collections::BTreeMap;
@@ -150,7 +150,7 @@ pub struct RisingDrop {
     pub direction: Option<DropDirection>,
 }
 
-/// What is known of a node as far as upstream issues ask for it. What was not looked at is absent, and an issue that
+/// The facts of a node that upstream issues ask for. Evidence that was not read is absent, and an issue that
 /// needs it does not match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signs {
@@ -175,7 +175,7 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// Records a mark: how often it was seen (0 where it was looked for and is not there), or none where nobody looked.
+    /// Records a mark: how often it was seen (0 if it was looked for and not found), or none if its evidence was not read.
     pub fn mark(&mut self, mark: Mark, seen: Option<u64>) {
         match seen {
             Some(times) => self.marks.insert(mark, times),
@@ -188,7 +188,7 @@ impl Signs {
         self.mark(mark, seen.map(u64::from));
     }
 
-    /// How often a mark was seen; none where nobody looked.
+    /// How often a mark was seen; none if its evidence was not read.
     #[must_use]
     pub fn marked(&self, mark: Mark) -> Option<u64> {
         self.marks.get(&mark).copied()
@@ -231,7 +231,7 @@ pub enum Sighting {
     Seen(String),
     /// It was looked for, and is not there.
     Absent,
-    /// Nobody looked.
+    /// Its evidence was not read.
     NotLookedAt,
 }
 

@@ -1,4 +1,4 @@
-//! Classes of errors in the agent's log that tell one upstream issue from another.
+//! Classes of errors in the agent's log that distinguish upstream issues.
 //!
 //! "Failed to initialize datapath" alone tells nothing: the error's own text names the step that fails (#46065 and
 //! #48778 begin with the same words).

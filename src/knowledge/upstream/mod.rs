@@ -1,6 +1,6 @@
 //! Upstream issues as data: one entry each with its versions, its sign, and what a restart does.
 //!
-//! State of 2026-11. Versions are those that reporters and release notes name; nobody has tried all others. So a match
+//! State of 2026-11. Versions are those that reporters and release notes name; not all others were tried. So a match
 //! says "reported for 1.19.4" or "not confirmed for 1.19.4", never "this is it", and it never convicts a node: it
 //! explains a verdict, and it raises the risk of a restart. It never lowers that risk.
 
@@ -76,7 +76,7 @@ pub struct Issue {
     pub number: u32,
     /// Whether the number is a pull request's.
     pub pull: bool,
-    /// Its title in our own words.
+    /// Its title, in staledp's words.
     pub title: &'static str,
     /// The versions that it was reported for.
     pub affected: &'static [Span],
@@ -130,7 +130,7 @@ impl Issue {
     }
 
     /// Whether this version has it: yes, by a report; no, because it is older than the first affected release or holds
-    /// the fix; none if the text is not a version, or nobody confirmed or excluded it.
+    /// the fix; none if the text is not a version, or if it was neither confirmed nor excluded.
     #[must_use]
     pub fn affects(&self, version: &str) -> Option<bool> {
         self.affects_version(Version::parse(version)?)

@@ -283,7 +283,7 @@ pub(super) const ISSUES: &[Issue] = &[
         title: "`cilium-dbg map events` crashes the agent",
         fixed: &[Version::release(1, 18, 14), Version::release(1, 19, 8), Version::release(1, 20, 2)],
         state: "fixed",
-        symptom: "the agent crashes while somebody reads map events",
+        symptom: "the agent crashes while map events are read",
         evidence: "the agent's restart follows the command; staledp never calls it",
         advice: "Don't call `cilium-dbg map events` before the fix.",
         ..BLANK

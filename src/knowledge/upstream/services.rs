@@ -185,7 +185,7 @@ pub(super) const ISSUES: &[Issue] = &[
     },
     Issue {
         number: 27300,
-        title: "NGINX goes on asking a CoreDNS pod that is gone",
+        title: "NGINX keeps asking a CoreDNS pod that no longer exists",
         state: "closed; see #48096",
         symptom: GONE_SYMPTOM,
         evidence: GONE_EVIDENCE,

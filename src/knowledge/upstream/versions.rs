@@ -1,4 +1,4 @@
-//! Which versions an upstream issue was reported for, and what follows for another version.
+//! Which releases an upstream issue was reported for, and what follows for other releases.
 
 use std::fmt;
 
@@ -62,7 +62,7 @@ impl fmt::Display for Span {
 }
 
 /// Whether a version has the fault: yes, by a report; no, because it is older than the first affected release or holds
-/// the fix; none where nobody confirmed or excluded it. A development build may be older or newer than any patch of
+/// the fix; none if it was neither confirmed nor excluded. A development build may be older or newer than any patch of
 /// its line, so only a report for the whole line decides there.
 pub(super) fn affects(affected: &[Span], fixed: &[Version], version: Version) -> Option<bool> {
     let development = version.stage == Stage::Development;

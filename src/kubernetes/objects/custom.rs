@@ -1,23 +1,23 @@
-//! Objects of other kinds than Kubernetes' own: what they say of themselves.
+//! Custom resources of other projects: the state that they report.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Meta, null_is_default};
 
 object! {
-    /// An object of somebody else's kind: what it says of itself, and where a local redirect begins.
+    /// A custom resource of another project: the state that it reports, and the frontend of a local redirect.
     Custom {
         /// Its metadata.
         metadata: Meta,
         /// What was wanted.
         spec: CustomSpec,
-        /// What is.
+        /// The observed state.
         status: CustomStatus,
     }
 }
 
 object! {
-    /// What is used of a CiliumLocalRedirectPolicy's specification; empty for other kinds.
+    /// The fields of a CiliumLocalRedirectPolicy's specification that staledp uses; empty for other kinds.
     CustomSpec {
         /// Where the redirect begins.
         redirect_frontend: RedirectFrontend,

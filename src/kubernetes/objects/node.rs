@@ -14,13 +14,13 @@ object! {
         metadata: Meta,
         /// What was wanted.
         spec: NodeSpec,
-        /// What is.
+        /// The observed state.
         status: NodeStatus,
     }
 }
 
 object! {
-    /// What is used of a node's specification.
+    /// The fields of a node's specification that staledp uses.
     NodeSpec {
         /// The first pod range, as Kubernetes gave it out; Cilium may use another.
         #[serde(rename = "podCIDR")]
@@ -49,7 +49,7 @@ object! {
 }
 
 object! {
-    /// What is used of a node's status.
+    /// The fields of a node's status that staledp uses.
     NodeStatus {
         /// Its addresses.
         addresses: Vec<NodeAddress>,

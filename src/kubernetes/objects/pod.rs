@@ -15,13 +15,13 @@ object! {
         metadata: Meta,
         /// What was wanted.
         spec: PodSpec,
-        /// What is.
+        /// The observed state.
         status: PodStatus,
     }
 }
 
 object! {
-    /// What is used of a pod's specification.
+    /// The fields of a pod's specification that staledp uses.
     PodSpec {
         /// The node it runs on.
         node_name: String,
@@ -56,7 +56,7 @@ object! {
 }
 
 object! {
-    /// What is used of a container's specification.
+    /// The fields of a container's specification that staledp uses.
     Container {
         /// Its name.
         name: String,
@@ -69,7 +69,7 @@ object! {
 }
 
 object! {
-    /// What is used of a pod's status.
+    /// The fields of a pod's status that staledp uses.
     PodStatus {
         /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
         phase: String,

@@ -17,7 +17,7 @@ object! {
 }
 
 object! {
-    /// What is used of a service's specification.
+    /// The fields of a service's specification that staledp uses.
     ServiceSpec {
         /// Its type.
         r#type: String,
@@ -105,7 +105,7 @@ object! {
 }
 
 object! {
-    /// How an endpoint does. An absent `ready` is to be read as ready (Kubernetes API, discovery/v1).
+    /// The conditions of an endpoint. An absent `ready` means ready (Kubernetes API, discovery/v1).
     EndpointConditions {
         /// Whether it takes traffic.
         ready: Option<bool>,
@@ -135,7 +135,7 @@ impl Service {
         first.into_iter().chain(&self.spec.cluster_ips).filter_map(|ip| ip.parse().ok())
     }
 
-    /// How it prefers near endpoints, in its own word; empty where it does not.
+    /// How it prefers near endpoints, in its own spelling; empty if it does not.
     #[must_use]
     pub fn distribution(&self) -> &str {
         let Annotations { topology_mode, topology_aware_hints } = &self.metadata.annotations;

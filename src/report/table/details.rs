@@ -1,4 +1,4 @@
-//! What is listed of a node beside its reasons: pods, sources of DNS flows, symptoms, notes and upstream issues.
+//! The lists below a node's reasons: pods, sources of DNS flows, symptoms, notes and upstream issues.
 
 use super::page::{CYAN, DIM, Page};
 use crate::report::text::{self, count, safe};

@@ -7,7 +7,7 @@ use crate::report::text::{count, safe};
 use crate::report::{Check, NodeReport};
 use crate::rules::verdict::Open;
 
-/// What stands in place of a refusal that is told once for all.
+/// What stands in place of a refusal that is reported once under the missing rights.
 const NOT_PERMITTED: &str = "not permitted, see Missing rights";
 
 impl Page {
@@ -57,7 +57,7 @@ impl Page {
     }
 }
 
-/// What a check says; a refusal is told once, under the missing rights.
+/// What a check says; a refusal is reported once, under the missing rights.
 pub(super) fn meaning(check: &Check) -> String {
     if check.missing_right.is_some() {
         return NOT_PERMITTED.to_owned();

@@ -1,4 +1,4 @@
-//! What to do about a node, in order: the last thing that is read, so nothing above or in it says otherwise.
+//! What to do about a node, in order. It is read last, so nothing in it or above it may contradict it.
 
 use anstyle::Style as Ink;
 
@@ -9,7 +9,7 @@ use crate::report::text::safe;
 use crate::report::{NodeReport, SourceInfo, settle};
 use crate::rules::verdict::{Remediation, Risk};
 
-/// What is said of evidence that comes from no known cluster, before commands that act on one.
+/// The warning above commands if the evidence does not name its cluster.
 const NO_CONTEXT: &str = "The evidence names no context: make sure that these commands act on the cluster it is from.";
 
 impl Page {

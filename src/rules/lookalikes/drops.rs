@@ -41,7 +41,7 @@ pub(super) fn conntrack_full(case: &Case) -> Exclusion {
     let read_twice = matches!(case.rises(), Some(Rises::Between(_)));
     if failed == 0 {
         return Exclusion::out(
-            "no packet was dropped for want of room in the connection tracking table",
+            "no packet was dropped because the connection tracking table had no room",
             [("insertion_failed", 0_i64.into())],
         );
     }

@@ -163,7 +163,10 @@ pub(super) fn down(case: &Case) -> Exclusion {
         (_, Some(says)) => Exclusion::open(says.text.clone(), "a pod that can probe (--probe-pod)"),
         (None, None) => match case.dns_says() {
             Some(says) if case.dns.life == DnsLife::Alive => Exclusion::RuledOut(says),
-            _ => Exclusion::open("nothing tells how the local resolver does", "a pod that can probe (--probe-pod)"),
+            _ => Exclusion::open(
+                "no evidence shows whether the local resolver answers",
+                "a pod that can probe (--probe-pod)",
+            ),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! The other side: faults that look like a stale datapath and are none. For these the agent must not be restarted.
+//! The look-alikes: faults that look like a stale datapath. For these the agent must not be restarted.
 //!
 //! Each look-alike is one entry of [`LOOK_ALIKES`], asked in this order; its function answers whether it applies, is ruled
 //! out by figures, is open, or is not applicable.

@@ -48,7 +48,7 @@ pub(super) fn stuck(case: &Case) -> Exclusion {
     let pods =
         if waiting == 1 { "1 pod of this node waits".to_owned() } else { format!("{waiting} pods of this node wait") };
     let summary = format!(
-        "What runs is fine, but {pods} to get a network, or to be rid of it: the agent does not serve new pods."
+        "Running pods are fine, but {pods} for the agent to set up or remove a network: it serves no new pods."
     );
     let mut text = format!(
         "{} pods in ContainerCreating, {} terminating for minutes",

@@ -11,7 +11,7 @@ use crate::rules::verdict::{Because, Cause, Confidence, Says};
 const ATTACHING_S: i64 = 60;
 
 /// Socket programs that the tree of control groups lacks although the agent says that they serve all pods. None where that
-/// cannot be told: no tree, another root than the agent's, or an agent that translates each packet.
+/// is unknown: no tree, another root than the agent's, or an agent that translates each packet.
 #[must_use]
 pub fn lacking(case: &Case) -> Option<Vec<&'static str>> {
     let (tree, status) = (case.beyond.cgroup.seen()?, case.beyond.status.seen()?);

@@ -63,7 +63,7 @@ pub fn datapath(case: &Case) -> Held {
     Held::Stale(Box::new(opinion))
 }
 
-/// Fewer than two independent witnesses: what is said then.
+/// The verdict with fewer than two independent witnesses.
 fn one_witness(case: &Case, dead: &[DeadWay], fates: &BTreeSet<Fate>) -> Option<Held> {
     if fates.len() >= 2 {
         return None;
@@ -148,7 +148,7 @@ fn named(dead: &[DeadWay], case: &Case) -> String {
 
 /// The pods that are hit worst, for the report.
 fn worst_sources(case: &Case) -> Vec<Affected> {
-    /// More names help nobody.
+    /// More names do not help a reader.
     const MOST: usize = 20;
     let Some(picture) = case.picture() else {
         return Vec::new();

@@ -45,13 +45,14 @@ pub fn stale(case: &Case) -> Option<Opinion> {
     if ipcache.is_empty() {
         return None;
     }
-    let says = "packets to them take a wrong way, or count as another's";
+    let says = "packets to them take a wrong path, or get another pod's identity";
     Some(opinion(&ipcache, "cilium_ipcache", Evidence::IpcacheList, says))
 }
 
 fn opinion(differing: &[Differing], table: &str, evidence: Evidence, consequence: &str) -> Opinion {
     let names: Vec<String> = differing.iter().map(|d| format!("{} ({})", d.key, d.whose)).collect();
-    let summary = format!("The kernel's {table} is not what the agent wrote for {}: {consequence}.", shortened(&names));
+    let summary =
+        format!("The kernel's {table} differs from the agent's copy for {}: {consequence}.", shortened(&names));
     let mut opinion = Opinion::new(Code::StaleMap, Confidence::High, summary);
     for differing in differing.iter().take(5) {
         let says = Says::new(

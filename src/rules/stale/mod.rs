@@ -1,4 +1,4 @@
-//! The one side: the datapath of this node is stale, and a restart of its agent repairs it.
+//! The stale kinds: the datapath of this node is stale, and a restart of its agent repairs it.
 
 pub mod datapath;
 pub mod map;

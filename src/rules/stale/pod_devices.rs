@@ -34,7 +34,7 @@ impl BarePod {
         Affected {
             namespace: self.pod.namespace.clone(),
             pod: self.pod.name.clone(),
-            says: "its device has no program of Cilium's".to_owned(),
+            says: "its device has no Cilium program".to_owned(),
         }
     }
 }

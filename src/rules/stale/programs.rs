@@ -45,7 +45,7 @@ pub fn missing(case: &Case) -> Option<Opinion> {
     let by_listing = listing(case).is_some();
     let evidence = if by_listing { Evidence::AttachedPrograms } else { Evidence::AgentLog };
     if by_listing {
-        let says = format!("no program of Cilium's on: {shown}");
+        let says = format!("no Cilium program on: {shown}");
         opinion.because.push(Because::evidence(evidence.name(), says));
     }
     opinion.because.extend(pod_devices::supporting(case, &pods));
@@ -80,7 +80,7 @@ fn attaches_by_version(case: &Case) -> Option<AttachMode> {
     (version.line() < (1, 16)).then_some(AttachMode::LegacyTc)
 }
 
-/// Devices of the host, pods with a name, and what can only be told by its device.
+/// Devices of the host, pods with a name, and pods that are known only by their device.
 fn lacking(case: &Case) -> (Vec<String>, Vec<BarePod>, Vec<String>) {
     let younger = |age_s: i64| case.agent_age_s().is_some_and(|age| (0..age_s).contains(&age));
     if younger(SETTLING_S) {

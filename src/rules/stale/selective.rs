@@ -91,7 +91,7 @@ fn some_pods(case: &Case) -> Option<Opinion> {
     let mut opinion = Opinion::new(Code::StaleSelective, Confidence::Medium, summary);
     opinion
         .confidence_because
-        .push("the pods are told by their flows alone; a direct sign would make it high".to_owned());
+        .push("only their flows tell which pods are affected; a direct sign would make it high".to_owned());
     for pod in &cut_off {
         let says = Says { text: format!("{}: {}", pod.name, pod.says), figures: pod.figures.clone() };
         opinion.because.push(Because::said(CheckId::DnsConntrack.name(), says));
@@ -124,7 +124,7 @@ fn policy_rises(case: &Case) -> bool {
     !case.rising("policy denied").is_empty()
 }
 
-/// How many pods have been cut off since the agent's own last start; none where that cannot be told.
+/// How many pods have been cut off since the agent's own last start; none if that is unknown.
 #[must_use]
 pub fn cut_off_since_agent_start(case: &Case) -> Option<usize> {
     let picture = case.picture()?;
@@ -153,13 +153,13 @@ fn others_vouch(case: &Case) -> bool {
     };
     let dns = &case.around.node_local_dns;
     let node_local_dns_fine = dns.pod.as_ref().is_some_and(|pod| pod.ready && pod.restarts < 3) || !dns.deployed;
-    // With one endpoint or none, unanswered queries may be cluster DNS's own; then a lookup must speak for it.
+    // With one endpoint or none, unanswered queries may be cluster DNS's own; then only a lookup can confirm it.
     let looked_up = case.egress.dns == Some(true) || case.egress.by_name == Some(true);
     let cluster_dns_fine = case.backends.expected.is_some_and(|expected| expected >= 2 || looked_up);
     host_fine && node_local_dns_fine && cluster_dns_fine && !one_resolver_is_silent(case)
 }
 
-/// Whether one of several resolvers answers nobody while others answer: then it is that resolver.
+/// Whether one of several resolvers answers no pod while others answer: then that resolver is at fault.
 fn one_resolver_is_silent(case: &Case) -> bool {
     let Some(picture) = case.picture() else { return false };
     let asked = || picture.resolvers.iter().filter(|r| case.dns.path.groups().contains(&r.group));

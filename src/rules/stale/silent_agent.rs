@@ -23,7 +23,7 @@ struct Stale {
     right: usize,
 }
 
-/// A direct sign: nobody updates the kernel's services any more, and they are out of date.
+/// A direct sign: the agent no longer updates the kernel's services, and they are out of date.
 #[must_use]
 pub fn services(case: &Case) -> Option<Opinion> {
     let silence = case.beyond.agent_silence.as_ref()?;
@@ -32,7 +32,7 @@ pub fn services(case: &Case) -> Option<Opinion> {
     let stale: Vec<Stale> = frontends.filter_map(|(address, port)| compare(case, dns, address, port)).collect();
     let worst = stale.iter().min_by_key(|stale| stale.right)?;
     let how = match silence.silence {
-        Silence::Frozen => "hangs: it takes questions and answers none",
+        Silence::Frozen => "hangs: it accepts requests and answers none",
         Silence::NoSocket => "cannot be asked: its socket is gone",
     };
     let summary = format!(
@@ -87,7 +87,7 @@ fn compare(case: &Case, dns: &ClusterDns, address: IpAddr, port: &DnsPort) -> Op
     let serving: BTreeSet<IpAddr> =
         dns.behind(address, port).filter(|backend| backend.serving).map(|backend| backend.ip).collect();
     let gone = &(&has - &every) - &serving;
-    // Endpoints that are gone draw queries that nobody answers; those that are only missing leave the others.
+    // Endpoints that are gone attract queries without an answer; missing ones leave the others working.
     (!gone.is_empty() && !every.is_empty()).then(|| Stale {
         frontend: SocketAddr::new(address, port.port),
         protocol: port.protocol.clone(),

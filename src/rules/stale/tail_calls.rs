@@ -1,4 +1,4 @@
-//! `datapath-programs-missing`: a program finds no tail to call, for a tail-call map is empty.
+//! `datapath-programs-missing`: programs miss their tail calls, because a tail-call map is empty.
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
@@ -31,10 +31,10 @@ pub fn missing(case: &Case) -> Option<Opinion> {
     let names: Vec<String> = empty.iter().map(|map| named(case, map)).collect();
     let summary = match names.as_slice() {
         [] => format!(
-            "Cilium's programs find no tail to call ({told}): a tail-call map is empty, and only a restart fills it."
+            "Cilium's programs miss their tail calls ({told}): a tail-call map is empty, and only a restart fills it."
         ),
         names => format!(
-            "Cilium's programs find no tail to call ({told}): {} {} empty, and only a restart fills {}.",
+            "Cilium's programs miss their tail calls ({told}): {} {} empty, and only a restart fills {}.",
             names.join(" and "),
             if names.len() == 1 { "is" } else { "are" },
             if names.len() == 1 { "it" } else { "them" },

@@ -1,4 +1,4 @@
-//! "Later": what an API server that has other work says, and how long it wants to be left alone.
+//! What a busy API server answers (429), and how long it asks to wait.
 //!
 //! The client drops the headers of an exec that was refused, so every answer is looked at as it comes by.
 

@@ -1,4 +1,4 @@
-//! Which cluster is meant: kubeconfig, context, whom to act as.
+//! Which cluster to connect to: kubeconfig, context, impersonation.
 
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ fn looked_for() -> String {
     listed.unwrap_or_else(|| "~/.kube/config".to_owned())
 }
 
-/// Whether there simply is no kubeconfig; anything else wrong with it is for the operator to hear.
+/// Whether the kubeconfig is simply missing; any other fault of it is reported.
 fn is_absent(error: &KubeconfigError) -> bool {
     match error {
         KubeconfigError::FindPath => true,

@@ -1,4 +1,4 @@
-//! Commands in containers, so that every one of them ends and none is believed before its exit status came.
+//! Commands in containers: each one ends, and none is believed before its exit status arrives.
 //!
 //! kube's own reader can wait for ever when the connection drops: its pipes have no end of file unless the far side
 //! said goodbye (tokio#6914). And an end of file alone proves nothing: a server that closes without a status leaves a
@@ -202,7 +202,7 @@ impl Pump<'_> {
                 status = &mut status, if ended.is_none() => {
                     let lost = status.is_none();
                     ended = Some(status);
-                    // Nobody will close the pipes now.
+                    // The pipes will not be closed now.
                     if lost {
                         break;
                     }

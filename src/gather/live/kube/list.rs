@@ -151,7 +151,7 @@ impl Cluster {
     }
 
     /// One page. A page token that grew too old is exchanged for the new one that comes with the refusal: the list then
-    /// goes on at today's state, which is fine for a diagnosis.
+    /// continues at today's state, which is fine for a diagnosis.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
         request: &Request,

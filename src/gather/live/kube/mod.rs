@@ -146,7 +146,7 @@ async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
     let runtime = Handle::current();
     std::thread::spawn(move || {
         let _context = runtime.enter();
-        // Nobody listens any more when it took too long.
+        // The receiver is gone if it took too long.
         let _ = sender.send(ClientBuilder::try_from(config).map(|builder| {
             let watch = MapResponseLayer::new(move |response: Response<_>| {
                 busy.note(response.status(), response.headers());
@@ -191,7 +191,7 @@ pub fn refusal(status: &Status, right: &Right<'_>) -> Failure {
     match status.code {
         401 => Failure::new(
             FailureKind::Forbidden,
-            format!("the API server does not know the login any more ({}); log in again", said(status)),
+            format!("the API server no longer accepts the login ({}); log in again", said(status)),
         ),
         // A 403 of authorisation always carries a Status; without one it comes from something in between, and more
         // rights would not help.
@@ -252,7 +252,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Many layers repeat what is below them.
+        // Many layers repeat the message below them.
         if !text.contains(&more) {
             let _ = write!(text, ": {more}");
         }

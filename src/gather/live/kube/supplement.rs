@@ -1,4 +1,4 @@
-//! What only symptoms are read from, over the wire: events page by page, logs, foreign kinds, Prometheus.
+//! Supplementary evidence over the wire, for symptoms only: events page by page, logs, foreign kinds, Prometheus.
 
 use std::time::Duration;
 
@@ -221,7 +221,7 @@ async fn answer(client: &Client, path: &str, what: &str, right: Option<&Right<'_
     {
         status.code = code.as_u16();
         let refused = refusal(&status, right);
-        // A service that is not there is no kind that is not there.
+        // A missing service does not mean a missing kind.
         let kind = if refused.kind == FailureKind::NotFound { FailureKind::Unreachable } else { refused.kind };
         return Err(other(kind, &refused.message));
     }

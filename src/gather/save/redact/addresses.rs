@@ -1,4 +1,4 @@
-//! Addresses under other addresses: which of them share how long a prefix stays, and nothing else.
+//! Replaces addresses: how long a prefix two of them share stays, and nothing else.
 //!
 //! Whose an address is follows from ranges (the node's pods, the cluster's pods, services, private networks), so the
 //! replacement of an address shares with the replacement of another one exactly as many leading bits as the two
@@ -107,7 +107,7 @@ impl Addresses {
         }
     }
 
-    /// The address, hardware address or unique id that begins at `at`, where no word goes on: how long it is, and what
+    /// The address, hardware address or unique id that begins at `at`, not inside a word: its length, and what
     /// stands for it. In a `table`, an IPv6 address without brackets has a port behind its last colon.
     pub(super) fn at(&self, text: &[u8], at: usize, table: bool) -> Option<(usize, String)> {
         if !(text[at].is_ascii_hexdigit() || text[at] == b':') {
@@ -165,7 +165,7 @@ impl Addresses {
         {
             return Some((address.len(), self.replacement(IpAddr::V6(address6)).to_string()));
         }
-        // A sentence may go on behind it.
+        // The sentence may continue after it.
         for _ in 0..3 {
             if let Ok(address) = run.parse::<Ipv6Addr>() {
                 let rest = &text[at + run.len()..];

@@ -1,8 +1,8 @@
-//! A bundle that can be shown to everybody: addresses and names under other ones, the same everywhere in it.
+//! Anonymizes a bundle so that it can be shared: other addresses and names, the same everywhere in it.
 //!
 //! What a verdict rests on stays: which addresses share a prefix, the well-known ones, the numbers, the moments and the
-//! words of Kubernetes and Cilium. The keys are random and are not kept, so nobody can look up what a name became by
-//! trying names. What this can't know is told in [`ABOUT`].
+//! words of Kubernetes and Cilium. The keys are random and are not kept, so the new name of a name cannot be found by
+//! trying names. [`ABOUT`] names the limits.
 
 #![expect(
     clippy::indexing_slicing,
@@ -38,7 +38,7 @@ pub(super) const ABOUT: Redacted = Redacted {
 
 /// The longest line that is looked at as a whole, in bytes.
 const LONGEST: usize = 256 << 10;
-/// The longest name that is told by its form, in bytes; those of Kubernetes and of DNS have 253 at the most.
+/// The longest name that is recognized by its form, in bytes; those of Kubernetes and DNS have at most 253.
 const LONGEST_NAME: usize = 512;
 /// How often keys are drawn at the most; of eight services each is the first in one of eight draws.
 const MOST_DRAWS: u32 = 200;
@@ -355,7 +355,7 @@ impl Redaction {
         out.extend_from_slice(&text[copied..]);
     }
 
-    /// What begins at `at`, where no word goes on.
+    /// What begins at `at`, which is not inside a word.
     fn token(&self, text: &[u8], at: usize, manner: Manner) -> Token {
         let rest = &text[at..];
         let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
@@ -515,7 +515,7 @@ impl Lines {
         if !clean {
             let of_a_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_');
             let word = self.begun.iter().rposition(|byte| !of_a_word(byte)).map_or(0, |at| at + 1);
-            // A number is no part of an address.
+            // A number is not part of an address.
             let torn = &self.begun[word..];
             if self.manner == Manner::Sentences || torn.iter().any(|byte| matches!(byte, b'.' | b':')) {
                 self.begun.truncate(word);

@@ -67,7 +67,7 @@ fn names_are_told_by_their_form_or_by_what_stands_before_them() {
         assert!(!other.contains(gone), "{text}: {other}");
     }
     redaction.learn("06t11-30z");
-    // The program's own files and packages, versions and moments are nobody's names.
+    // The program's own files and packages, versions and moments are not names of users.
     for same in [
         "time=2026-06-06T11:40:07.318840112Z level=warn source=/go/src/github.com/cilium/cilium/pkg/hive/health.go:88",
         "Cilium:                  Ok   1.19.4 (v1.19.4-5f1c0a7e)",

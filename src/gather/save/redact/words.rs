@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// Words that are nobody's secret, so they stay, in names too: what Kubernetes, Cilium, DNS and the tools call things
+/// Words that are not secret, so they stay, in names too: what Kubernetes, Cilium, DNS and the tools call things
 /// in every cluster; and words of their messages, which the checks and symptoms are read from.
 const PUBLIC: &str = "
     kubernetes kube k8s system public lease default node nodes pod pods namespace namespaces service services svc
@@ -79,7 +79,7 @@ impl Words {
         self.taken.borrow_mut().clear();
     }
 
-    /// Says that a word is part of a name, and is to be replaced wherever it stands. False where it stays all the same.
+    /// Says that a word is part of a name, and must be replaced everywhere. False if it stays.
     pub(super) fn learn(&self, word: &str) -> bool {
         if stays(word) {
             return false;
