@@ -140,7 +140,9 @@ impl Live {
             let mut known = self.known.borrow_mut();
             known.unanswered.remove(node);
             known.learn_releases(&here);
-            here.iter().for_each(|pod| drop(known.agents.remove(&pod.reference())));
+            for pod in &here {
+                known.agents.remove(&pod.reference());
+            }
         }
         let anew = |mut pods: Vec<Pod>| {
             pods.retain(|pod| pod.spec.node_name != node);
