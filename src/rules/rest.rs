@@ -8,6 +8,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::{Case, rises_say};
 use crate::rules::missing;
 use crate::rules::opinion::Opinion;
+use crate::rules::stale::{map, programs};
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{
     HostWitness, ProbeFlow, dead_ways, dns_is_dead, egress_says, host, host_figures, host_says, is_of_many, probe_flow,
@@ -152,6 +153,9 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
         }
         return Some(missing("no pod could probe whether it reaches the outside", &failure, "pod-egress"));
     }
+    if let Some((what, failure)) = unlisted_pods(case) {
+        return Some(missing(what, failure, "pods"));
+    }
     if let Some(failure) = case.trouble.events_gap.as_ref().filter(|_| !case.trouble.creating.is_empty()) {
         let pods = case.trouble.creating.len();
         let what = format!(
@@ -161,6 +165,19 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
     }
     let failure = case.backends.finding.reason.as_ref()?;
     Some(missing("the service table could not be compared with the endpoints", failure, "dns-backends"))
+}
+
+/// What would be said of this node, or not, if all pods were listed.
+fn unlisted_pods(case: &Case) -> Option<(&'static str, &Failure)> {
+    let gap = case.around.pods_gap.as_ref()?;
+    if programs::unlisted_is_bare(case) {
+        return Some(("a device without Cilium's program is of a pod that was not listed", gap));
+    }
+    if map::unlisted_differs(case) {
+        return Some(("the kernel's entry of a pod that was not listed is not what the agent wrote", gap));
+    }
+    let what = "since when the endpoints are ready that this node lacks is not known without their pods";
+    case.backends.under_way.then_some((what, gap))
 }
 
 /// Neither dead nor healthy.

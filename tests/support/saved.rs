@@ -148,7 +148,7 @@ pub(crate) fn essence(report: &Value) -> Value {
             "verdict": [verdict["kind"], verdict["code"], verdict["confidence"]],
             "because": words(&verdict["because"], "check"),
             "ruled_out": words(&verdict["ruled_out"], "code"),
-            "not_ruled_out": words(&verdict["not_ruled_out"], "code"),
+            "open": words(&verdict["open"], "code"),
             "version": node["cilium"]["version"],
             "started_at": node["cilium"]["started_at"],
             "checks": checks,

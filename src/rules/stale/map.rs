@@ -81,7 +81,6 @@ fn endpoints(case: &Case) -> Vec<Differing> {
     let (Some(kernel), Some(agent)) = (case.beyond.kernel_endpoints.seen(), case.beyond.agent_endpoints.seen()) else {
         return Vec::new();
     };
-    let written = |info: &EndpointInfo| info.state.as_deref().is_none_or(|state| state == "sync");
     let differing = kernel.against(agent).unwrap_or_default().into_iter().filter_map(|difference| {
         let pod = case.around.names.get(&difference.key.parse::<IpAddr>().ok()?)?;
         let agent = difference.agent.filter(written)?;
@@ -93,6 +92,23 @@ fn endpoints(case: &Case) -> Vec<Differing> {
         })
     });
     differing.collect()
+}
+
+/// Whether the agent thinks that the entry is in the kernel.
+fn written(info: &EndpointInfo) -> bool {
+    info.state.as_deref().is_none_or(|state| state == "sync")
+}
+
+/// Whether the kernel's entry of an address differs that no listed pod has: it may be new, or gone, or of a pod that is not
+/// allowed to be listed.
+#[must_use]
+pub fn unlisted_differs(case: &Case) -> bool {
+    let (Some(kernel), Some(agent)) = (case.beyond.kernel_endpoints.seen(), case.beyond.agent_endpoints.seen()) else {
+        return false;
+    };
+    let unlisted = |key: &str| key.parse::<IpAddr>().is_ok_and(|address| !case.around.names.contains_key(&address));
+    let differing = kernel.against(agent).unwrap_or_default();
+    differing.iter().any(|difference| unlisted(&difference.key) && difference.agent.as_ref().is_some_and(written))
 }
 
 fn endpoint_says(info: &EndpointInfo) -> String {

@@ -42,18 +42,32 @@ impl BarePod {
 /// Ready endpoints of pods whose device is in no line of the listing, though other pods' devices are. Pods that came or went
 /// meanwhile do not count: they must be in the cluster's list, and the endpoint ready.
 pub(super) fn bare(case: &Case, programs: &Programs) -> Vec<BarePod> {
+    let mut bare = without_program(case, programs);
+    bare.retain(|bare| is_listed(case, &bare.pod));
+    bare
+}
+
+/// Whether such a device is of a pod that is not in the cluster's list: it may be new, or gone, or not allowed to be listed.
+pub(super) fn unlisted_is_bare(case: &Case, programs: &Programs) -> bool {
+    without_program(case, programs).iter().any(|bare| !is_listed(case, &bare.pod))
+}
+
+fn is_listed(case: &Case, pod: &PodRef) -> bool {
+    case.around.names.values().any(|name| name == pod)
+}
+
+fn without_program(case: &Case, programs: &Programs) -> Vec<BarePod> {
     let chained = !programs.chained_pod_devices().is_empty()
         || case.beyond.status.seen().is_some_and(|status| status.chained_to.is_some());
     let netkit =
         case.beyond.status.seen().is_some_and(|s| s.device_mode.as_deref().is_some_and(|m| m.starts_with("netkit")));
     let Some(list) = case.beyond.endpoints.seen().filter(|_| !chained && !netkit) else { return Vec::new() };
     let with = programs.pod_devices();
-    let listed = |pod: &PodRef| case.around.names.values().any(|name| name == pod);
     let lacks = |device: &str| device.starts_with("lxc") && !with.contains(device);
     let bare = list.endpoints.iter().filter(|endpoint| endpoint.is_ready() && !endpoint.is_host());
     let bare = bare.filter_map(|endpoint| {
         let (pod, device) = (endpoint.pod.as_ref()?, endpoint.interface.as_deref()?);
-        (listed(pod) && lacks(device)).then(|| BarePod {
+        lacks(device).then(|| BarePod {
             pod: pod.clone(),
             device: Some(device.to_owned()),
             since: watched(case, pod).and_then(|says| says.first_at.clone()),

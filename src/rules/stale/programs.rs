@@ -67,6 +67,12 @@ pub fn bare(case: &Case) -> Option<Bare> {
     Some(Bare { host, pods: pods.iter().map(BarePod::named).chain(others).collect() })
 }
 
+/// Whether a device of a pod that is not in the cluster's list lacks its program.
+#[must_use]
+pub fn unlisted_is_bare(case: &Case) -> bool {
+    listing(case).is_some_and(|programs| pod_devices::unlisted_is_bare(case, programs))
+}
+
 /// The listing, where a program that it lacks is missing.
 fn listing(case: &Case) -> Option<&Programs> {
     let programs = case.beyond.programs.seen().filter(|programs| programs.recognized)?;
