@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+use http::uri::InvalidUri;
+
+use super::error::Error;
 use super::pod_ref::PodRef;
 
 /// Where a Prometheus answers.
@@ -19,18 +22,19 @@ pub enum Prometheus {
 }
 
 impl FromStr for Prometheus {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         if text.contains("://") {
-            let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+            let uri: http::Uri = text.parse().map_err(|error: InvalidUri| Error::usage(error))?;
             let host = uri.authority().filter(|authority| !authority.host().is_empty());
             return match (uri.scheme_str(), host) {
                 (Some("http" | "https"), Some(host)) if host.as_str().contains('@') => {
-                    Err("credentials on a command line can be read by everybody on this machine; use NS/SERVICE".into())
+                    let why = "credentials on a command line can be read by everybody on this machine; use NS/SERVICE";
+                    Err(Error::usage(why))
                 }
                 (Some("http" | "https"), Some(_)) if uri.query().is_none() => Ok(Self::Url(uri)),
-                _ => Err("write http://HOST[:PORT][/PATH], https://… or NS/SERVICE[:PORT]".to_owned()),
+                _ => Err(Error::usage("write http://HOST[:PORT][/PATH], https://… or NS/SERVICE[:PORT]")),
             };
         }
         let (service, port) = match text.split_once(':') {
@@ -40,9 +44,9 @@ impl FromStr for Prometheus {
         let plain = |name: &str| {
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
         };
-        let service: PodRef = service.parse().map_err(|error| format!("{error}, and no URL"))?;
+        let service: PodRef = service.parse().map_err(|error| Error::usage(format!("{error}, and no URL")))?;
         if !plain(&service.namespace) || !plain(&service.name) || !port.is_none_or(plain) {
-            return Err(format!("'{text}' is not NS/SERVICE[:PORT]"));
+            return Err(Error::usage(format!("'{text}' is not NS/SERVICE[:PORT]")));
         }
         Ok(Self::Service { service, port: port.map(str::to_owned) })
     }

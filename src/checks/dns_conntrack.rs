@@ -94,19 +94,13 @@ impl Dump {
 pub fn judge(dump: &Dump, dns: &Dns, around: &NodeView, duration_ms: Option<u64>) -> Finding<DnsConntrackData> {
     let address = around.node_local_dns.addresses.first().map_or(String::new(), |ip| with_port(*ip));
     let Some(picture) = dump.picture() else {
-        let failure = dump.failure().cloned();
-        return Finding {
-            status: Status::Unknown,
-            summary: failure.as_ref().map_or_else(String::new, |f| f.message.clone()),
-            reason: failure,
-            duration_ms,
-            data: DnsConntrackData {
-                address,
-                path: dns.path,
-                addresses: dns.addresses.iter().map(ToString::to_string).collect(),
-                ..DnsConntrackData::default()
-            },
+        let data = DnsConntrackData {
+            address,
+            path: dns.path,
+            addresses: dns.addresses.iter().map(ToString::to_string).collect(),
+            ..DnsConntrackData::default()
         };
+        return Finding::without_dump(dump.failure().cloned(), duration_ms, data);
     };
     let counts = &dns.state.counts;
     let (status, summary, reason) = say(picture, dns, around);

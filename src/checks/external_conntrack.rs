@@ -14,14 +14,8 @@ use crate::ways::way::part_of_world_lives;
 pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Finding<ExternalConntrackData> {
     let prefixes: Vec<String> = questions.external.iter().map(ToString::to_string).collect();
     let Some(picture) = dump.picture() else {
-        let failure = dump.failure().cloned();
-        return Finding {
-            status: Status::Unknown,
-            summary: failure.as_ref().map_or_else(String::new, |f| f.message.clone()),
-            reason: failure,
-            duration_ms,
-            data: ExternalConntrackData { prefixes, ..ExternalConntrackData::default() },
-        };
+        let data = ExternalConntrackData { prefixes, ..ExternalConntrackData::default() };
+        return Finding::without_dump(dump.failure().cloned(), duration_ms, data);
     };
     let runbook = &picture.runbook;
     let tcp = figures(picture.group(Group::WorldTcp), runbook.listed_tcp);

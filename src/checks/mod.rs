@@ -62,6 +62,14 @@ pub struct Finding<D> {
     pub data: D,
 }
 
+impl<D> Finding<D> {
+    /// A check whose dump is missing.
+    pub fn without_dump(failure: Option<Failure>, duration_ms: Option<u64>, data: D) -> Self {
+        let summary = failure.as_ref().map_or_else(String::new, |failure| failure.message.clone());
+        Self { status: Status::Unknown, summary, reason: failure, duration_ms, data }
+    }
+}
+
 impl<D: Default> Finding<D> {
     /// A check that could not look.
     pub fn unknown(kind: FailureKind, why: impl Into<String>) -> Self {

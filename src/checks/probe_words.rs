@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::Outcome;
 use crate::base::answer::{End, Raw};
 use crate::base::net::Families;
+use crate::base::probe_tools::{host_and_port, is_usage_error};
 
 /// The status codes that a gateway gives when it could not reach the far end itself.
 const GATEWAY_ERRORS: [&str; 3] = ["502", "503", "504"];
@@ -211,30 +212,6 @@ fn asked_address(raw: &Raw) -> Option<IpAddr> {
         _ => argv.iter().rev().nth(1)?.clone(),
     };
     host.parse().ok()
-}
-
-/// Host, without brackets, and port of a URL.
-#[must_use]
-pub fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let uri: http::Uri = url.parse().ok()?;
-    let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-    Some((host.to_owned(), uri.port_u16().unwrap_or(usual)))
-}
-
-/// Whether a tool said that it does not know our options or the URL's scheme, which is as good as a missing tool. Tools
-/// have no exit code of their own for it, so this reads the words: of getopt, which BusyBox and the GNU tools share,
-/// and of BusyBox and curl without TLS.
-#[must_use]
-pub fn is_usage_error(stderr: &str) -> bool {
-    const WORDS: [&str; 5] = [
-        "unrecognized option",
-        "invalid option",
-        "unknown option",
-        "not an http or ftp url",
-        "not supported or disabled in libcurl",
-    ];
-    WORDS.iter().any(|words| stderr.contains(words))
 }
 
 /// What became of a lookup.

@@ -13,8 +13,6 @@ use crate::cilium::lines::rows;
 const MOST: usize = 4_096;
 /// The identity of the node itself.
 const HOST: u32 = 1;
-/// The identity of the health endpoint.
-const HEALTH: u32 = 4;
 
 /// One endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +46,6 @@ impl LocalEndpoint {
     #[must_use]
     pub fn is_host(&self) -> bool {
         self.identity == Some(HOST) || self.interface.as_deref() == Some("cilium_host")
-    }
-
-    /// Whether it is the health endpoint.
-    #[must_use]
-    pub fn is_health(&self) -> bool {
-        self.identity == Some(HEALTH) || self.interface.as_deref() == Some("lxc_health")
     }
 
     /// Whether it is ready, so that its device must have its programs.
@@ -236,7 +228,7 @@ mod tests {
         assert_eq!((web.health.as_deref(), web.bpf_health.as_deref()), (Some("Warning"), Some("OK")));
         assert_eq!(web.last_trouble.as_deref(), Some("cannot attach"));
         let host = list.by_id(165).unwrap();
-        assert!(host.is_host() && host.pod.is_none() && host.addresses.is_empty() && !host.is_health());
+        assert!(host.is_host() && host.pod.is_none() && host.addresses.is_empty());
         let old = list.of_pod(&"old/pod".parse().unwrap()).unwrap();
         assert_eq!((old.identity, old.interface.as_deref()), (None, None));
         assert_eq!(list.not_ready().map(|endpoint| endpoint.id).collect::<Vec<_>>(), [9]);

@@ -63,7 +63,7 @@ impl Work for Collect<'_> {
             saving.mark_partial();
         }
         let remark = saving.remark();
-        let path = saving.finish().map_err(Error::cannot_read)?;
+        let path = saving.finish()?;
         for line in &missing {
             self.terminal.say(&format!("missing: {line}"));
         }

@@ -27,7 +27,7 @@ pub(super) fn begin<'a, S: Source>(
     let argv = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let redact = settings.redact.then(|| settings.diagnose.questions.addresses());
     let run = Run { argv, timeout: settings.diagnose.timeout, redact };
-    let saving = Saving::create(source, path, &run).map_err(Error::cannot_read)?;
+    let saving = Saving::create(source, path, &run)?;
     if let Some(older) = saving.older() {
         terminal.say(&format!("existing bundle moved to {}", older.display()));
     }
@@ -40,6 +40,6 @@ pub(super) fn end<S: Source>(saving: Saving<'_, S>, terminal: &Terminal) {
     let remark = saving.remark();
     match saving.finish() {
         Ok(path) => terminal.say(&format!("saved: {}{remark}", path.display())),
-        Err(trouble) => warn(&Error::cannot_read(trouble)),
+        Err(trouble) => warn(&trouble),
     }
 }

@@ -54,7 +54,7 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
     let choose = |inventory: &Inventory, there: Vec<String>| {
         if W::NEEDS_NODES { nodes::choose(settings, inventory, &there, true) } else { Ok(there) }
     };
-    match saved::open(path, &Arc::new(meter)).await.map_err(Error::cannot_read)? {
+    match saved::open(path, &Arc::new(meter)).await? {
         Saved::Archive(archive) => {
             let inventory = archive.inventory().await;
             let nodes = choose(&inventory, archive.nodes(&inventory).into_iter().collect())?;

@@ -19,6 +19,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::base::evidence::Evidence;
+use crate::base::failure::Failure;
 use crate::base::shard::spread;
 use crate::base::tool::Tool;
 use crate::gather::Source;
@@ -82,7 +83,7 @@ pub(crate) async fn glance<S: Source>(
     inventory: &Inventory,
     node: &str,
     settings: &DiagnoseSettings,
-) -> Result<Box<Picture>, String> {
+) -> Result<Box<Picture>, Failure> {
     let cluster = &ClusterMap::new(inventory, settings.questions.named());
     let looker = Looker { source, cluster, settings, observer: &Silent, node, ends: None, so_far: &RefCell::default() };
     looker.glance(node, Evidence::CtList).await

@@ -46,9 +46,9 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
     if candidates.is_empty() {
         return Neighbour::NotLooked("no other node is ready with a ready agent".to_owned());
     }
-    let glance = async |name: &str, evidence| {
-        let picture = looker.glance(name, evidence).await.map_err(|failure| format!("{name}: {failure}"))?;
-        verdict(name, &picture, &NodeView::new(name, cluster))
+    let glance = async |name: &str, evidence| match looker.glance(name, evidence).await {
+        Ok(picture) => verdict(name, &picture, &NodeView::new(name, cluster)),
+        Err(failure) => Neighbour::NotLooked(format!("{name}: {failure}")),
     };
     let mut why = String::new();
     for (index, name) in candidates.iter().enumerate() {
@@ -58,10 +58,10 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
         let own = source.is_saved().then_some(Evidence::CtList);
         for evidence in kept.into_iter().chain(own) {
             match glance(name, evidence).await {
-                Ok(neighbour) => return neighbour,
                 // The first is what a live run is told.
-                Err(unclear) if why.is_empty() => why = unclear,
-                Err(_) => {}
+                Neighbour::NotLooked(unclear) if why.is_empty() => why = unclear,
+                Neighbour::NotLooked(_) => {}
+                neighbour => return neighbour,
             }
         }
     }
@@ -85,7 +85,7 @@ fn candidates(cluster: &ClusterMap<'_>, node: &str, asked: Option<&str>, most: u
 }
 
 /// What a neighbour's dump says, or why it says nothing.
-fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Result<Neighbour, String> {
+fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Neighbour {
     let dns = Dns::find(picture, view, None);
     let counts = &dns.state.counts;
     let world = state(picture, Way::World).life;
@@ -97,7 +97,7 @@ fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Result<Neighbour, 
                 counts.decided(),
                 dns.path.label()
             );
-            Ok(Neighbour::SameFailure { node: name.to_owned(), says })
+            Neighbour::SameFailure { node: name.to_owned(), says }
         }
         (DnsLife::Alive, world) if world != Life::Dead => {
             let says = format!(
@@ -106,8 +106,8 @@ fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Result<Neighbour, 
                 counts.decided(),
                 dns.path.label()
             );
-            Ok(Neighbour::Answered(says))
+            Neighbour::Answered(says)
         }
-        _ => Err(format!("{name}: too few live flows to judge, or neither dead nor alive")),
+        _ => Neighbour::NotLooked(format!("{name}: too few live flows to judge, or neither dead nor alive")),
     }
 }

@@ -267,10 +267,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
     /// One look at a neighbour: its dump tells whether its pods are answered. `evidence` says whether it is kept beside
     /// this node, or is the neighbour's own.
-    pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, String> {
+    pub(super) async fn glance(&self, neighbour: &str, evidence: Evidence) -> Result<Box<Picture>, Failure> {
         let around = NodeView::new(neighbour, self.cluster);
         let Agent::Running(agent) = &around.agent else {
-            return Err("no agent runs on it".to_owned());
+            return Err(Failure::new(FailureKind::NotFound, "no agent runs on it"));
         };
         let deadline = Deadline::new(self.settings.timeout, self.ends);
         self.step("a look at a neighbour");
@@ -279,7 +279,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let (_, dump) = self.dump(&self.lens(&around, &[]), &question, &deadline).await;
         match dump {
             Dump::Whole(picture) => Ok(picture),
-            Dump::Cut(failure) | Dump::Missing(failure) => Err(failure.message),
+            Dump::Cut(failure) | Dump::Missing(failure) => Err(failure),
         }
     }
 }

@@ -294,7 +294,7 @@ impl<S: Source> SymptomAsker<'_, S> {
                     let query = buffers::query_of(&bytes).unwrap_or(name);
                     match buffers::series(&bytes) {
                         Ok(answer) => buffers::add_query_symptoms(&query, &answer, pods, moment, found),
-                        Err(why) => found.add_not_read(format!("the answer to '{query}'"), why),
+                        Err(failure) => found.add_not_read(format!("the answer to '{query}'"), failure.message),
                     }
                 }
                 Err(failure) if failure.kind == FailureKind::NotFound => {}
@@ -307,7 +307,7 @@ impl<S: Source> SymptomAsker<'_, S> {
     async fn query(&self, name: &str, query: &str) -> Result<Option<Vec<buffers::Series>>, Failure> {
         let at = self.options.prometheus.as_ref();
         match self.further(&SymptomSource::Metrics { name, query, at }).await {
-            Ok(bytes) => buffers::series(&bytes).map(Some).map_err(|why| Failure::new(FailureKind::Other, why)),
+            Ok(bytes) => buffers::series(&bytes).map(Some),
             Err(failure) if failure.kind == FailureKind::NotFound && self.source.is_saved() => Ok(None),
             Err(failure) => Err(failure),
         }

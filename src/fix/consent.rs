@@ -1,5 +1,6 @@
 //! Step 5: asking. The only place where a [`Consent`] comes from.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -14,12 +15,36 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Consent(());
 
+/// Why there is no consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoConsent {
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The answer was not a yes.
+    NotConfirmed,
+}
+
+impl fmt::Display for NoConsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => write!(f, "no answer within {}", crate::base::time::span(PATIENCE)),
+            Self::NotConfirmed => f.write_str("not confirmed"),
+        }
+    }
+}
+
 /// Asks, unless `--yes` answered already.
 ///
 /// # Errors
 ///
 /// Why consent is missing.
-pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps: &Steps) -> Result<Consent, String> {
+pub(super) async fn ask(
+    plan: &Plan,
+    risk: &str,
+    gap: Duration,
+    yes: bool,
+    steps: &Steps,
+) -> Result<Consent, NoConsent> {
     let PodToDelete { pod, namespace, uid } = &plan.target;
     let pod = format!("{pod} in {namespace} (UID {uid})");
     let gap = format!(
@@ -44,8 +69,8 @@ pub(super) async fn ask(plan: &Plan, risk: &str, gap: Duration, yes: bool, steps
     }
     // On a terminal only; that was made sure of before anything was touched.
     match tokio::time::timeout(PATIENCE, steps.ask(&facts, "Restart it now? [y/N] ")).await {
-        Err(_) => Err(format!("no answer within {}", crate::base::time::span(PATIENCE))),
+        Err(_) => Err(NoConsent::NoAnswer),
         Ok(Some(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Ok(Consent(())),
-        Ok(_) => Err("not confirmed".to_owned()),
+        Ok(_) => Err(NoConsent::NotConfirmed),
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::objects::Lease;
 use super::process;
 use super::requests::{PutAnswer, Writer};
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, FailureKind};
 
 /// How long the lock holds without being renewed, in seconds.
 pub(super) const LIFE_S: i64 = 15 * 60;
@@ -132,7 +132,7 @@ impl<'a> Lock<'a> {
             let found = match read_lock(writer, namespace, holder).await {
                 Ok(LockState::Held { says }) => return Err(NotTaken::Held(says)),
                 Ok(LockState::Free(lease) | LockState::Abandoned { lease, .. }) => lease,
-                Err(failure) if failure.kind == crate::base::failure::FailureKind::Forbidden => {
+                Err(failure) if failure.kind == FailureKind::Forbidden => {
                     return Err(NotTaken::Failed(failure.message));
                 }
                 Err(failure) => {
@@ -160,7 +160,7 @@ impl<'a> Lock<'a> {
     /// # Errors
     ///
     /// Why it is not certain that it is still held.
-    pub(super) async fn renew(&self, anyway: bool) -> Result<(), String> {
+    pub(super) async fn renew(&self, anyway: bool) -> Result<(), Failure> {
         let (mut lease, since) = self.held.borrow().clone();
         if !anyway && since.elapsed() < RENEW {
             return Ok(());
@@ -174,16 +174,16 @@ impl<'a> Lock<'a> {
                     return Ok(());
                 }
                 PutAnswer::Overtaken => "the Lease was changed at the same time".clone_into(&mut trouble),
-                PutAnswer::Refused(failure) => return Err(failure.message),
+                PutAnswer::Refused(failure) => return Err(failure),
                 PutAnswer::Lost(lost) => trouble = lost.0,
             }
             match self.writer.lease(&self.namespace).await {
                 Ok(Some(found)) if self.holder.holds(&found) => lease = found,
-                Ok(_) => return Err("another process took the lock".to_owned()),
-                Err(failure) => return Err(format!("{trouble}; {failure}")),
+                Ok(_) => return Err(Failure::new(FailureKind::Other, "another process took the lock")),
+                Err(failure) => return Err(Failure::new(failure.kind, format!("{trouble}; {failure}"))),
             }
         }
-        Err(trouble)
+        Err(Failure::new(FailureKind::Unreachable, trouble))
     }
 }
 
@@ -226,7 +226,7 @@ pub(super) async fn release(
     namespace: &str,
     holder: &Holder,
     in_doubt: bool,
-) -> Result<bool, String> {
+) -> Result<bool, Failure> {
     let mut trouble = "no answer".to_owned();
     let mut held = false;
     let begin = Instant::now();
@@ -240,7 +240,7 @@ pub(super) async fn release(
                     match writer.put_lease(namespace, &lease).await {
                         PutAnswer::Done(_) => return Ok(true),
                         PutAnswer::Overtaken => "the Lease was changed at the same time".clone_into(&mut trouble),
-                        PutAnswer::Refused(failure) => return Err(failure.message),
+                        PutAnswer::Refused(failure) => return Err(failure),
                         PutAnswer::Lost(lost) => trouble = lost.0,
                     }
                 }
@@ -252,7 +252,7 @@ pub(super) async fn release(
             sleep(PAUSE).await;
         }
     });
-    released.await.unwrap_or(Err(trouble))
+    released.await.unwrap_or(Err(Failure::new(FailureKind::Timeout, trouble)))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod wait;
 mod watch;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ struct EarlyEnd {
 }
 
 impl EarlyEnd {
-    fn refused(says: String) -> Self {
-        Self { outcome: FixOutcome::Refused, says, next: Vec::new() }
+    fn refused(says: impl fmt::Display) -> Self {
+        Self { outcome: FixOutcome::Refused, says: says.to_string(), next: Vec::new() }
     }
 
     fn not_verified(says: String, next: Vec<String>) -> Self {
@@ -237,7 +238,7 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
 }
 
 /// Saves all evidence from now on, and the lists that were read before.
-fn keep<'a>(cx: &FixContext<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, String> {
+fn keep<'a>(cx: &FixContext<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, Error> {
     let argv = ["staledp", "fix"].map(str::to_owned).to_vec();
     let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout, redact: None })?;
     saving.keep(inventory);
@@ -260,7 +261,7 @@ async fn act(
     walk: &RefCell<Walk>,
     inventory: &Inventory,
     found: &Report,
-    kept: Result<Saving<'_, Live>, String>,
+    kept: Result<Saving<'_, Live>, Error>,
     (partial, folder): (&Partial, PathBuf),
 ) -> Result<(), EarlyEnd> {
     let settings = cx.settings;
@@ -405,9 +406,9 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
         "Wait",
         &format!("for a new agent on {node}, at most {}", crate::base::time::span(settings.wait)),
     );
-    let new = wait::wait(cx, plan, lock).await.map_err(|says| {
+    let new = wait::wait(cx, plan, lock).await.map_err(|failure| {
         let describe = remedy::agents("describe", plan.context.as_deref(), &plan.target.namespace, node);
-        EarlyEnd::not_verified(says, vec![describe, "read the kubelet's log on the node".to_owned()])
+        EarlyEnd::not_verified(failure.message, vec![describe, "read the kubelet's log on the node".to_owned()])
     })?;
     let new_pod = new.metadata.name.clone();
     walk.borrow_mut().fix.new_pod = Some(new_pod.clone());

@@ -10,6 +10,7 @@ use super::lock::Lock;
 use super::objects::{AgentContainerState, AgentContainerStatus, AgentPod};
 use super::plan::Plan;
 use crate::base::answer::End;
+use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::cilium::endpoints;
 use crate::kubernetes::agents::AGENT_CONTAINER;
@@ -27,11 +28,13 @@ const MORE_EVERY: u32 = 5;
 /// # Errors
 ///
 /// What it was doing when the time was over.
-pub(super) async fn wait(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<AgentPod, String> {
+pub(super) async fn wait(cx: &FixContext<'_>, plan: &Plan, lock: &Lock<'_>) -> Result<AgentPod, Failure> {
     let told = RefCell::new(String::new());
     let ready = timeout_at(Instant::now() + cx.settings.wait, until_ready(cx, plan, lock, &told)).await;
     ready.map_err(|_| {
-        format!("no ready replacement within {}: {}", crate::base::time::span(cx.settings.wait), told.borrow())
+        let limit = crate::base::time::span(cx.settings.wait);
+        let says = format!("no ready replacement within {limit}: {}", told.borrow());
+        Failure::new(FailureKind::Timeout, says)
     })
 }
 

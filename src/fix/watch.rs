@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::FixContext;
 use super::lock::Lock;
 use super::objects::AgentPod;
+use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
 use crate::diagnose::DiagnoseSettings;
 use crate::diagnose::glance;
@@ -100,7 +101,7 @@ pub(super) async fn watch(cx: &FixContext<'_>, node: &str, new: &AgentPod, lock:
             sleep(AGAIN).await;
             sight = take_sight(cx, node, &mut inventory).await;
         }
-        watched.blind = sight.as_ref().err().cloned();
+        watched.blind = sight.as_ref().err().map(|failure| failure.message.clone());
         if let Ok(sight) = sight {
             seen_at = Instant::now();
             match &first {
@@ -117,7 +118,7 @@ pub(super) async fn watch(cx: &FixContext<'_>, node: &str, new: &AgentPod, lock:
                                 watched.probes = news.probes.into_iter().map(|(_, says)| says).collect();
                                 watched.agent = news.agent;
                             }
-                            Err(why) => watched.blind = Some(why),
+                            Err(why) => watched.blind = Some(why.message),
                         }
                     }
                 }
@@ -144,13 +145,12 @@ struct Sight {
     pods: Vec<Pod>,
 }
 
-async fn take_sight(cx: &FixContext<'_>, node: &str, inventory: &mut Inventory) -> Result<Sight, String> {
+async fn take_sight(cx: &FixContext<'_>, node: &str, inventory: &mut Inventory) -> Result<Sight, Failure> {
     let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
-    let pods = cx.live.pods_on(node, inventory).await.map_err(|failure| failure.message)?;
+    let pods = cx.live.pods_on(node, inventory).await?;
     let picture = glance(cx.live, inventory, node, &settings).await?;
     let mut probes = Tally::default();
-    let events = cx.live.events("Unhealthy", inventory, &mut |event| probes.take(event)).await;
-    events.map_err(|failure| failure.message)?;
+    cx.live.events("Unhealthy", inventory, &mut |event| probes.take(event)).await?;
     Ok(Sight { picture, probes, pods })
 }
 

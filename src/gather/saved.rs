@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::archive::{Archived, ByteSource, Tarball, Zip, is_gzip, is_of_bugtool, is_tar};
 use super::bundle::{Bundle, is_of_bundle, root_of_bundle};
 use super::reading::{Meter, Outlet, beside};
+use crate::base::error::Error;
 
 /// How much of a file is looked at to tell what it is, in bytes.
 const HEAD: u64 = 512;
@@ -51,9 +52,9 @@ fn file_type(path: &Path) -> io::Result<FileType> {
 /// # Errors
 ///
 /// Says what is missing or damaged.
-pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
+pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, Error> {
     let shown = path.display();
-    let cannot = |error: io::Error| format!("cannot read the archive {shown}: {error}");
+    let cannot = |error: io::Error| Error::cannot_read(format!("cannot read the archive {shown}")).because(error);
     if !path.is_file() {
         return Bundle::open(path).map(Saved::Bundle);
     }
@@ -72,13 +73,15 @@ pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, String> {
             }
             let broken = tar.broken();
             let no = "is a tar but contains neither a bundle nor the cmd folder of cilium-bugtool";
-            Archived::bugtool(tar).map(Saved::Archive).ok_or_else(|| match broken {
-                Some(broken) => format!("cannot read the archive {shown}: {broken}"),
-                None => format!("{shown} {no}"),
+            Archived::bugtool(tar).map(Saved::Archive).ok_or_else(|| {
+                Error::cannot_read(match broken {
+                    Some(broken) => format!("cannot read the archive {shown}: {broken}"),
+                    None => format!("{shown} {no}"),
+                })
             })
         }
-        FileType::Other => Err(format!(
+        FileType::Other => Err(Error::cannot_read(format!(
             "{shown} is neither a bundle nor an archive: a bundle is a folder or a tar with a bundle.json in it"
-        )),
+        ))),
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use super::{Looks, PodsByName, Symptom, SymptomKind, Symptoms, sample};
+use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 
 /// How full each buffer is, from 0 to 1. Vector counts disk buffers in bytes and memory buffers in events (in bytes
@@ -79,16 +80,19 @@ impl Series {
 /// # Errors
 ///
 /// The anomaly, if any.
-pub(crate) fn series(answer: &[u8]) -> Result<Vec<Series>, String> {
-    let PrometheusAnswer { data, .. } =
-        serde_json::from_slice(answer).map_err(|error| format!("its answer cannot be read: {error}"))?;
-    let odd = |error: serde_json::Error| format!("its answer cannot be read: {error}");
+pub(crate) fn series(answer: &[u8]) -> Result<Vec<Series>, Failure> {
+    let odd =
+        |error: serde_json::Error| Failure::new(FailureKind::Other, format!("its answer cannot be read: {error}"));
+    let PrometheusAnswer { data, .. } = serde_json::from_slice(answer).map_err(odd)?;
     match data.kind.as_str() {
         "vector" => serde_json::from_value(data.result).map_err(odd),
         "scalar" => {
             Ok(vec![Series { metric: BTreeMap::new(), value: serde_json::from_value(data.result).map_err(odd)? }])
         }
-        other => Err(format!("its answer is a '{other}'; query an instant vector")),
+        other => {
+            let says = format!("its answer is a '{other}'; query an instant vector");
+            Err(Failure::new(FailureKind::Other, says))
+        }
     }
 }
 
@@ -259,6 +263,7 @@ mod tests {
         assert!(
             series(br#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#)
                 .unwrap_err()
+                .message
                 .contains("matrix")
         );
     }

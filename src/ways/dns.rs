@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::kubernetes::node_view::NodeView;
 use crate::kubernetes::roles::Role;
-use crate::ways::counts::Counts;
 use crate::ways::group::Group;
 use crate::ways::life::{HANDFUL, Life, is_dead, life};
 use crate::ways::picture::Picture;
@@ -187,10 +186,4 @@ fn known_addresses(around: &NodeView, path: DnsPath, server: Option<IpAddr>) -> 
         }
         DnsPath::Unknown => Vec::new(),
     }
-}
-
-/// Counts of nothing, for those without a dump.
-#[must_use]
-pub fn no_counts() -> Counts {
-    WayState::UNSEEN.counts
 }

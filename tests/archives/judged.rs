@@ -35,7 +35,7 @@ pub(crate) fn judge(path: &Path) -> (Result<Report, String>, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let about = SourceInfo::saved(SourceKind::Bundle, None, None);
     let report = runtime.block_on(async {
-        Ok(match saved::open(path, &meter).await? {
+        Ok(match saved::open(path, &meter).await.map_err(|error| error.to_string())? {
             Saved::Bundle(bundle) => {
                 let inventory = bundle.inventory().await;
                 let mut nodes: Vec<String> = bundle.nodes(&inventory).into_iter().collect();

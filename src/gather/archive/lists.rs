@@ -69,9 +69,9 @@ pub(super) fn read<T: DeserializeOwned>(
     }
 }
 
-fn take<T: DeserializeOwned>(object: &mut String, items: &mut Vec<T>) -> Result<(), String> {
+fn take<T: DeserializeOwned>(object: &mut String, items: &mut Vec<T>) -> Result<(), serde_saphyr::Error> {
     if !object.trim().is_empty() {
-        items.extend(serde_saphyr::from_str::<Vec<T>>(object).map_err(|error| error.to_string())?);
+        items.extend(serde_saphyr::from_str::<Vec<T>>(object)?);
     }
     object.clear();
     Ok(())

@@ -24,6 +24,7 @@ use super::reading::{AT_ONCE, Outlet, beside, lock};
 use super::supplement::SymptomSource;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End};
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
@@ -85,11 +86,12 @@ impl Archived {
     /// # Errors
     ///
     /// Says why the zip is none.
-    pub(super) fn sysdump(zip: Zip, path: &Path) -> Result<Self, String> {
+    pub(super) fn sysdump(zip: Zip, path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         let pods = files_by_pod(&zip);
         if pods.is_empty() && list(&zip, "k8s-nodes-").is_none() {
-            return Err(format!("{shown} is a zip but not a sysdump: no bugtool folder and no node list found"));
+            let none = "is a zip but not a sysdump: no bugtool folder and no node list found";
+            return Err(Error::cannot_read(format!("{shown} {none}")));
         }
         let zip = Arc::new(zip);
         let sysdump = Sysdump { zip, pods, nodes: RefCell::default(), open: RefCell::default() };

@@ -16,6 +16,7 @@ use super::supplement::SymptomSource;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End, Via};
 use crate::base::credentials::without_credentials;
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
@@ -107,12 +108,12 @@ impl Bundle {
     /// # Errors
     ///
     /// What is missing if the path is not a bundle of a known schema.
-    pub fn open(root: &Path) -> Result<Self, String> {
+    pub fn open(root: &Path) -> Result<Self, Error> {
         let shown = root.display();
         match std::fs::metadata(root) {
-            Err(error) => return Err(format!("cannot read the bundle {shown}: {error}")),
+            Err(error) => return Err(Error::cannot_read(format!("cannot read the bundle {shown}")).because(error)),
             Ok(meta) if !meta.is_dir() => {
-                return Err(format!("{shown} is not a bundle: neither a folder nor a file"));
+                return Err(Error::cannot_read(format!("{shown} is not a bundle: neither a folder nor a file")));
             }
             Ok(_) => {}
         }
@@ -124,31 +125,33 @@ impl Bundle {
     /// # Errors
     ///
     /// As [`Self::open`].
-    pub(super) fn in_tar(tar: Tarball, root: &str, path: &Path) -> Result<Self, String> {
+    pub(super) fn in_tar(tar: Tarball, root: &str, path: &Path) -> Result<Self, Error> {
         Self::from_files(Files::in_tar(tar, root), path)
     }
 
-    fn from_files(files: Files, path: &Path) -> Result<Self, String> {
+    fn from_files(files: Files, path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         let text = match files.read("bundle.json", MOST_DESCRIPTION) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(format!(
+                return Err(Error::cannot_read(format!(
                     "{shown} is not a bundle: bundle.json not found; name the folder that holds bundle.json"
-                ));
+                )));
             }
-            Err(error) => return Err(format!("cannot read {shown}/bundle.json: {error}")),
+            Err(error) => return Err(Error::cannot_read(format!("cannot read {shown}/bundle.json")).because(error)),
         };
-        let about: About =
-            serde_json::from_slice(&text).map_err(|error| format!("{shown}/bundle.json is not valid JSON: {error}"))?;
+        let about: About = serde_json::from_slice(&text)
+            .map_err(|error| Error::cannot_read(format!("{shown}/bundle.json is not valid JSON")).because(error))?;
         if about.schema != SCHEMA {
-            return Err(format!(
+            return Err(Error::cannot_read(format!(
                 "{shown} has schema '{}'; this version reads '{SCHEMA}': use a newer staledp",
                 about.schema
-            ));
+            )));
         }
         if !files.has_folder("nodes") && !files.has_folder("kube") {
-            return Err(format!("{shown} holds no evidence: neither a nodes nor a kube folder found"));
+            return Err(Error::cannot_read(format!(
+                "{shown} holds no evidence: neither a nodes nor a kube folder found"
+            )));
         }
         Ok(Self { files, about })
     }
@@ -231,13 +234,13 @@ impl Bundle {
         is_plain_name(node).then(|| format!("nodes/{node}/{name}"))
     }
 
-    fn describe(&self, stem: &str) -> Option<Result<Description, String>> {
+    fn describe(&self, stem: &str) -> Option<io::Result<Description>> {
         let text = match self.files.read(&format!("{stem}.json"), MOST_DESCRIPTION) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => return Some(Err(error.to_string())),
+            Err(error) => return Some(Err(error)),
         };
-        Some(serde_json::from_slice(&text).map_err(|error| error.to_string()))
+        Some(serde_json::from_slice(&text).map_err(io::Error::from))
     }
 }
 

@@ -93,7 +93,7 @@ struct Known {
 /// where no cluster is found, or it does not answer.
 pub async fn connect(cluster: &ClusterSettings, questions: &Questions, timeout: Duration) -> Result<Live, Error> {
     if let Some(settings) = &cluster.ssh {
-        ssh::check(settings).map_err(Error::configuration)?;
+        ssh::check(settings)?;
     }
     let reach = |settings: &SshSettings| SshRoute { ssh: Ssh::new(settings), address: settings.address };
     Ok(Live {

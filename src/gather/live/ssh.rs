@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::base::answer::End;
 use crate::base::cluster_settings::SshSettings;
+use crate::base::error;
 use crate::base::failure::{Failure, FailureKind};
 
 /// How long the TCP connection and the banner may take.
@@ -75,7 +76,7 @@ impl Ssh {
     ///
     /// An option that could smuggle in another one, or a directory that can't be made.
     pub fn new(settings: &SshSettings) -> Result<Self, Failure> {
-        let text = config(settings).map_err(other)?;
+        let text = config(settings).map_err(|error| other(error.to_string()))?;
         let failed = |error| other(format!("cannot create a directory for control sockets: {error}"));
         let directory = tempfile::Builder::new().prefix("sdp").tempdir_in(short_directory()).map_err(failed)?;
         let config = directory.path().join("config");
@@ -174,15 +175,15 @@ impl Ssh {
 /// # Errors
 ///
 /// What is wrong with them.
-pub fn check(settings: &SshSettings) -> Result<(), String> {
+pub fn check(settings: &SshSettings) -> Result<(), error::Error> {
     config(settings).map(|_| ())
 }
 
 /// A configuration that says what `ssh -o … NODE` would: the options first, since the first value wins, then the
 /// operator's own file and the system's, both of which `ssh -F` would leave out.
-fn config(settings: &SshSettings) -> Result<String, String> {
+fn config(settings: &SshSettings) -> Result<String, error::Error> {
     if settings.user.as_deref().is_some_and(|user| user.is_empty() || user.chars().any(char::is_control)) {
-        return Err("--ssh-user is empty or holds control characters".to_owned());
+        return Err(error::Error::configuration("--ssh-user is empty or holds control characters"));
     }
     let mut text = String::new();
     for (key, value) in &settings.options {
@@ -190,7 +191,7 @@ fn config(settings: &SshSettings) -> Result<String, String> {
         // `Host` and `Match` are no options: they would decide whether all that follows counts.
         let scope = ["host", "match"].iter().any(|word| key.eq_ignore_ascii_case(word));
         if !keyword || scope || value.chars().any(char::is_control) {
-            return Err(format!("--ssh-option {key:?} is not valid; write Keyword=value"));
+            return Err(error::Error::configuration(format!("--ssh-option {key:?} is not valid; write Keyword=value")));
         }
         let _ = writeln!(text, "{key}={value}");
     }

@@ -21,6 +21,7 @@ use super::supplement::SymptomSource;
 use super::{Question, Sink, Source};
 use crate::base::answer::{Answer, End};
 use crate::base::credentials::without_credentials;
+use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::net::Prefix;
@@ -55,7 +56,7 @@ pub struct Saving<'a, S> {
     /// The context, and when the cluster's lists were taken.
     origin: RefCell<Origin>,
     /// The first thing that could not be written. Saving is a by-product: it never stops a diagnosis.
-    trouble: RefCell<Option<String>>,
+    trouble: RefCell<Option<Error>>,
 }
 
 /// What a run says of itself.
@@ -76,7 +77,7 @@ impl<'a, S: Source> Saving<'a, S> {
     /// # Errors
     ///
     /// Where nothing can be written there, or the folder holds other things than a bundle.
-    pub fn create(source: &'a S, target: &Path, run: &Run) -> Result<Self, String> {
+    pub fn create(source: &'a S, target: &Path, run: &Run) -> Result<Self, Error> {
         let (target, older) = Target::create(target)?;
         let saving = Self {
             source,
@@ -155,7 +156,7 @@ impl<'a, S: Source> Saving<'a, S> {
     /// # Errors
     ///
     /// The first thing that could not be written; the rest is there.
-    pub fn finish(self) -> Result<PathBuf, String> {
+    pub fn finish(self) -> Result<PathBuf, Error> {
         self.note(self.target.path(), self.target.finish());
         match self.trouble.take() {
             None => Ok(self.target.path().to_owned()),
@@ -227,8 +228,8 @@ impl<'a, S: Source> Saving<'a, S> {
             let what = what.as_ref().display();
             tracing::debug!(%what, %error, "not saved");
             let bundle = self.target.path().display();
-            let trouble = format!("bundle {bundle} is incomplete: cannot write {what}: {error}");
-            self.trouble.borrow_mut().get_or_insert(trouble);
+            let trouble = Error::cannot_read(format!("bundle {bundle} is incomplete: cannot write {what}"));
+            self.trouble.borrow_mut().get_or_insert_with(|| trouble.because(error));
         }
     }
 }

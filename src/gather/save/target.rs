@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, Header};
 
+use crate::base::error::Error;
 use crate::gather::bundle::{About, SCHEMA};
 
 /// The mode of files.
@@ -36,8 +37,8 @@ pub(super) enum Target {
 impl Target {
     /// Makes the folder or the file. A bundle of that name that is there already is moved aside, not overwritten: it
     /// may be the only evidence of what a restart has repaired. Says under which name it is then.
-    pub(super) fn create(path: &Path) -> Result<(Self, Option<PathBuf>), String> {
-        let cannot = |error: io::Error| cannot_save(path, &error);
+    pub(super) fn create(path: &Path) -> Result<(Self, Option<PathBuf>), Error> {
+        let cannot = |error| cannot_save(path, error);
         let older = make_room(path)?;
         if is_archive_name(path) {
             let file = create(path).map_err(cannot)?;
@@ -202,25 +203,27 @@ impl Drop for Members {
     }
 }
 
-fn cannot_save(path: &Path, error: &io::Error) -> String {
-    format!("cannot save to {}: {error}", path.display())
+fn cannot_save(path: &Path, error: io::Error) -> Error {
+    Error::cannot_read(format!("cannot save to {}", path.display())).because(error)
 }
 
 /// Moves a bundle of this name out of the way; says under which name it is then.
-fn make_room(path: &Path) -> Result<Option<PathBuf>, String> {
-    let cannot = |error: io::Error| cannot_save(path, &error);
+fn make_room(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let cannot = |error| cannot_save(path, error);
     let shown = path.display();
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot(error)),
         Ok(_) if is_archive_name(path) => move_aside(path).map(Some).map_err(cannot),
         // The folder itself may be a link: that is the user's choice.
-        Ok(_) if !path.is_dir() => Err(format!("cannot save to {shown}: it exists and is not a folder")),
+        Ok(_) if !path.is_dir() => {
+            Err(Error::cannot_read(format!("cannot save to {shown}: it exists and is not a folder")))
+        }
         Ok(_) if is_empty(path).map_err(cannot)? => Ok(None),
         Ok(_) if is_bundle(path) => move_aside(path).map(Some).map_err(cannot),
-        Ok(_) => Err(format!(
+        Ok(_) => Err(Error::cannot_read(format!(
             "cannot save to {shown}: the folder contains something other than a bundle; use a new or empty one"
-        )),
+        ))),
     }
 }
 
@@ -230,9 +233,9 @@ fn make_room(path: &Path) -> Result<Option<PathBuf>, String> {
 /// # Errors
 ///
 /// Why it can't have that name; it then lies where it was.
-pub fn name(bundle: &Path, name: &Path) -> Result<Option<PathBuf>, String> {
+pub fn name(bundle: &Path, name: &Path) -> Result<Option<PathBuf>, Error> {
     let older = make_room(name)?;
-    fs::rename(bundle, name).map_err(|error| cannot_save(name, &error))?;
+    fs::rename(bundle, name).map_err(|error| cannot_save(name, error))?;
     Ok(older)
 }
 

@@ -8,7 +8,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::stale::selective::name;
-use crate::rules::verdict::{Affected, Because, Confidence};
+use crate::rules::verdict::{Affected, Confidence};
 use crate::rules::witnesses::{
     DeadWay, Fate, HostWitness, ProbeFlow, dead_ways, host, host_says, probe_flow, reaches_world,
 };
@@ -174,10 +174,4 @@ fn worst_sources(case: &Case) -> Vec<Affected> {
         (dns, _) => format!("{dns} DNS flow{} without answer", if dns == 1 { "" } else { "s" }),
     };
     worst.into_iter().map(|(dns, dead, ip)| name(case, ip, says(dns, dead)).into()).collect()
-}
-
-/// A way's reason, for those who only quote it.
-#[must_use]
-pub fn quotes(dead: &[DeadWay]) -> Vec<Because> {
-    dead.iter().map(|way| way.because.clone()).collect()
 }

@@ -61,8 +61,9 @@ impl Cluster {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
         let busy = Arc::new(Busy::default());
-        let client =
-            log_in(config, Arc::clone(&busy)).await.map_err(|why| cannot_log_in(&server, plugin.as_deref(), &why))?;
+        let client = log_in(config, Arc::clone(&busy))
+            .await
+            .map_err(|why| cannot_log_in(&server, plugin.as_deref(), &why.message))?;
         let cluster = Self { client, context, user, request_timeout: settings.request_timeout, busy };
         cluster.greet(&server, plugin.as_deref()).await?;
         Ok(cluster)
@@ -141,7 +142,7 @@ impl Cluster {
 
 /// Makes the client. A login plugin is run meanwhile, and kube waits for it without a limit and without yielding, so it
 /// gets a thread that need not be waited for.
-async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
+async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, Failure> {
     let (sender, client) = oneshot::channel();
     let runtime = Handle::current();
     std::thread::spawn(move || {
@@ -156,9 +157,9 @@ async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, String> {
         }));
     });
     match timeout(LOGIN, client).await {
-        Err(_) => Err(format!("no login within {}", span(LOGIN))),
-        Ok(Err(_)) => Err("the login broke off".to_owned()),
-        Ok(Ok(made)) => made.map_err(|error| chain(&error)),
+        Err(_) => Err(Failure::new(FailureKind::Timeout, format!("no login within {}", span(LOGIN)))),
+        Ok(Err(_)) => Err(Failure::new(FailureKind::Other, "the login broke off")),
+        Ok(Ok(made)) => made.map_err(|error| Failure::new(FailureKind::Other, chain(&error))),
     }
 }
 
