@@ -1,6 +1,7 @@
 //! Direct evidence: what names the broken program, map, mount, rule or agent, read from bundles that are written here.
 
 #[path = "support/mod.rs"]
+#[allow(dead_code, reason = "shared with other test crates, and none of them uses all of it")]
 mod support;
 
 use std::fs;

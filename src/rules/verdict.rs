@@ -136,6 +136,13 @@ impl Because {
         Self { check: name.to_owned(), says: says.into(), figures: Figures::new() }
     }
 
+    /// The same with its figures.
+    #[must_use]
+    pub fn with(mut self, figures: Figures) -> Self {
+        self.figures = figures;
+        self
+    }
+
     /// A sentence that carries its figures, said of this check or evidence.
     #[must_use]
     pub fn said(name: &str, says: Says) -> Self {
