@@ -257,7 +257,9 @@ fn tail_calls_that_are_missed_name_the_empty_map_and_its_pod() {
 fn tree(without: &str) -> String {
     let names = ["sock4_connect", "sock4_sendmsg", "sock4_recvmsg", "sock6_connect"];
     let rows = names.iter().zip(70..).filter(|(name, _)| **name != without);
-    let rows: String = rows.map(|(name, n)| format!("{n}       cgroup_{name} multi           cil_{name}\n")).collect();
+    let rows: Vec<String> =
+        rows.map(|(name, n)| format!("{n}       cgroup_{name} multi           cil_{name}\n")).collect();
+    let rows = rows.concat();
     format!("CgroupPath\nID       AttachType      AttachFlags     Name\n/run/cilium/cgroupv2\n{rows}")
 }
 
