@@ -115,7 +115,7 @@ pub(crate) fn essence(report: &Value) -> Value {
     fn figures(value: &Value) -> Value {
         match value {
             Value::Object(fields) => {
-                let names = ["address", "pod", "namespace", "service"];
+                let names = ["address", "addresses", "pod", "namespace", "service"];
                 let plain = |(key, value): (&String, &Value)| {
                     let value = if names.contains(&key.as_str()) { json!(!value.is_null()) } else { figures(value) };
                     (key.clone(), value)

@@ -106,13 +106,6 @@ fn held_back(case: &Case, dead: &[DeadWay]) -> Option<String> {
             None => return Some("no NodeLocal DNS pod is on this node, which explains the dead DNS".to_owned()),
         }
     }
-    // The host's own firewall kills these alike, and its rules were not read.
-    let passes_firewall = |way: &DeadWay| matches!(way.fate, Fate::Host | Fate::HostIn);
-    if dead.iter().all(passes_firewall) && case.beyond.firewall.seen().is_none() {
-        return Some(
-            "all that is dead passes the host's own firewall, and its rules were not read (host-firewall)".to_owned(),
-        );
-    }
     // Where only what leaves the node is dead, a ping alone does not speak for the host's TCP and UDP.
     let leaves = |way: &DeadWay| matches!(way.fate, Fate::World | Fate::Across);
     let own = case.way(Way::HostToWorld).counts.answered + case.way(Way::HostToCluster).counts.answered;
