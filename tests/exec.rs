@@ -360,7 +360,7 @@ fn a_handshake_that_is_not_answered_is_not_waited_for() {
 fn a_dump_without_end_is_cut() {
     let frames = vec![Frame::Out(vec![b'x'; 3 << 20]), Frame::Hang];
     let seen = exec_within(Reply::Frames(frames), Duration::from_secs(10), 2 << 20);
-    failed(&seen.end, FailureKind::Truncated, "longer than 2 MiB");
+    failed(&seen.end, FailureKind::Truncated, "exceeds 2 MiB");
     assert!(seen.stdout.len() <= 2 << 20);
 }
 
@@ -486,7 +486,7 @@ fn an_unknown_context_is_answered_with_those_that_exist() {
         settings.context = Some("nosuch".to_owned());
         let error = Cluster::connect(&settings).await.err().unwrap();
         drop(file);
-        error.to_string()
+        error.with_advice()
     });
     assert!(text.contains("'nosuch'") && text.contains("lab, other"), "{text}");
 }
@@ -777,7 +777,7 @@ fn without_ssh_the_agent_is_asked_and_the_reason_is_kept() {
         assert_eq!(argv(&asked.answer), "ping -c 2 -W 3 1.1.1.1");
         assert!(asked.answer.stderr.starts_with("ssh: "), "{}", asked.answer.stderr);
         let alone = live.ask_small(&Question { agent: None, ..question }).await;
-        failed(&alone.answer.end, FailureKind::Unreachable, "ssh: no connection to 127.0.0.1");
+        failed(&alone.answer.end, FailureKind::Unreachable, "ssh: cannot connect to 127.0.0.1");
         live.close().await;
     });
 }

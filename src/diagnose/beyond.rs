@@ -94,10 +94,18 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let first = supplement(&raw, read_counters);
         // An older release may not know the form; one that must not be asked is not asked in another form either.
         let refuses = matches!(raw.answer.end, End::Exited(_)) && raw.answer.stderr.contains("flag");
+        let refused_first = !matches!(raw.answer.end, End::NotGathered(_));
         let other_form = self.source.is_saved() || refuses;
         if first.seen().is_none() && other_form {
             let read = Instant::now();
             let raw = self.small(Evidence::DropMetrics, agent, None, deadline).await;
+            // What was saved holds one form: where it holds neither, what was asked first says why.
+            if matches!(raw.answer.end, End::NotGathered(_))
+                && matches!(first, Supplement::NotLooked(_))
+                && refused_first
+            {
+                return Counters { from: Evidence::BpfMetrics, first, at: None, read };
+            }
             let first = supplement(&raw, read_counters);
             return Counters { from: Evidence::DropMetrics, first, at: raw.answer.started_at, read };
         }

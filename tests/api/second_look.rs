@@ -54,6 +54,12 @@ fn ruled_out<'a>(node: &'a Value, code: &str) -> &'a str {
     found.and_then(|entry| entry["says"].as_str()).unwrap_or_else(|| panic!("{code} is not ruled out: {node:#}"))
 }
 
+fn open<'a>(node: &'a Value, code: &str) -> &'a str {
+    let all = node["verdict"]["open"].as_array().expect("a list");
+    let found = all.iter().find(|entry| entry["code"] == code);
+    found.and_then(|entry| entry["says"].as_str()).unwrap_or_else(|| panic!("{code} is not open: {node:#}"))
+}
+
 fn finished(running: Running) -> (Value, Outcome) {
     let outcome = running.wait();
     let node = outcome.report().node("prusik").clone();
@@ -68,8 +74,7 @@ fn a_service_table_that_catches_up_while_it_is_looked_at_is_not_stale() {
     world.on_exec(Pods::agent("prusik"), &SERVICES, ExecReply::prints(half.as_str()));
     let api = ApiServer::start(world);
     let running = diagnose(&api, &[]);
-    // The kernel's table is read next, so the agent's has been read by then.
-    api.wait_until(LONG, |requests| execs_of(requests, &["bpf", "lb", "list"]) > 0);
+    api.wait_until(LONG, |requests| execs_of(requests, &SERVICES[1..]) > 0);
     api.change(|world| {
         world.on_exec(Pods::agent("prusik"), &SERVICES, ExecReply::prints(whole.as_str()));
     });
@@ -127,7 +132,7 @@ fn without_comparison_no_neighbour_is_asked_and_the_confidence_shows_it() {
     let (node, _) = finished(diagnose(&api, &["--compare", "never"]));
     assert_eq!(node["verdict"]["code"], "stale-datapath", "{node:#}");
     assert_ne!(node["verdict"]["confidence"], "high");
-    assert!(ruled_out(&node, "cluster-wide-outage").starts_with("not looked at"), "{node:#}");
+    assert!(!open(&node, "cluster-wide-outage").is_empty(), "{node:#}");
     assert!(api.execs_on("brno").is_empty());
 }
 
