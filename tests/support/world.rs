@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -188,8 +189,8 @@ pub(crate) struct ExecRule {
     pub(crate) argv: Argv,
     /// What they answer.
     pub(crate) reply: ExecReply,
-    /// Where it is the answer from the second time on: when it was asked first.
-    pub(crate) later: Option<Arc<OnceLock<Instant>>>,
+    /// Where it is the answer from the second time on: whether the first has been given.
+    pub(crate) later: Option<Arc<AtomicBool>>,
 }
 
 /// The run of a command.
@@ -454,6 +455,13 @@ impl World {
         self
     }
 
+    /// Commands that begin with these words answer so from the second time on.
+    pub(crate) fn on_exec_again(&mut self, pods: Pods, argv: &[&str], reply: ExecReply) -> &mut Self {
+        let words = argv.iter().map(|&word| word.to_owned()).collect();
+        self.execs.push(ExecRule { pods, argv: Argv::Prefix(words), reply, later: Some(Arc::default()) });
+        self
+    }
+
     /// A request goes wrong.
     pub(crate) fn fault(&mut self, fault: Fault) -> &mut Self {
         self.faults.push(fault);
@@ -534,8 +542,12 @@ impl World {
             (Some("cilium"), _) => [&["cilium-dbg".to_owned()], &argv[1..]].concat(),
             _ => argv.to_vec(),
         };
-        if let Some(reply) = self.rule(pod, &argv) {
-            return reply.clone();
+        if let Some(reply) = self.rule(pod, &argv).cloned() {
+            let asked = |rule: &&ExecRule| rule.pods.fit(pod) && rule.argv.fits(&argv);
+            for later in self.execs.iter().filter(asked).filter_map(|rule| rule.later.as_ref()) {
+                later.store(true, Ordering::Relaxed);
+            }
+            return reply;
         }
         // A tool that answers another question is installed, and knows nothing of this one.
         let tool = argv.first();
@@ -549,12 +561,10 @@ impl World {
     }
 
     fn rule(&self, pod: &Value, argv: &[String]) -> Option<&ExecReply> {
-        // One question is looked up more than once, but within milliseconds.
-        let asked_before =
-            |first: &Arc<OnceLock<Instant>>| first.get_or_init(Instant::now).elapsed() > Duration::from_millis(300);
         let fits = |rule: &&ExecRule| rule.pods.fit(pod) && rule.argv.fits(argv);
-        let later = self.execs.iter().rev().filter(fits).find(|rule| rule.later.as_ref().is_some_and(asked_before));
-        let rule = later.or_else(|| self.execs.iter().rev().filter(|rule| rule.later.is_none()).find(fits));
+        let holds = |rule: &&ExecRule| rule.later.as_ref().is_none_or(|asked| asked.load(Ordering::Relaxed));
+        let later = self.execs.iter().rev().filter(fits).find(|rule| rule.later.is_some() && holds(rule));
+        let rule = later.or_else(|| self.execs.iter().rev().filter(holds).find(fits));
         rule.map(|rule| &rule.reply)
     }
 }

@@ -19,7 +19,8 @@ const PUBLIC: &str = "
     cilium agent operator envoy hubble relay dbg bpf ct lb nat list global net bpftool ebpf lxc veth health daemon
     config init mount cgroup clean state wait ipam ipcache identity policy node-manager map maps sync controlplane
     datapath orchestrator infra loader regeneration regenerating initialize initialized failed retrying later
-    verifier error errors warn warning info level msg subsys module modules degraded stopped
+    program programs btf detach detaching compile load loading removal unexpected detected supported spec invalid
+    argument processed verifier error errors warn warning info level msg subsys module modules degraded stopped
     dns coredns nodelocaldns cache localip conf corefile watcher upstream upstreamsvc rke2 external secrets argocd
     repo server redirect openshift owning rke2 fargate eks amazonaws compute type virtual kubelet aci windows not
     memory disk pressure pid unschedulable failure domain
@@ -36,7 +37,7 @@ const PUBLIC: &str = "
     such misbehaving servfail unknownhostexception enotfound getaddrinfo information read connect write dial
     client canceled context handshake peer awaiting headers while waiting for request is the a an and with was
     readiness liveness startup probe probes statuscode unhealthy killing killed packets transmitted received packet
-    loss min avg max mdev rtt ttl seq bytes data statistics permission denied publickey command found file directory
+    loss min avg max mdev ms rtt round trip stddev ttl seq bytes data statistics permission denied publickey command found file directory
     open parsing empty unknown ready missing usage
     can t cannot find names communications end reply code
     metrics count expires remaining cil prog id";
