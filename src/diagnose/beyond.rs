@@ -94,7 +94,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let first = supplement(&raw, read_counters);
         // An older release may not know the form; one that must not be asked is not asked in another form either.
         let refuses = matches!(raw.answer.end, End::Exited(_)) && raw.answer.stderr.contains("flag");
-        let refused_first = !matches!(raw.answer.end, End::NotGathered(_));
+        // What was left alone for a reason names its command; of what nobody asked for nothing is known.
+        let asked_first = !matches!(raw.answer.end, End::NotGathered(_)) || !raw.answer.argv.is_empty();
         let other_form = self.source.is_saved() || refuses;
         if first.seen().is_none() && other_form {
             let read = Instant::now();
@@ -102,7 +103,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             // What was saved holds one form: where it holds neither, what was asked first says why.
             if matches!(raw.answer.end, End::NotGathered(_))
                 && matches!(first, Supplement::NotLooked(_))
-                && refused_first
+                && asked_first
             {
                 return Counters { from: Evidence::BpfMetrics, first, at: None, read };
             }

@@ -136,7 +136,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let backends = dns_backends::judge(&raw, &around);
         self.found(&backends.finding);
 
-        let taken_at = answer.started_at.clone().or_else(|| self.cluster.inventory().origin.captured_at.clone());
+        let dumped = matches!(answer.end, End::Exited(_));
+        let taken_at = answer.started_at.clone().filter(|_| dumped).or_else(|| self.cluster.inventory().origin.captured_at.clone());
         let mut case = Case {
             context: self.cluster.inventory().origin.context.clone(),
             dns: asked_dns,

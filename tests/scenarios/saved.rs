@@ -29,7 +29,6 @@ fn with_all(what: impl Fn(&Scenario, &Path) + Sync) {
 }
 
 #[test]
-#[ignore = "red before the counters had one name, not run again since"]
 fn every_scenario_as_a_live_cluster_saved_and_read_again_says_the_same() {
     with_all(|scenario, dir| {
         let chosen: Vec<&str> = match &scenario.args[..] {

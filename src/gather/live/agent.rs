@@ -81,7 +81,8 @@ impl Live {
             Evidence::BpfMetrics | Evidence::BpfMetricsAgain | Evidence::DropMetrics | Evidence::DropMetricsAgain
         );
         if is_reading && !self.counters_are_harmless(question.node, agent).await {
-            return Answer::not_gathered(pack::HARMFUL);
+            let argv = self.known.borrow().dialect(agent).argv(evidence);
+            return Answer { argv, ..Answer::not_gathered(pack::HARMFUL) };
         }
         let answer = self.ask_plainly(question, agent, out).await;
         if needs_agent(evidence) && is_timeout(&answer.end) {

@@ -83,6 +83,8 @@ struct Known {
     agents: HashMap<PodRef, AgentKnown>,
     /// Nodes whose kubelet let a handshake's whole time go by, since the lists were read.
     unanswered: HashMap<String, Failure>,
+    /// Nodes that SSH did not reach.
+    unreached: HashMap<String, Failure>,
 }
 
 /// Connects to the cluster and asks it one cheap question; `timeout` is what one node may take.
@@ -140,6 +142,7 @@ impl Live {
         {
             let mut known = self.known.borrow_mut();
             known.unanswered.remove(node);
+            known.unreached.remove(node);
             known.learn_releases(&here);
             for pod in &here {
                 known.agents.remove(&pod.reference());
@@ -300,6 +303,10 @@ impl Live {
             return Answer::not_gathered("without SSH the node's own mounts cannot be read");
         };
         let asked = async {
+            // A node that stayed silent a moment ago is not waited for again.
+            if let Some(failure) = self.known.borrow().unreached.get(node) {
+                return Err(failure.clone());
+            }
             let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
             ssh.mounts(&self.destination(reach.address, node)?, PROBE).await
         };
@@ -315,7 +322,11 @@ impl Live {
     async fn ping_by_ssh(&self, reach: &SshRoute, node: &str) -> Result<ssh::HostAnswer, Failure> {
         let ssh = reach.ssh.as_ref().map_err(Clone::clone)?;
         let destination = self.destination(reach.address, node)?;
-        ssh.ping(&destination, self.questions.ping_target, PROBE).await
+        let pinged = ssh.ping(&destination, self.questions.ping_target, PROBE).await;
+        if let Err(failure) = &pinged {
+            self.known.borrow_mut().unreached.insert(node.to_owned(), failure.clone());
+        }
+        pinged
     }
 
     /// What `ssh` connects to.
