@@ -101,9 +101,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             let read = Instant::now();
             let raw = self.small(Evidence::DropMetrics, agent, None, deadline).await;
             // What was saved holds one form: where it holds neither, what was asked first says why.
-            if matches!(raw.answer.end, End::NotGathered(_))
-                && matches!(first, Supplement::NotLooked(_))
-                && asked_first
+            if matches!(raw.answer.end, End::NotGathered(_)) && matches!(first, Supplement::NotLooked(_)) && asked_first
             {
                 return Counters { from: Evidence::BpfMetrics, first, at: None, read };
             }

@@ -137,7 +137,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         self.found(&backends.finding);
 
         let dumped = matches!(answer.end, End::Exited(_));
-        let taken_at = answer.started_at.clone().filter(|_| dumped).or_else(|| self.cluster.inventory().origin.captured_at.clone());
+        let taken_at = answer
+            .started_at
+            .clone()
+            .filter(|_| dumped)
+            .or_else(|| self.cluster.inventory().origin.captured_at.clone());
         let mut case = Case {
             context: self.cluster.inventory().origin.context.clone(),
             dns: asked_dns,
