@@ -586,7 +586,7 @@ fn a_dump_is_bounded_on_the_far_side_and_recorded_as_the_plain_command() {
     assert_eq!(commands, ["timeout -k 1 10 cilium-dbg bpf ct list global"]);
     assert_eq!(argv(&raw.answer), "cilium-dbg bpf ct list global");
     assert_eq!((raw.answer.end, raw.stdout), (End::Exited(0), b"TCP OUT\n".to_vec()));
-    assert!(raw.answer.started_at.is_some_and(|time| time.ends_with('Z') && time.len() == 20));
+    assert!(raw.answer.started_at.is_some_and(|time| time.to_string().len() == 20), "to the second");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn node_with_a_timeout_without_kill_is_pinged() {
 #[test]
 fn node_without_ping_is_not_a_node_without_network() {
     let Some(sshd) = Sshd::start(&[], false) else { return };
-    failed(sshd.ping(LIMIT), FailureKind::NotFound, "no `ping` on the node");
+    failed(sshd.ping(LIMIT), FailureKind::NotFound, "`ping` is not installed on the node");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn an_unknown_option_is_named() {
 fn missing_ssh_client_is_named() {
     if std::env::var_os("STALEDP_TEST_WITHOUT_SSH").is_some() {
         let settings = settings(Path::new("/nonexistent"), 1, "user");
-        return failed(ping(&settings, LIMIT), FailureKind::NotFound, "no program `ssh`");
+        return failed(ping(&settings, LIMIT), FailureKind::NotFound, "`ssh` is not installed on this machine");
     }
     let again = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "missing_ssh_client_is_named"])

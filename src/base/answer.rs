@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::Timestamp;
 
 /// From where the host's own network was probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub struct Answer {
     /// Standard error, at most 64 KiB of it.
     pub stderr: String,
     /// When it was asked, RFC 3339 in UTC.
-    pub started_at: Option<String>,
+    pub started_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
     pub duration_ms: Option<u64>,
     /// Only for `host-ping`: whether over SSH or from the agent's container.

@@ -13,6 +13,12 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// Seconds from one moment to another; negative if the second is earlier.
+#[must_use]
+pub fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_second() - from.as_second()
+}
+
 /// A moment to the minute, for people: `2026-06-06 12:00 UTC`.
 #[must_use]
 pub fn minute(moment: Timestamp) -> String {

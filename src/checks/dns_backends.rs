@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use super::{BackendFigures, DnsBackendsData, Finding, Status};
 use crate::base::answer::{End, Raw};
-use crate::base::clock::seconds_between;
 use crate::base::failure::{Failure, FailureKind};
+use crate::base::time::{Timestamp, seconds_between};
 use crate::cilium::services;
 use crate::cilium::services::{Row, ServiceList};
 use crate::kubernetes::cluster_dns::{ClusterDns, DnsBackend, DnsPort, Reading};
@@ -119,8 +119,8 @@ fn compare(list: ServiceList, dns: &ClusterDns, around: &NodeView, raw: &Raw) ->
     let redirect_without_backend = redirects.iter().any(|r| r.active().chain(r.in_unknown_state()).next().is_none());
     let rows: Vec<&Row> = list.rows.iter().filter(|r| of_service(r) && !r.internal).collect();
 
-    let now = raw.answer.started_at.as_deref();
-    let age = |b: &DnsBackend| b.since.as_deref().zip(now).and_then(|(since, now)| seconds_between(since, now));
+    let now = raw.answer.started_at;
+    let age = |b: &DnsBackend| b.since.zip(now).map(|(since, now)| seconds_between(since, now));
     let under_way = dns.backends.iter().any(|b| age(b).is_some_and(|age| age <= UPDATE_S));
     let mut by_protocol = BTreeMap::new();
     let mut all = Difference::default();
@@ -175,7 +175,7 @@ fn hold_against(
     dns: &ClusterDns,
     (address, port): (IpAddr, &DnsPort),
     around: &NodeView,
-    now: Option<&str>,
+    now: Option<Timestamp>,
     all: &mut Difference,
 ) -> BackendFigures {
     // A backend in an unknown state counts neither as missing nor as stray.
@@ -203,8 +203,8 @@ fn hold_against(
     }
     let backends: Vec<&DnsBackend> = dns.behind(address, port).collect();
     let lasting = |ip: &IpAddr| {
-        let since = backends.iter().find(|b| b.ip == *ip).and_then(|b| b.since.as_deref());
-        let age = since.zip(now).and_then(|(since, now)| seconds_between(since, now));
+        let since = backends.iter().find(|b| b.ip == *ip).and_then(|b| b.since);
+        let age = since.zip(now).map(|(since, now)| seconds_between(since, now));
         age.is_some_and(|age| age > UPDATE_S)
     };
     let mut sort = |ip: &IpAddr, lasts: fn(&mut Difference) -> &mut BTreeSet<IpAddr>| {

@@ -12,6 +12,7 @@ use crate::base::answer::{End, Raw};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::net::Families;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::Timestamp;
 
 /// The three answers of one pod.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ pub struct Egress {
     /// server that answered that the name does not exist is not the cluster's.
     pub dns_server: Option<IpAddr>,
     /// When the first question by address was asked, RFC 3339.
-    pub by_address_at: Option<String>,
+    pub by_address_at: Option<Timestamp>,
 }
 
 /// Reads the answers of all pods that were asked.
@@ -106,7 +107,7 @@ pub fn judge(probes: &[ProbeRaw], nobody: Option<Failure>) -> Egress {
     let lost = probes.iter().any(is_lost) || probes.is_empty() && reason.as_ref().is_some_and(|r| !no_tool(r.kind));
     let finding = Finding { status, summary, reason, duration_ms, data: PodEgressData { probes: data } };
     // RFC 3339 in UTC sorts as time does.
-    let by_address_at = probes.iter().filter_map(|p| p.by_address.answer.started_at.clone()).min();
+    let by_address_at = probes.iter().filter_map(|p| p.by_address.answer.started_at).min();
     Egress { finding, by_name, by_address, dns, dns_answered, mixed, lost, failing, dns_server, by_address_at }
 }
 

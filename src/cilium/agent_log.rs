@@ -3,6 +3,7 @@
 //! Lines are logfmt: `time=… level=warn msg="…" key=value`; older releases put `subsys=` first. A value with blanks stands
 //! in quotes.
 
+use crate::base::time::{Timestamp, moment};
 use std::collections::BTreeMap;
 
 /// The most endpoints that are kept of the watchdog's lines.
@@ -55,10 +56,10 @@ pub struct RemovedPrograms {
     pub endpoints: BTreeMap<u32, String>,
     /// All endpoints of the node, those that are well, too, as the last such line counts them.
     pub all: Option<u64>,
-    /// When the first and the last such line were written, as they print it.
-    pub first_at: Option<String>,
+    /// When the first and the last such line were written.
+    pub first_at: Option<Timestamp>,
     /// The last.
-    pub last_at: Option<String>,
+    pub last_at: Option<Timestamp>,
 }
 
 /// What the log tells.
@@ -81,9 +82,9 @@ pub struct AgentLog {
     /// Lines of level `error` or above.
     pub errors: usize,
     /// When the first line that has a time was written.
-    pub begins_at: Option<String>,
+    pub begins_at: Option<Timestamp>,
     /// When the last one was.
-    pub ends_at: Option<String>,
+    pub ends_at: Option<Timestamp>,
 }
 
 /// Reads the log.
@@ -99,13 +100,9 @@ pub fn parse(text: &str) -> AgentLog {
 
 impl AgentLog {
     fn take(&mut self, line: &str) {
-        let at = field(line, "time");
-        if self.begins_at.is_none() {
-            self.begins_at.clone_from(&at);
-        }
-        if at.is_some() {
-            self.ends_at.clone_from(&at);
-        }
+        let at = field(line, "time").as_deref().and_then(moment);
+        self.begins_at = self.begins_at.or(at);
+        self.ends_at = at.or(self.ends_at);
         self.errors += usize::from(matches!(field(line, "level").as_deref(), Some("error" | "fatal" | "panic")));
         let lower = line.to_ascii_lowercase();
         self.verifier_errors += usize::from(lower.contains("verifier error"));
@@ -121,14 +118,10 @@ impl AgentLog {
 }
 
 impl RemovedPrograms {
-    fn take(&mut self, line: &str, at: Option<String>) {
+    fn take(&mut self, line: &str, at: Option<Timestamp>) {
         self.lines += 1;
-        if self.first_at.is_none() {
-            self.first_at.clone_from(&at);
-        }
-        if at.is_some() {
-            self.last_at = at;
-        }
+        self.first_at = self.first_at.or(at);
+        self.last_at = at.or(self.last_at);
         self.endpoints = field(line, "endpoints").map(|map| endpoints(&map)).unwrap_or_default();
         // `count` up to 1.19: neither is how many lack their program.
         self.all = ["total", "count"].into_iter().find_map(|key| field(line, key)?.parse().ok());
@@ -226,8 +219,8 @@ mod tests {
         assert_eq!((named.removed.lines, named.removed.all), (2, Some(9)));
         assert_eq!(named.removed.endpoints.len(), 3);
         assert_eq!(named.removed.pods().collect::<Vec<_>>(), ["media/x", "shop/y"]);
-        assert_eq!(named.removed.first_at.as_deref(), Some("2026-01-02T03:04:05Z"));
-        assert_eq!(named.removed.last_at.as_deref(), Some("2026-01-02T03:04:35Z"));
+        assert_eq!(named.removed.first_at, moment("2026-01-02T03:04:05Z"));
+        assert_eq!(named.removed.last_at, moment("2026-01-02T03:04:35Z"));
         let counted = parse("level=warn msg=\"Detected unexpected endpoint BPF program removal.\" count=2 subsys=w\n");
         assert_eq!((counted.removed.all, counted.removed.endpoints.len()), (Some(2), 0));
         assert_eq!(counted.removed.first_at, None);

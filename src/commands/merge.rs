@@ -39,9 +39,8 @@ fn read_one(path: &Path) -> Result<(String, Report), Error> {
 /// partial. Reports of different clusters or of different numbers of shards are a usage error.
 fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
     let cannot = |why: String| Error::usage(format!("cannot join the reports: {why}"));
-    // A stable sort: of equally old ones the last that was named stays last, and counts. The times are all in UTC and
-    // written alike, so they compare as text.
-    named.sort_by(|a, b| a.1.generated_at.cmp(&b.1.generated_at));
+    // A stable sort: of equally old ones the last that was named stays last, and counts.
+    named.sort_by_key(|(_, report)| time::moment(&report.generated_at));
     let Some((newest, last)) = named.last() else { return Err(Error::usage("no report to join")) };
     let context = |report: &Report| report.source.context.clone();
     let (last_context, generated_at) = (context(last), last.generated_at.clone());
@@ -59,9 +58,8 @@ fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
     // The whole is as old as its oldest part. A report of a live run without the moment is of when it was made.
     let captured_at =
         named.iter().map(|(_, report)| report.source.captured_at.as_ref().unwrap_or(&report.generated_at));
-    let captured_at = captured_at.min_by_key(|moment| time::moment(moment)).cloned();
-    let source =
-        SourceInfo::saved(last.source.kind, last_context, path).read_back(captured_at.as_deref(), clock::now());
+    let captured_at = captured_at.filter_map(|text| time::moment(text)).min();
+    let source = SourceInfo::saved(last.source.kind, last_context, path).read_back(captured_at, clock::now());
 
     let shards: BTreeSet<Shard> = named.iter().filter_map(|(_, report)| report.shard).collect();
     let of: BTreeSet<u32> = shards.iter().map(|shard| shard.of).collect();

@@ -90,7 +90,7 @@ async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let not_asked = [(NotAsked::LOGS, wish.logs), (NotAsked::BUFFERS, wish.prometheus.is_some())];
     let not_asked = not_asked.into_iter().filter(|(_, asked)| is_open(*asked)).map(|(what, _)| what).collect();
     let now = crate::base::clock::now();
-    let about = about.dated(inventory.origin.captured_at.as_deref(), now);
+    let about = about.dated(inventory.origin.captured_at, now);
     report(found, about, next, not_asked, now.to_string())
 }
 

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::Observer;
 use super::node::{Deadline, Looker};
 use crate::base::answer::{Answer, End, Raw};
-use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
 use crate::base::failure::FailureKind;
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::{Timestamp, seconds_between};
 use crate::cilium::drops::Drops;
 use crate::cilium::ipcache::Ipcache;
 use crate::cilium::lines::Lines;
@@ -39,7 +39,7 @@ pub(super) struct Counters {
     /// Which evidence it is.
     from: Evidence,
     first: Supplement<Drops>,
-    at: Option<String>,
+    at: Option<Timestamp>,
     /// When it was taken, by this machine's own clock.
     read: Instant,
 }
@@ -200,7 +200,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             _ => Evidence::DropMetricsAgain,
         };
         let raw = self.small(again, agent.as_ref(), None, deadline).await;
-        case.beyond.drops_apart_s = apart_s(case.beyond.drops_at.as_deref(), raw.answer.started_at.as_deref());
+        case.beyond.drops_apart_s = apart_s(case.beyond.drops_at, raw.answer.started_at);
         case.beyond.drops_again = supplement(&raw, read_counters);
     }
 
@@ -382,8 +382,8 @@ fn read_counters(text: &str) -> Option<Drops> {
 }
 
 /// Seconds between two readings, where both say when they were taken.
-fn apart_s(first: Option<&str>, again: Option<&str>) -> Option<f64> {
-    let seconds = seconds_between(first?, again?)?;
+fn apart_s(first: Option<Timestamp>, again: Option<Timestamp>) -> Option<f64> {
+    let seconds = seconds_between(first?, again?);
     u32::try_from(seconds).ok().map(f64::from)
 }
 

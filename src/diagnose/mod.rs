@@ -98,7 +98,7 @@ pub async fn diagnose<S: Source>(
     about: SourceInfo,
     observer: &impl Observer,
 ) -> Report {
-    let about = &about.dated(inventory.origin.captured_at.as_deref(), crate::base::clock::now());
+    let about = &about.dated(inventory.origin.captured_at, crate::base::clock::now());
     let ends = settings.deadline.map(|whole| Instant::now() + whole);
     let cluster = &*Box::new(ClusterMap::new(inventory, settings.questions.named()));
     let (nodes, skipped) = &leave_out_those_without_cilium(nodes, cluster, settings);

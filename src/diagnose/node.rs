@@ -12,11 +12,11 @@ use super::DiagnoseSettings;
 use super::Observer;
 use super::beyond::Counters;
 use crate::base::answer::{Answer, End, Raw};
-use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::questions::Questions;
+use crate::base::time::seconds_between;
 use crate::checks::dns_conntrack;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress;
@@ -137,15 +137,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         self.found(&backends.finding);
 
         let dumped = matches!(answer.end, End::Exited(_));
-        let taken_at = answer
-            .started_at
-            .clone()
-            .filter(|_| dumped)
-            .or_else(|| self.cluster.inventory().origin.captured_at.clone());
+        let taken_at = answer.started_at.filter(|_| dumped).or(self.cluster.inventory().origin.captured_at);
         let mut case = Case {
             context: self.cluster.inventory().origin.context.clone(),
             dns: asked_dns,
-            trouble: PodTrouble::of_node(self.node, self.cluster, taken_at.as_deref()),
+            trouble: PodTrouble::of_node(self.node, self.cluster, taken_at),
             taken_at,
             around,
             host,
@@ -292,7 +288,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 /// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
 fn agent_age_s(around: &NodeView) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
-    let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now().to_string())?;
+    let age = seconds_between(agent.started_at?, crate::base::clock::now());
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 

@@ -246,14 +246,14 @@ impl<S: Source> SymptomAsker<'_, S> {
     async fn ask_buffers(&self, found: &mut Symptoms) {
         let asked = self.options.prometheus.is_some();
         let pods = PodsByName::new(self.inventory);
-        let moment = self.inventory.origin.captured_at.as_deref();
+        let moment = self.inventory.origin.captured_at.map(|at| at.to_string());
         match self.query("buffer-fill", buffers::FILL).await {
             Ok(Some(fill)) => {
                 let sent = self.query("sent-bytes", buffers::SENT).await.unwrap_or_else(|failure| {
                     found.add_not_read("buffers: what was sent", failure.message);
                     None
                 });
-                buffers::add_buffer_symptoms(&fill, sent.as_deref(), &pods, moment, found);
+                buffers::add_buffer_symptoms(&fill, sent.as_deref(), &pods, moment.as_deref(), found);
             }
             Ok(None) if self.nodes.is_none() => found.add_not_read("buffers", "no Prometheus answer saved"),
             Ok(None) => {}
@@ -271,11 +271,13 @@ impl<S: Source> SymptomAsker<'_, S> {
             }
         }
         if !asked {
-            self.ask_saved_answers(&pods, moment, found).await;
+            self.ask_saved_answers(&pods, moment.as_deref(), found).await;
         }
         for (nth, query) in self.options.queries.iter().take(MOST_QUERIES).enumerate() {
             match self.query(&format!("query-{}", nth + 1), query).await {
-                Ok(answer) => buffers::add_query_symptoms(query, &answer.unwrap_or_default(), &pods, moment, found),
+                Ok(answer) => {
+                    buffers::add_query_symptoms(query, &answer.unwrap_or_default(), &pods, moment.as_deref(), found)
+                }
                 Err(failure) => found.add_not_read(format!("the answer to '{query}'"), failure.message),
             }
         }

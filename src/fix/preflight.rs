@@ -14,8 +14,8 @@ use super::objects::{AgentContainer, DaemonSet, NodeWithImages};
 use super::plan::Plan;
 use super::requests::DeleteAnswer;
 use super::trace::CONTROLLER;
-use crate::base::clock::seconds_between;
 use crate::base::failure::Failure;
+use crate::base::time::{moment, seconds_between};
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
@@ -424,14 +424,14 @@ fn only_replica(plan: &Plan, inventory: &Inventory) -> RuleReport {
 /// now, that did not help, and another restart will not: the rule stops.
 async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
     const RULE: &str = "cooldown";
-    let now = cx.writer.now().to_string();
-    let Some(age) = plan.agent.started_at.as_deref().and_then(|started| seconds_between(started, &now)) else {
+    let now = cx.writer.now();
+    let Some(age) = plan.agent.started_at.map(|started| seconds_between(started, now)) else {
         return unknown_stops(RULE, "the agent's start time is unknown");
     };
     let here = |event: &&Event| event.involved_object.name == plan.node;
     let before: Vec<Option<i64>> = match cx.writer.traces(&plan.target.namespace, CONTROLLER).await {
         Ok(events) => {
-            let age = |event: &Event| moments(event).1.and_then(|at| seconds_between(at, &now));
+            let age = |event: &Event| moments(event).1.and_then(moment).map(|at| seconds_between(at, now));
             events.iter().filter(here).map(age).collect()
         }
         Err(failure) if age < COOLDOWN_S => {

@@ -6,7 +6,7 @@ use super::lock::{self, LockState};
 use super::plan::Plan;
 use super::requests::PodToDelete;
 use super::{EarlyEnd, FixContext, FixOutcome, Walk, follow, take};
-use crate::base::clock::seconds_between;
+use crate::base::time::{moment, seconds_between};
 use crate::knowledge::code::Code;
 use crate::kubernetes::agents::{RunningAgent, is_agent};
 use crate::kubernetes::inventory::Inventory;
@@ -37,7 +37,7 @@ pub(super) async fn resume(
         return None;
     }
     cx.steps.line(&format!("an earlier run was interrupted: {says}"));
-    let since = lease.spec.renew_time.as_deref().and_then(|at| seconds_between(at, &cx.writer.now().to_string()));
+    let since = lease.spec.renew_time.as_deref().and_then(moment).map(|at| seconds_between(at, cx.writer.now()));
     if since.is_none_or(|since| since > FORGOTTEN_S) {
         cx.steps.line("that was too long ago to resume: starting over");
         return None;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::{Timestamp, moment};
 use crate::base::version::Version;
 use crate::kubernetes::objects::{ContainerStatus, Pod};
 
@@ -47,7 +48,7 @@ pub struct RunningAgent {
     /// Its version by the image's tag.
     pub version: Option<String>,
     /// When its container started, RFC 3339.
-    pub started_at: Option<String>,
+    pub started_at: Option<Timestamp>,
     /// How often its container was started again.
     pub restarts: i64,
     /// Whether it is ready.
@@ -93,8 +94,9 @@ pub fn agent_of_node(agents: &[&Pod]) -> Agent {
     let running = agents.iter().filter(|pod| pod.status.phase == "Running" && agent_runs(pod));
     // An old pod may end beside the new one: the one that stays counts, and of several the youngest.
     let best = running.max_by_key(|pod| {
-        let started = agent_container(pod).and_then(|c| c.state.running.as_ref()).and_then(|r| r.started_at.clone());
-        (pod.metadata.deletion_timestamp.is_none(), started, pod.metadata.creation_timestamp.clone())
+        let started = agent_container(pod).and_then(|c| c.state.running.as_ref()).and_then(|r| r.started_at.as_deref());
+        let made = pod.metadata.creation_timestamp.as_deref();
+        (pod.metadata.deletion_timestamp.is_none(), started.and_then(moment), made.and_then(moment))
     });
     let Some(pod) = best else {
         return Agent::NotRunning { why: why_not_running(agents) };
@@ -106,8 +108,9 @@ pub fn agent_of_node(agents: &[&Pod]) -> Agent {
         version: image_with_version(pod).and_then(version_of_image),
         started_at: container
             .and_then(|c| c.state.running.as_ref())
-            .and_then(|r| r.started_at.clone())
-            .or_else(|| pod.status.start_time.clone()),
+            .and_then(|r| r.started_at.as_deref())
+            .or(pod.status.start_time.as_deref())
+            .and_then(moment),
         restarts: container.map_or(0, |c| c.restart_count),
         ready: pod.ready().unwrap_or_else(|| container.is_some_and(|c| c.ready)),
         terminating: pod.metadata.deletion_timestamp.is_some(),

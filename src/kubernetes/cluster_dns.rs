@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::base::time::{Timestamp, moment};
 use crate::kubernetes::inventory::Listed;
 use crate::kubernetes::objects::{Endpoint, EndpointPort, EndpointSlice, Pod, Service};
 
@@ -81,7 +82,7 @@ pub struct DnsBackend {
     /// Whether it is being ended.
     pub terminating: bool,
     /// Since when its pod is ready or not ready, RFC 3339.
-    pub since: Option<String>,
+    pub since: Option<Timestamp>,
     /// The node that it runs on; empty where the slice does not say.
     pub node: String,
     /// The zone that it runs in; empty where the slice does not say.
@@ -249,7 +250,7 @@ pub fn cluster_dns_of<'a>(
     Ok(dns)
 }
 
-fn backend(ip: IpAddr, endpoint: &Endpoint, target: u16, port: &DnsPort, since: Option<String>) -> DnsBackend {
+fn backend(ip: IpAddr, endpoint: &Endpoint, target: u16, port: &DnsPort, since: Option<Timestamp>) -> DnsBackend {
     let ready = endpoint.takes_traffic();
     DnsBackend {
         ip,
@@ -279,9 +280,9 @@ fn dns_ports(service: &Service) -> Vec<DnsPort> {
         .collect()
 }
 
-/// When a pod's Ready condition changed last, RFC 3339.
-fn ready_since(pod: &Pod) -> Option<String> {
-    pod.status.conditions.iter().find(|c| c.r#type == "Ready")?.last_transition_time.clone()
+/// When a pod's Ready condition changed last.
+fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    pod.status.conditions.iter().find(|c| c.r#type == "Ready")?.last_transition_time.as_deref().and_then(moment)
 }
 
 /// An absent protocol means TCP.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Failure;
 use crate::base::net::Families;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::Timestamp;
 use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service, null_is_default};
 
 /// A list of the cluster's objects, and how much of it there is.
@@ -131,8 +132,8 @@ impl Inventory {
 pub struct Origin {
     /// The kubeconfig context, where one is known.
     pub context: Option<String>,
-    /// When it was taken, RFC 3339 in UTC.
-    pub captured_at: Option<String>,
+    /// When it was taken.
+    pub captured_at: Option<Timestamp>,
 }
 
 /// A Kubernetes list: one page of the API, or a file of a bundle.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::clock::seconds_between;
 use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::{Timestamp, moment, seconds_between};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::objects::{Event, Pod};
 
@@ -53,9 +53,9 @@ pub struct PodTrouble {
 }
 
 impl PodTrouble {
-    /// Looks through the lists for one node. `now` is when the evidence was taken, RFC 3339.
+    /// Looks through the lists for one node. `now` is when the evidence was taken.
     #[must_use]
-    pub fn of_node(node: &str, map: &ClusterMap<'_>, now: Option<&str>) -> Self {
+    pub fn of_node(node: &str, map: &ClusterMap<'_>, now: Option<Timestamp>) -> Self {
         let mut trouble = Self::default();
         let Some(now) = now else { return trouble };
         let here: BTreeMap<(&str, &str), &Pod> = map
@@ -77,9 +77,9 @@ impl PodTrouble {
         trouble
     }
 
-    fn add_pod(&mut self, pod: &Pod, now: &str) {
+    fn add_pod(&mut self, pod: &Pod, now: Timestamp) {
         let waiting = |since: Option<&str>| {
-            let for_s = since.and_then(|since| seconds_between(since, now))?;
+            let for_s = seconds_between(since.and_then(moment)?, now);
             (for_s >= 0).then(|| Waiting { pod: pod.reference(), for_s })
         };
         if let Some(deleted) = &pod.metadata.deletion_timestamp {
@@ -111,9 +111,9 @@ impl PodTrouble {
         }
     }
 
-    fn add_event(&mut self, event: &Event, now: &str) {
+    fn add_event(&mut self, event: &Event, now: Timestamp) {
         let last = event.last_timestamp.as_deref().or(event.event_time.as_deref());
-        let recent = last.and_then(|last| seconds_between(last, now)).is_some_and(|age| age <= RECENT_S);
+        let recent = last.and_then(moment).map(|last| seconds_between(last, now)).is_some_and(|age| age <= RECENT_S);
         if !recent {
             return;
         }
@@ -162,7 +162,7 @@ mod tests {
             endpoint_slices: Listed::Whole(Vec::new()),
             events: Listed::Whole(serde_json::from_str(events).unwrap()),
         };
-        PodTrouble::of_node("graz", &ClusterMap::new(&inventory, Named::default()), Some(NOW))
+        PodTrouble::of_node("graz", &ClusterMap::new(&inventory, Named::default()), moment(NOW))
     }
 
     fn event(reason: &str, message: &str, at: &str) -> String {

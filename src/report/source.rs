@@ -40,8 +40,8 @@ impl SourceInfo {
 
     /// The same with the moment of its evidence; what was saved has an age.
     #[must_use]
-    pub fn dated(mut self, captured_at: Option<&str>, now: Timestamp) -> Self {
-        self.captured_at = captured_at.map(str::to_owned);
+    pub fn dated(mut self, captured_at: Option<Timestamp>, now: Timestamp) -> Self {
+        self.captured_at = captured_at.map(|at| at.to_string());
         self.age_s = match self.kind {
             SourceKind::Cluster => None,
             SourceKind::Bundle | SourceKind::Sysdump | SourceKind::Bugtool => age_s(captured_at, now),
@@ -51,8 +51,8 @@ impl SourceInfo {
 
     /// The same for a report that is read back, whatever it rests on: its evidence has an age by now.
     #[must_use]
-    pub fn read_back(mut self, captured_at: Option<&str>, now: Timestamp) -> Self {
-        self.captured_at = captured_at.map(str::to_owned);
+    pub fn read_back(mut self, captured_at: Option<Timestamp>, now: Timestamp) -> Self {
+        self.captured_at = captured_at.map(|at| at.to_string());
         self.age_s = age_s(captured_at, now);
         self
     }
@@ -74,8 +74,8 @@ impl SourceInfo {
     }
 }
 
-fn age_s(captured_at: Option<&str>, now: Timestamp) -> Option<i64> {
-    let captured = time::moment(captured_at?)?;
+fn age_s(captured_at: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+    let captured = captured_at?;
     // A clock that is behind makes no evidence of the future.
     Some((now.as_second() - captured.as_second()).max(0))
 }
@@ -86,8 +86,8 @@ mod tests {
 
     fn bundle(age_s: i64) -> SourceInfo {
         let now = time::moment("2026-06-06T12:00:00Z").unwrap();
-        let captured = Timestamp::from_second(now.as_second() - age_s).unwrap().to_string();
-        SourceInfo::saved(SourceKind::Bundle, None, None).dated(Some(&captured), now)
+        let captured = Timestamp::from_second(now.as_second() - age_s).ok();
+        SourceInfo::saved(SourceKind::Bundle, None, None).dated(captured, now)
     }
 
     #[test]
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn live_evidence_has_a_moment_and_no_age_until_it_is_read_back() {
         let now = time::moment("2026-06-06T12:00:00Z").unwrap();
-        let live = SourceInfo::live(None).dated(Some("2026-06-06T11:00:00Z"), now);
+        let live = SourceInfo::live(None).dated(time::moment("2026-06-06T11:00:00Z"), now);
         assert_eq!((live.age_s, live.old()), (None, None));
         assert_eq!(live.when().as_deref(), Some("captured 2026-06-06 11:00 UTC"));
-        let read = live.read_back(Some("2026-06-06T11:00:00Z"), now);
+        let read = live.read_back(time::moment("2026-06-06T11:00:00Z"), now);
         assert_eq!(read.when().as_deref(), Some("captured 2026-06-06 11:00 UTC, 60 minutes ago"));
         assert_eq!(read.old().as_deref(), Some("60 minutes"));
     }

@@ -1,6 +1,7 @@
 //! Evidence beyond the five checks: each piece was read, or was not, and why.
 
 use crate::base::evidence::Evidence;
+use crate::base::time::Timestamp;
 use crate::cilium::agent_log::AgentLog;
 use crate::cilium::bpf_endpoints::BpfEndpoints;
 use crate::cilium::calls_maps::CallsMaps;
@@ -69,7 +70,7 @@ pub struct Beyond {
     /// Which of the two it is.
     pub drops_from: Evidence,
     /// When the first reading was taken, RFC 3339.
-    pub drops_at: Option<String>,
+    pub drops_at: Option<Timestamp>,
     /// How many seconds after the first the second reading was taken, where both say when.
     pub drops_apart_s: Option<f64>,
     /// `nat-list`.

@@ -1,5 +1,6 @@
 //! A case: everything that is known about one node when it is judged.
 
+use crate::base::time::{Timestamp, seconds_between};
 use crate::checks::dns_backends::Backends;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress::Egress;
@@ -55,7 +56,7 @@ pub struct Case {
     /// Who is who around it.
     pub around: NodeView,
     /// When the evidence was taken, RFC 3339.
-    pub taken_at: Option<String>,
+    pub taken_at: Option<Timestamp>,
     /// The host's check.
     pub host: Finding<HostPingData>,
     /// The pods' check.
@@ -85,8 +86,7 @@ impl Case {
     /// How long the agent had been running when the evidence was taken, in seconds.
     #[must_use]
     pub fn agent_age_s(&self) -> Option<i64> {
-        let started = self.agent()?.started_at.as_deref()?;
-        crate::base::clock::seconds_between(started, self.taken_at.as_deref()?)
+        Some(seconds_between(self.agent()?.started_at?, self.taken_at?))
     }
 
     /// What rose between the two readings of the drop counters; none where they were not read twice.

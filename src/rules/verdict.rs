@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::evidence::Evidence;
+use crate::base::time::Timestamp;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 
@@ -239,8 +240,8 @@ impl Cause {
 
     /// The same with since when, where that is known.
     #[must_use]
-    pub fn since(mut self, since: Option<String>) -> Self {
-        self.since = since;
+    pub fn since(mut self, since: Option<Timestamp>) -> Self {
+        self.since = since.map(|since| since.to_string());
         self
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::base::clock::seconds_between;
+use crate::base::time::seconds_between;
 use crate::checks::Status;
 use crate::checks::pod_egress::decided;
 use crate::knowledge::check_id::CheckId;
@@ -158,8 +158,7 @@ pub fn probe_flow(case: &Case) -> ProbeFlow {
 
 /// Whether an answer came back after the probe was sent: older ones are of the pod's other connections.
 fn answered_since_asked(case: &Case, answer_age_s: f64) -> bool {
-    let asked = case.egress.by_address_at.as_deref();
-    let between = asked.zip(case.taken_at.as_deref()).and_then(|(asked, taken)| seconds_between(asked, taken));
+    let between = case.egress.by_address_at.zip(case.taken_at).map(|(asked, taken)| seconds_between(asked, taken));
     // Moments are written to the second.
     #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
     between.is_some_and(|between| between >= 0 && answer_age_s <= between as f64 + 1.0)

@@ -2,7 +2,7 @@
 
 use super::probes::Tally;
 use super::storm::NotReady;
-use super::{PodsByName, Symptoms, local_dns, restarts, storm, unix_second};
+use super::{PodsByName, Symptoms, local_dns, restarts, storm};
 use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::objects::Event;
 
@@ -35,7 +35,7 @@ impl EventSums {
 
     /// The symptoms that these events and the lists show.
     pub(crate) fn symptoms(&self, inventory: &Inventory) -> Symptoms {
-        let now = inventory.origin.captured_at.as_deref().and_then(unix_second);
+        let now = inventory.origin.captured_at.map(jiff::Timestamp::as_second);
         let mut found = Symptoms::default();
         self.tally.add_probe_symptoms(&PodsByName::new(inventory), &mut found);
         restarts::add_restart_symptoms(inventory, &self.tally, now, &mut found);

@@ -26,6 +26,8 @@ pub(crate) fn directory(fakes: &[(&str, &str)], own_programs: bool, lines: &str)
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     std::fs::create_dir(path.join("bin")).unwrap();
+    // Every node has this one.
+    std::os::unix::fs::symlink("/usr/bin/env", path.join("bin/env")).unwrap();
     for (name, script) in fakes {
         put_program(&path.join("bin").join(name), script);
     }

@@ -51,7 +51,7 @@ fn hinted(ip: &str, node: &str) -> Value {
 fn table(rows: &str) -> Raw {
     let mut answer = Answer::not_gathered("");
     answer.end = End::Exited(0);
-    answer.started_at = Some("2026-01-02T00:00:00Z".to_owned());
+    answer.started_at = crate::base::time::moment("2026-01-02T00:00:00Z");
     Raw { answer, stdout: format!("ID   Frontend   Service Type   Backend\n{rows}").into_bytes() }
 }
 

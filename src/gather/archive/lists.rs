@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::failure::{Failure, FailureKind};
+use crate::base::time::{Timestamp, moment};
 use crate::kubernetes::objects::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Meta, ObjectRef};
 
 /// The longest object, in bytes: etcd takes 1.5 MiB, and YAML is longer.
@@ -22,7 +23,7 @@ const PAST: [&str; 6] =
 pub(super) fn read<T: DeserializeOwned>(
     name: &str,
     from: impl Read,
-    latest: &mut Option<String>,
+    latest: &mut Option<Timestamp>,
 ) -> Result<Vec<T>, Failure> {
     let failure = |why: String| Failure::new(FailureKind::Other, format!("{name} {why}"));
     let mut reader = BufReader::with_capacity(64 << 10, from.take(MOST_LIST));
@@ -58,9 +59,7 @@ pub(super) fn read<T: DeserializeOwned>(
             && PAST.contains(&key)
         {
             let value = value.trim_matches(['"', '\'']);
-            if value.len() == 20 && value.ends_with('Z') && latest.as_deref().is_none_or(|latest| value > latest) {
-                *latest = Some(value.to_owned());
-            }
+            *latest = (*latest).max(moment(value));
         }
         if object.len() + text.len() > MOST_OBJECT {
             return Err(failure(format!("has an object of more than {} MiB", MOST_OBJECT >> 20)));

@@ -12,7 +12,7 @@ mod names;
 mod tarball;
 mod zip;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -29,6 +29,7 @@ use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::source_kind::SourceKind;
+use crate::base::time::Timestamp;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::{Inventory, Listed, Origin};
@@ -52,7 +53,7 @@ const FAILED: &str = "> Error while running '";
 /// An archive.
 pub struct Archived {
     kind: ArchiveContent,
-    latest: RefCell<Option<String>>,
+    latest: Cell<Option<Timestamp>>,
 }
 
 enum ArchiveContent {
@@ -95,7 +96,7 @@ impl Archived {
         }
         let zip = Arc::new(zip);
         let sysdump = Sysdump { zip, pods, nodes: RefCell::default(), open: RefCell::default() };
-        Ok(Self { kind: ArchiveContent::Sysdump(sysdump), latest: RefCell::default() })
+        Ok(Self { kind: ArchiveContent::Sysdump(sysdump), latest: Cell::default() })
     }
 
     /// A bugtool archive; none if the tar, read to its end, is not such an archive.
@@ -105,7 +106,7 @@ impl Archived {
         }
         let node = node_of_bugtool(&mut tar).unwrap_or_else(|| "(unnamed)".to_owned());
         let kind = ArchiveContent::Bugtool { node, tar: Arc::new(Mutex::new(tar)) };
-        Some(Self { kind, latest: RefCell::default() })
+        Some(Self { kind, latest: Cell::default() })
     }
 
     /// Which kind it is.
@@ -282,7 +283,7 @@ impl Source for Archived {
                 let lists = beside(move |_| Ok(lists_of_sysdump(&shared)), &mut |_| {}).await;
                 let inventory =
                     lists.unwrap_or_else(|error| no_lists(&Failure::new(FailureKind::Other, error.to_string())));
-                self.latest.borrow_mut().clone_from(&inventory.origin.captured_at);
+                self.latest.set(inventory.origin.captured_at);
                 let listed = inventory.pods.known();
                 let mut nodes = nodes.borrow_mut();
                 for pod in pods.keys() {
@@ -339,7 +340,7 @@ impl Source for Archived {
             Err(Missed::Failed(failure)) => End::Failed(failure),
             Ok(()) => tail.end(),
         };
-        Answer { end, started_at: self.latest.borrow().clone(), ..Answer::not_gathered("") }
+        Answer { end, started_at: self.latest.get(), ..Answer::not_gathered("") }
     }
 }
 
@@ -400,7 +401,7 @@ fn list<'a>(zip: &'a Zip, begin: &str) -> Option<&'a ZipMember> {
     })
 }
 
-fn read_list<T: DeserializeOwned>(zip: &Zip, begin: &str, latest: &mut Option<String>) -> Result<Vec<T>, Failure> {
+fn read_list<T: DeserializeOwned>(zip: &Zip, begin: &str, latest: &mut Option<Timestamp>) -> Result<Vec<T>, Failure> {
     let member = list(zip, begin)
         .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("{begin}….yaml is not in the sysdump")))?;
     let from = zip.read(member);

@@ -20,6 +20,7 @@ use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::base::time::moment;
 use crate::base::tool::Tool;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::ListGap;
@@ -247,7 +248,10 @@ impl Bundle {
 impl Source for Bundle {
     async fn inventory(&self) -> Inventory {
         Inventory {
-            origin: Origin { context: self.about.context.clone(), captured_at: self.about.captured_at.clone() },
+            origin: Origin {
+                context: self.about.context.clone(),
+                captured_at: self.about.captured_at.as_deref().and_then(moment),
+            },
             nodes: self.list("nodes"),
             pods: self.list("pods"),
             services: self.list("services"),
@@ -368,7 +372,7 @@ fn answer_of(description: Description) -> Answer {
         argv: description.argv,
         end,
         stderr: description.stderr,
-        started_at: description.started_at,
+        started_at: description.started_at.as_deref().and_then(moment),
         duration_ms: description.duration_ms,
         via: description.via,
         pod: description.pod.and_then(|pod| pod.parse().ok()),

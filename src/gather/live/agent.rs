@@ -12,6 +12,7 @@ use crate::base::answer::{Answer, End};
 use crate::base::evidence::Evidence;
 use crate::base::failure::FailureKind;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::Timestamp;
 use crate::gather::Question;
 use crate::gather::live::kube::Exec;
 use crate::kubernetes::agents;
@@ -34,7 +35,7 @@ pub(super) struct AgentKnown {
     /// What was asked together and not read yet.
     packed: HashMap<Evidence, PackedAnswer>,
     /// When it was asked; none: it was not.
-    asked: Option<(Instant, String)>,
+    asked: Option<(Instant, Timestamp)>,
     /// Its container cannot run several commands in one exec.
     one_by_one: bool,
     /// It let the time of a command go by.

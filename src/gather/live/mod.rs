@@ -28,6 +28,7 @@ use crate::base::pod_ref::PodRef;
 use crate::base::probe_tools::is_usage_error;
 use crate::base::questions::Questions;
 use crate::base::ssh_address::SshAddress;
+use crate::base::time::Timestamp;
 use crate::base::version::Version;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
 use crate::kubernetes::cluster_dns::{DNS_SELECTORS, may_be_cluster_dns};
@@ -543,9 +544,9 @@ async fn everywhere_or_in<T>(
     }
 }
 
-/// The time as reports write it.
-fn now() -> String {
-    crate::base::clock::now().to_string()
+/// The time.
+fn now() -> Timestamp {
+    crate::base::clock::now()
 }
 
 fn answered(argv: Vec<String>, end: End) -> Answer {

@@ -281,7 +281,11 @@ async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Host
             let mut own = plain.iter().map(String::as_str).collect::<Vec<_>>();
             own.splice(1..1, ["-w", &seconds]);
             own.splice(0..0, IN_ENGLISH);
-            run(session, &own, limit).await
+            match run(session, &own, limit).await? {
+                // So says `env` of a program that is not there.
+                ended if ended.end == End::Exited(127) && ended.stdout.is_empty() => Err(not_installed("ping")),
+                ended => Ok(ended),
+            }
         }
     }
 }
@@ -295,9 +299,7 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<HostAn
     // The far side's own bound comes first; this one is for a connection that went silent.
     match timeout(limit + ALIVE, command.output()).await {
         Err(_) => Err(slow(program, limit)),
-        Ok(Err(Error::Remote(error))) if error.kind() == ErrorKind::NotFound => {
-            Err(Failure::new(FailureKind::NotFound, format!("`{program}` is not installed on the node")))
-        }
+        Ok(Err(Error::Remote(error))) if error.kind() == ErrorKind::NotFound => Err(not_installed(program)),
         Ok(Err(error)) => Err(Failure::new(
             FailureKind::Truncated,
             format!("the connection closed, or the command was killed, before the exit status: {error}"),
@@ -311,6 +313,10 @@ async fn run(session: &Session, argv: &[&str], limit: Duration) -> Result<HostAn
             None => Err(Failure::new(FailureKind::Truncated, "the command was killed on the node")),
         },
     }
+}
+
+fn not_installed(program: &str) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("`{program}` is not installed on the node"))
 }
 
 fn slow(program: &str, limit: Duration) -> Failure {

@@ -26,6 +26,7 @@ use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::Timestamp;
 use crate::base::tool::Tool;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::cluster_map::ClusterMap;
@@ -88,7 +89,7 @@ impl<'a, S: Source> Saving<'a, S> {
             began: RefCell::default(),
             said: RefCell::default(),
             older,
-            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::base::clock::now().to_string()) }),
+            origin: RefCell::new(Origin { context: None, captured_at: Some(crate::base::clock::now()) }),
             trouble: RefCell::default(),
         };
         // So that a folder is known as a bundle from its first moment on; in an archive all that is written stays.
@@ -111,10 +112,7 @@ impl<'a, S: Source> Saving<'a, S> {
     /// are still to be had.
     pub fn keep(&self, inventory: &Inventory) {
         let Origin { context, captured_at } = inventory.origin.clone();
-        self.origin.replace(Origin {
-            context,
-            captured_at: captured_at.or_else(|| Some(crate::base::clock::now().to_string())),
-        });
+        self.origin.replace(Origin { context, captured_at: captured_at.or_else(|| Some(crate::base::clock::now())) });
         if let Some(redaction) = &self.redaction {
             let services = inventory.services.known().iter().map(|service| service.metadata.name.as_str());
             redaction.keep_first(&services.collect::<Vec<_>>());
@@ -168,6 +166,7 @@ impl<'a, S: Source> Saving<'a, S> {
         let Origin { context, captured_at } = self.origin.borrow().clone();
         let (schema, tool, argv) = (SCHEMA.to_owned(), Some(Tool::THIS), self.argv.clone());
         let redacted = self.redaction.as_ref().map(|_| redact::ABOUT);
+        let captured_at = captured_at.map(|at| at.to_string());
         let about = About { schema, tool, captured_at, context, argv, partial, redacted };
         self.json("bundle.json", &about);
     }
@@ -271,7 +270,7 @@ struct Piece<'a, S: Source> {
     pod: Option<PodRef>,
     /// When the node's time is over.
     until: Instant,
-    started_at: String,
+    started_at: Timestamp,
     output: Option<Writing>,
     /// What comes, where it is redacted.
     lines: Option<Lines>,
@@ -306,7 +305,7 @@ impl<'a, S: Source> Piece<'a, S> {
             packed: is_large(*evidence),
             evidence: *evidence,
             pod: of_another.then_some(*agent).flatten().or(probe.map(|probe| probe.pod)).cloned(),
-            started_at: crate::base::clock::now().to_string(),
+            started_at: crate::base::clock::now(),
             output: None,
             lines: saving.redaction.as_ref().map(|_| Lines::new(Manner::for_evidence(*evidence))),
             open: is_plain_name(&name),
@@ -376,11 +375,8 @@ impl<S: Source> Drop for Piece<'_, S> {
                 let message = format!("the run ended before {} finished", self.evidence);
                 Failure::new(FailureKind::Truncated, message)
             };
-            let answer = Answer {
-                end: End::Failed(failure),
-                started_at: Some(self.started_at.clone()),
-                ..Answer::not_gathered("")
-            };
+            let answer =
+                Answer { end: End::Failed(failure), started_at: Some(self.started_at), ..Answer::not_gathered("") };
             self.finish(&answer);
         }
     }
@@ -396,7 +392,7 @@ fn described(answer: &Answer, asked: Option<&PodRef>) -> Description {
         argv: argv::without_secrets(&answer.argv),
         exit_code,
         stderr: argv::without_url_secrets(&answer.stderr),
-        started_at: answer.started_at.clone(),
+        started_at: answer.started_at.map(|at| at.to_string()),
         duration_ms: answer.duration_ms,
         error,
         not_gathered,

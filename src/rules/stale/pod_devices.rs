@@ -2,6 +2,7 @@
 
 use crate::base::evidence::Evidence;
 use crate::base::pod_ref::PodRef;
+use crate::base::time::{Timestamp, seconds_between};
 use crate::cilium::agent_log::RemovedPrograms;
 use crate::cilium::programs::Programs;
 use crate::rules::case::Case;
@@ -18,7 +19,7 @@ pub(super) struct BarePod {
     /// Its device, where the agent lists it.
     pub(super) device: Option<String>,
     /// Since when the agent's watchdog has said so.
-    pub(super) since: Option<String>,
+    pub(super) since: Option<Timestamp>,
 }
 
 impl BarePod {
@@ -70,7 +71,7 @@ fn without_program(case: &Case, programs: &Programs) -> Vec<BarePod> {
         lacks(device).then(|| BarePod {
             pod: pod.clone(),
             device: Some(device.to_owned()),
-            since: watched(case, pod).and_then(|says| says.first_at.clone()),
+            since: watched(case, pod).and_then(|says| says.first_at),
         })
     });
     // Where no device at all has one, the listing may not show the way in which they are attached.
@@ -80,7 +81,7 @@ fn without_program(case: &Case, programs: &Programs) -> Vec<BarePod> {
 /// Pods that the agent's watchdog names in a recent line of its log.
 pub(super) fn named_by_watchdog(case: &Case) -> Vec<BarePod> {
     let pods = case.around.names.values().collect::<std::collections::BTreeSet<_>>();
-    let named = pods.into_iter().filter_map(|pod| Some((pod, watched(case, pod)?.first_at.clone())));
+    let named = pods.into_iter().filter_map(|pod| Some((pod, watched(case, pod)?.first_at)));
     named
         .map(|(pod, since)| {
             let endpoint = case.beyond.endpoints.seen().and_then(|list| list.of_pod(pod));
@@ -93,8 +94,7 @@ pub(super) fn named_by_watchdog(case: &Case) -> Vec<BarePod> {
 /// What the watchdog says, where its last line names this pod and is recent.
 fn watched<'a>(case: &'a Case, pod: &PodRef) -> Option<&'a RemovedPrograms> {
     let removed = &case.beyond.log.seen()?.removed;
-    let last = removed.last_at.as_deref()?;
-    let age = crate::base::clock::seconds_between(last, case.taken_at.as_deref()?)?;
+    let age = seconds_between(removed.last_at?, case.taken_at?);
     let name = pod.to_string();
     (age.abs() <= RECENT_S && removed.pods().any(|named| named == name)).then_some(removed)
 }

@@ -51,7 +51,7 @@ pub fn missing(case: &Case) -> Option<Opinion> {
     opinion.because.extend(pod_devices::supporting(case, &pods));
     let says = "something removed them: find it, or it will do it again (cilium/cilium#28433)";
     opinion.because.push(Because::evidence(evidence.name(), says));
-    let since = pods.iter().find_map(|pod| pod.since.clone());
+    let since = pods.iter().find_map(|pod| pod.since);
     opinion.cause = Some(
         Cause::named("program", program_of(&devices), evidence).on(shown).expected("attached", "none").since(since),
     );
