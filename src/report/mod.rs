@@ -8,6 +8,7 @@ pub mod explain;
 pub mod figures;
 pub mod json;
 pub mod read;
+pub mod risk;
 pub mod settle;
 pub mod source;
 pub mod symptoms;
@@ -25,6 +26,7 @@ use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
 use crate::knowledge::code::Kind;
+use crate::knowledge::risk::RestartCase;
 use crate::rules::fleet::Neighbour;
 use crate::rules::verdict::{Affected, Remediation, Verdict};
 use crate::symptoms::Symptom;
@@ -177,6 +179,9 @@ pub struct NodeReport {
     pub neighbour: Option<Neighbour>,
     /// Upstream issues that match version and evidence.
     pub known_issues: Vec<KnownIssue>,
+    /// What bears on a restart of the agent, for `staledp risk`; not a part of the report, and lost where that is read back.
+    #[serde(skip)]
+    pub restart: Option<Box<RestartCase>>,
     /// What the cluster itself says of this node's pods, and whether the verdict explains it.
     #[serde(default)]
     pub symptoms: Vec<Symptom>,
