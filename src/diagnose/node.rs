@@ -245,8 +245,14 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             external: self.settings.questions.external.clone(),
             probe_sources: around.names.keys().filter(asked).copied().collect(),
             probe_target: self.settings.questions.ping_target,
-            most_age_s: self.settings.since_agent_start.then(|| agent_age_s(around)).flatten(),
+            most_age_s: self.settings.since_agent_start.then(|| agent_age_s(around, &self.moment())).flatten(),
         }
+    }
+
+    /// The moment that the evidence is of: what was saved is of when it was taken.
+    fn moment(&self) -> String {
+        let captured = self.cluster.inventory().origin.captured_at.clone();
+        captured.filter(|_| self.source.is_saved()).unwrap_or_else(|| crate::base::clock::now().to_string())
     }
 
     /// The dump is fetched once and read as it comes.
@@ -284,10 +290,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     }
 }
 
-/// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
-fn agent_age_s(around: &NodeView) -> Option<f64> {
+/// For how long the agent has been running at this moment, in seconds, as far as this machine's clock and the node's agree.
+fn agent_age_s(around: &NodeView, moment: &str) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
-    let age = seconds_between(agent.started_at.as_deref()?, &crate::base::clock::now().to_string())?;
+    let age = seconds_between(agent.started_at.as_deref()?, moment)?;
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 

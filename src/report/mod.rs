@@ -13,6 +13,7 @@ pub mod settle;
 pub mod source;
 pub mod symptoms;
 pub mod table;
+pub mod tables;
 pub mod text;
 
 #[cfg(test)]
