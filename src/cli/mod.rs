@@ -2,6 +2,7 @@
 
 mod examples;
 mod fix;
+mod report;
 mod risk;
 pub mod symptoms;
 mod values;
@@ -16,6 +17,7 @@ use crate::base::screen::{Format, When};
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
+pub use report::ReportArgs;
 pub use risk::RiskArgs;
 use values::{duration, ssh_option, url};
 
@@ -44,6 +46,9 @@ pub enum Command {
     /// Restart a stale node's Cilium pod once, safely, and prove that it worked
     #[command(long_about = fix::PROMISE, after_help = format!("{}\n\n{}", fix::STEPS, after_help("fix")))]
     Fix(Box<FixArgs>),
+    /// Make one redacted archive of a node's evidence and print an issue for upstream in Markdown; never writes to the cluster
+    #[command(after_help = after_help("report"))]
+    Report(Box<ReportArgs>),
     /// Show what a restart of the Cilium pod may cost on each chosen node, from facts; never writes to the cluster
     #[command(long_about = risk::LEVELS, after_help = risk::after_help())]
     Risk(Box<risk::RiskArgs>),

@@ -11,6 +11,7 @@ mod merge;
 mod nodes;
 mod printing;
 mod rbac;
+mod report;
 mod risk;
 mod saving;
 mod signals;
@@ -75,6 +76,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Diff { before, after } => Box::pin(diff::run(before, after, terminal)).await,
         Command::Merge { reports } => merge::run(reports, terminal).await,
         Command::Explain { code } => explain::run(code.as_deref(), terminal).await,
+        Command::Report(args) => Box::pin(report::run(*args, terminal)).await,
         Command::Risk(args) => Box::pin(risk::run(*args, terminal)).await,
         Command::Rbac(args) => rbac::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,

@@ -7,6 +7,7 @@ use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::{Format, Screen};
 use crate::cli::RiskArgs;
+use crate::cli::symptoms::SymptomArgs;
 use crate::diagnose::diagnose;
 use crate::gather::Source;
 use crate::gather::supplement::SymptomSource;
@@ -21,7 +22,7 @@ use crate::settings::Settings;
 /// Looks at the chosen nodes and prints the risk of a restart of each agent.
 pub(super) async fn run(args: RiskArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let RiskArgs { cluster, target, save } = args;
-    let settings = Settings::resolve(cluster, target, Default::default(), save);
+    let settings = Settings::resolve(cluster, target, SymptomArgs::default(), save);
     // A node's line is known at the end only: as it comes, it would be a report's.
     let screen = Screen { format: Format::Json, ..terminal.screen };
     let progress = Progress::new(&screen, &terminal.output);

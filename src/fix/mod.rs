@@ -43,7 +43,7 @@ use crate::diagnose::tables::restart_changes;
 use crate::gather::Source as _;
 use crate::gather::live;
 use crate::gather::live::Live;
-use crate::gather::save::{Saving, name};
+use crate::gather::save::{Partial, Saving, name};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::risk::RiskLevel;
 use crate::kubernetes::inventory::Inventory;
@@ -252,16 +252,6 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
     }
     walk.borrow_mut().fix.before = before;
     Ok(Box::pin(act(cx, node, walk, &inventory, &found, kept, (&partial, folder))).await)
-}
-
-/// A folder that is not wanted unless it is kept under its own name.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // It was renamed, or it is not needed: a refused repair leaves nothing behind.
-        let _ = std::fs::remove_dir_all(&self.0).or_else(|_| std::fs::remove_file(&self.0));
-    }
 }
 
 async fn act(

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod explain;
 pub mod figures;
 pub mod json;
+pub mod markdown;
 pub mod read;
 pub mod risk;
 pub mod settle;
@@ -15,6 +16,7 @@ pub mod symptoms;
 pub mod table;
 pub mod tables;
 pub mod text;
+pub mod upstream;
 
 #[cfg(test)]
 mod sample;

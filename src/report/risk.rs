@@ -71,6 +71,8 @@ pub struct NodeRisk {
     pub verdict: Code,
     /// The gravest of its lines.
     pub level: RiskLevel,
+    /// The gravest of those that were looked at: how much of the level rests on facts.
+    pub seen_level: RiskLevel,
     /// All lines, each explained by `staledp explain ID`.
     pub lines: Vec<RiskLine>,
 }
@@ -92,8 +94,15 @@ impl RiskReport {
                 // Of a node that was not looked at, or has no agent, nothing is known.
                 let case = node.restart.map_or_else(RestartCase::default, |case| *case);
                 let lines = assess(&case);
-                let (level, verdict) = (level(&lines), node.verdict.code);
-                NodeRisk { node: node.node, cilium: node.cilium, verdict, level, lines }
+                let seen = lines.iter().filter(|line| line.result != RiskResult::NotLookedAt);
+                NodeRisk {
+                    node: node.node,
+                    cilium: node.cilium,
+                    verdict: node.verdict.code,
+                    level: level(&lines),
+                    seen_level: seen.map(|line| line.level).max().unwrap_or(RiskLevel::Low),
+                    lines,
+                }
             })
             .collect();
         nodes.sort_by(|a, b| (b.level, &a.node).cmp(&(a.level, &b.node)));
@@ -179,8 +188,14 @@ impl RiskReport {
 fn node_text(node: &NodeRisk, columns: usize, all: bool) -> String {
     let agent: Vec<&str> = [&node.cilium.pod, &node.cilium.version].into_iter().flatten().map(String::as_str).collect();
     let agent = if agent.is_empty() { "no agent".to_owned() } else { agent.join(", ") };
-    let level = node.level.name();
-    let title = format!("{}: risk of a restart {level} ({agent}; {})", node.node, node.verdict.name());
+    let (level, seen) = (node.level.name(), node.seen_level.name());
+    let because = if node.seen_level < node.level {
+        format!("; what was looked at says {seen}, the rest may say {level}")
+    } else {
+        String::new()
+    };
+    let code = node.verdict.name();
+    let title = format!("{}: the risk of a restart is {level} ({agent}; {code}{because})", node.node);
     let mut out = hang("", &safe(&title), columns);
     let first = node.lines.iter().map(|line| line.id.name().len()).max().unwrap_or(0);
     let width = RiskResult::NotLookedAt.name().len();
