@@ -81,10 +81,9 @@ pub const FIX: &[Grant] = &[
 ];
 
 /// What `risk` uses beside [`DIAGNOSE`]. Without it one line is not looked at.
-pub const RISK: &[Grant] = &[
-    cluster("apps", "controllerrevisions", &["list"], "whether the new pod would be of another revision")
-        .in_cilium_namespace(),
-];
+pub const RISK: &[Grant] =
+    &[cluster("apps", "controllerrevisions", &["list"], "whether the new pod would be of another revision")
+        .in_cilium_namespace()];
 
 /// What `symptoms` uses. Each is optional: what it may not read it reports.
 pub const SYMPTOMS: &[Grant] = &[

@@ -78,7 +78,10 @@ mod tests {
              /tmp/cilium/config-map/cluster-name:secret\n",
         )
         .unwrap();
-        assert_eq!((config.get("enable-ipv4"), config.get("policy-cidr-match-mode")), (Some("true"), Some("nodes pods")));
+        assert_eq!(
+            (config.get("enable-ipv4"), config.get("policy-cidr-match-mode")),
+            (Some("true"), Some("nodes pods"))
+        );
         assert_eq!((config.get("enable-wireguard"), config.settings.len()), (None, 2));
         for other in ["", "grep: no\n", "/tmp/cilium/config-map/enable-wireguard:true\n", "enable-ipv4:true\n"] {
             assert_eq!(parse(other), None, "{other}");

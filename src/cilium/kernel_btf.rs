@@ -22,8 +22,10 @@ mod tests {
     #[test]
     fn a_kernel_has_btf_has_none_or_was_not_asked() {
         assert_eq!(read(0, "/sys/kernel/btf/vmlinux\n", ""), Some(true));
-        for words in ["ls: cannot access '/sys/kernel/btf/vmlinux': No such file or directory\n",
-                      "ls: /sys/kernel/btf/vmlinux: No such file or directory\n"] {
+        for words in [
+            "ls: cannot access '/sys/kernel/btf/vmlinux': No such file or directory\n",
+            "ls: /sys/kernel/btf/vmlinux: No such file or directory\n",
+        ] {
             assert_eq!(read(2, "", words), Some(false), "{words}");
         }
         assert_eq!(read(0, "", ""), None);

@@ -6,7 +6,8 @@ use super::{ClusterArgs, SaveArgs, TargetArgs};
 use crate::base::exit::Exit;
 
 /// What the levels mean, at the head of its long help.
-pub(super) const LEVELS: &str = "Show what a restart of the Cilium pod may cost on each chosen node, from facts; never \
+pub(super) const LEVELS: &str =
+    "Show what a restart of the Cilium pod may cost on each chosen node, from facts; never \
 writes to the cluster.
 
 Each line is one fact: passed, raised, or not looked at. A fact that was not looked at counts as much as the worst \

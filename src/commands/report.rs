@@ -111,10 +111,10 @@ impl Work for Write<'_> {
         let mut read_back = settings.clone();
         let questions = &mut read_back.questions;
         questions.cilium_namespace = questions.cilium_namespace.as_deref().map(|name| saving.shown(name));
-        questions.dns_service = questions.dns_service.as_ref().map(|service| PodRef {
-            namespace: saving.shown(&service.namespace),
-            name: saving.shown(&service.name),
-        });
+        questions.dns_service = questions
+            .dns_service
+            .as_ref()
+            .map(|service| PodRef { namespace: saving.shown(&service.namespace), name: saving.shown(&service.name) });
         questions.probe_pods = Vec::new();
         let after_folder = self.folder.join(AFTER);
         match self.after {

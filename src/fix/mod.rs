@@ -448,8 +448,6 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
     if wrong.is_empty() {
         return Ok(());
     }
-    let evidence =
-        walk.borrow().fix.evidence.as_ref().map_or_else(String::new, |path| format!(", with {}", path.display()));
     Err(EarlyEnd::not_verified(
         format!("{new_pod} runs, but this is still wrong: {}", wrong.join("; ")),
         vec![
@@ -457,9 +455,24 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
             "look for programs that a restart does not clean and for a second mount: `bpftool net show`, `mount -t bpf`; \
              then drain and reboot the node"
                 .to_owned(),
-            format!("report it upstream{evidence}; `staledp explain` names the known issues"),
+            report_upstream(&walk.borrow().fix),
         ],
     ))
+}
+
+/// How to report a node upstream that a restart did not repair.
+fn report_upstream(fix: &NodeFix) -> String {
+    let option = |name: &str, path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| remedy::quoted(&path.display().to_string()));
+        path.map_or(String::new(), |path| format!(" --{name} {path}"))
+    };
+    let (from, after) = (option("from", &fix.evidence), option("after", &fix.evidence_after));
+    let after = if from.is_empty() { String::new() } else { after };
+    format!(
+        "report it upstream: `staledp report {}{from}{after}` makes a redacted archive and the issue; `staledp explain` names \
+         the known issues",
+        remedy::quoted(&fix.node)
+    )
 }
 
 fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> EarlyEnd {

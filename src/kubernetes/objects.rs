@@ -42,8 +42,8 @@ pub use custom::{
 pub use event::{Event, EventSource};
 pub use node::{Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Taint};
 pub use pod::{
-    Container, ContainerState, ContainerStatus, Pod, PodIp, PodSpec, PodStatus, PullPolicy, Running, Terminated, Toleration,
-    Waiting,
+    Container, ContainerState, ContainerStatus, Pod, PodIp, PodSpec, PodStatus, PullPolicy, Running, Terminated,
+    Toleration, Waiting,
 };
 pub use revision::{ControllerRevision, REVISION_LABEL, newest};
 pub use service::{

@@ -74,7 +74,8 @@ fn cluster_dns(node: &str, map: &ClusterMap<'_>) -> Option<(usize, usize)> {
     let dns = map.cluster_dns().as_ref().ok()?;
     map.inventory().pods.whole()?;
     let ready = dns.ready();
-    let here: BTreeSet<_> = map.pods_on(node).iter().flat_map(|pod| pod.ips()).filter(|ip| ready.contains(ip)).collect();
+    let here: BTreeSet<_> =
+        map.pods_on(node).iter().flat_map(|pod| pod.ips()).filter(|ip| ready.contains(ip)).collect();
     Some((here.len(), ready.len().saturating_sub(here.len())))
 }
 

@@ -193,7 +193,8 @@ fn about_risk(id: RiskId) -> String {
         out.push('\n');
         out += &hang("", &format!("Related upstream issues, known as of {KNOWN_AS_OF}"), COLUMNS);
         for issue in related {
-            out += &hang(&format!("  {}  ", short_id(issue)), &format!("{} ({})", issue.title, versions(issue)), COLUMNS);
+            out +=
+                &hang(&format!("  {}  ", short_id(issue)), &format!("{} ({})", issue.title, versions(issue)), COLUMNS);
         }
     }
     out

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::text::safe;
 
-/// A sentence: every character that Markdown or HTML could take for its own is escaped. References such as
-/// `cilium/cilium#47847` stay links.
+/// A sentence behind other words of a line: every character that Markdown or HTML could take for its own is escaped.
+/// References such as `cilium/cilium#47847` stay links.
 #[must_use]
 pub fn prose(text: &str) -> String {
     let shown = safe(text);
@@ -30,16 +30,7 @@ pub fn prose(text: &str) -> String {
         }
         before = Some(c);
     }
-    // At the beginning of a line these would be a list or a heading.
-    if out.starts_with(['-', '+', '=']) || out.starts_with(|c: char| c.is_ascii_digit()) && is_numbered(&out) {
-        out.insert_str(0, "&#8203;");
-    }
     out
-}
-
-/// `12. ` or `12) `: the beginning of a numbered list.
-fn is_numbered(text: &str) -> bool {
-    text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['.', ')'])
 }
 
 /// A word as it is, in a code span.
@@ -94,7 +85,6 @@ mod tests {
         assert_eq!(prose("@admin <img src=x> [a](http://b)"), "&#64;admin &lt;img src=x&gt; \\[a\\](http&#58;//b)");
         assert_eq!(prose("# x #5 `y` *z* a_b | c"), "\\# x \\#5 \\`y\\` \\*z\\* a\\_b \\| c");
         assert_eq!(prose("a\nb\u{1b}[2J"), "a\\\\nb\\\\x1b\\[2J");
-        assert_eq!(prose("1. x"), "&#8203;1. x");
     }
 
     #[test]

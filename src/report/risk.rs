@@ -219,3 +219,96 @@ fn node_text(node: &NodeRisk, columns: usize, all: bool) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::base::version::Version;
+    use crate::knowledge::risk::{RestartFacts, RiskId};
+    use crate::knowledge::upstream::facts::{Mark, Signs};
+    use crate::report::sample;
+
+    /// A node of which everything is known and harmless.
+    fn harmless() -> RestartCase {
+        let mut signs = Signs {
+            version: Version::parse("1.17.9"),
+            code: Some(Code::Healthy),
+            agent_age_s: Some(90_000),
+            log_errors: Some(BTreeMap::new()),
+            rising_drops: Some(Vec::new()),
+            ..Signs::default()
+        };
+        for mark in Mark::ALL {
+            signs.mark(*mark, Some(0));
+        }
+        let facts = RestartFacts {
+            agent_restarts: Some(0),
+            agent_out_of_memory: Some(0),
+            cluster_dns_here: Some(0),
+            cluster_dns_elsewhere: Some(2),
+            webhooks_only_here: Some(0),
+            other_revision: Some(0),
+            image_pull: Some(0),
+        };
+        RestartCase { signs, facts, revision: None }
+    }
+
+    fn report(cases: Vec<(&str, Option<RestartCase>)>) -> RiskReport {
+        let nodes = cases.into_iter().map(|(name, case)| {
+            let mut node = sample::healthy(name);
+            node.restart = case.map(Box::new);
+            node
+        });
+        RiskReport::new(sample::report(nodes.collect()))
+    }
+
+    #[test]
+    fn exit_code_tells_raised_from_not_looked_at() {
+        let raised = || {
+            let mut case = harmless();
+            case.signs.mark(Mark::ConfigDrift, Some(2));
+            case
+        };
+        let unread = || {
+            let mut case = harmless();
+            case.facts.other_revision = None;
+            case
+        };
+        assert_eq!(report(vec![("a", Some(harmless()))]).exit(), Exit::Healthy);
+        assert_eq!(report(vec![("a", Some(unread())), ("b", Some(harmless()))]).exit(), Exit::Inconclusive);
+        assert_eq!(report(vec![("a", Some(unread())), ("b", Some(raised()))]).exit(), Exit::OtherFault);
+        assert_eq!(report(vec![("a", None)]).exit(), Exit::Inconclusive, "a node without an agent is no all-clear");
+        assert_eq!(report(vec![]).exit(), Exit::Inconclusive);
+    }
+
+    #[test]
+    fn gravest_node_comes_first_and_the_level_of_what_was_seen_is_told_apart() {
+        let mut unread = harmless();
+        unread.signs.mark(Mark::SecondBpfMount, None);
+        let found = report(vec![("a", Some(harmless())), ("b", Some(unread))]);
+        let order: Vec<&str> = found.nodes.iter().map(|node| node.node.as_str()).collect();
+        assert_eq!(order, ["b", "a"]);
+        assert_eq!((found.nodes[0].level, found.nodes[0].seen_level), (RiskLevel::High, RiskLevel::Low));
+        let text = found.text(120, false);
+        assert!(text.contains("what was looked at says low, the rest may say high"), "{text}");
+        assert!(text.contains("not looked at  high    bpf-mounts"), "{text}");
+        assert!(text.contains("2 nodes: 1 high, 0 medium, 1 low"), "{text}");
+    }
+
+    #[test]
+    fn every_node_has_every_line_whatever_is_known_of_it() {
+        for node in report(vec![("a", None), ("b", Some(harmless()))]).nodes {
+            let ids: Vec<RiskId> = node.lines.iter().map(|line| line.id).collect();
+            assert_eq!(ids, RiskId::all().collect::<Vec<_>>());
+            assert!(node.lines.iter().all(|line| !line.says.is_empty()));
+        }
+    }
+
+    #[test]
+    fn text_fits_narrow_screens() {
+        let text = report(vec![("a-node-with-a-name", None)]).text(50, true);
+        assert!(text.lines().all(|line| super::text::width(line) <= 50), "{text}");
+    }
+}

@@ -283,7 +283,10 @@ mod tests {
         let drift = found.not_compared.iter().find(|table| table.table == "config-drift").unwrap();
         assert_eq!(drift.says, "before: refused");
         let text = found.text(100);
-        assert!(text.contains("10.9.2.8/32: identity 7012, tunnel 192.0.2.99 -> identity 7012, tunnel 192.0.2.12"), "{text}");
+        assert!(
+            text.contains("10.9.2.8/32: identity 7012, tunnel 192.0.2.99 -> identity 7012, tunnel 192.0.2.12"),
+            "{text}"
+        );
         assert!(text.contains("not compared: config-drift (before: refused)"), "{text}");
     }
 
@@ -299,7 +302,9 @@ mod tests {
     #[test]
     fn new_program_id_alone_is_no_change() {
         let net = |id: u32| {
-            format!("xdp:\n\ntc:\nens3(2) tcx/ingress cil_from_netdev prog_id {id} link_id {id} \n\nflow_dissector:\n\n")
+            format!(
+                "xdp:\n\ntc:\nens3(2) tcx/ingress cil_from_netdev prog_id {id} link_id {id} \n\nflow_dissector:\n\n"
+            )
         };
         let (mut before, mut after) = (NodeTables::default(), NodeTables::default());
         before.put(Evidence::AttachedPrograms, Ok(&net(12)));

@@ -58,7 +58,10 @@ pub fn markdown(issue: &UpstreamIssue) -> String {
     let verdict = &before.node.verdict;
     let mut out = format!("# {}\n\n", title(&before.node));
     let confidence = verdict.confidence.map_or("no", Confidence::name);
-    paragraph(&mut out, &format!("{} ({}, {confidence} confidence)", prose(&verdict.summary), code(verdict.code.name())));
+    paragraph(
+        &mut out,
+        &format!("{} ({}, {confidence} confidence)", prose(&verdict.summary), code(verdict.code.name())),
+    );
     broken_thing(&mut out, verdict.cause.as_ref());
     versions(&mut out, before);
     configuration(&mut out, before);
@@ -116,7 +119,8 @@ fn bullet(out: &mut String, text: &str) {
 /// "stale-map: map `cilium_ipcache` on one node of 12" in words that stay short.
 fn title(node: &NodeReport) -> String {
     let code_name = node.verdict.code.name();
-    let version = node.cilium.version.as_deref().map_or(String::new(), |version| format!(" (Cilium {})", prose(version)));
+    let version =
+        node.cilium.version.as_deref().map_or(String::new(), |version| format!(" (Cilium {})", prose(version)));
     match &node.verdict.cause {
         Some(cause) => {
             let on = cause.on.as_deref().map_or(String::new(), |on| format!(" on {}", prose(on)));
@@ -283,10 +287,8 @@ fn timeline(out: &mut String, issue: &UpstreamIssue) {
         for event in &look.events {
             let times = if event.count > 1 { format!(" (x{})", event.count) } else { String::new() };
             let object = &event.involved_object;
-            let says = format!(
-                "{} {} {} {}{times}: {}",
-                event.r#type, event.reason, object.kind, object.name, event.message
-            );
+            let says =
+                format!("{} {} {} {}{times}: {}", event.r#type, event.reason, object.kind, object.name, event.message);
             add(moments(event).1, says);
         }
     }

@@ -245,9 +245,11 @@ fn dns_on_node(facts: RestartFacts) -> RiskLine {
                 format!("cluster DNS runs on this node (pods: {n}): its clients on other nodes may notice the restart");
             raised(ID, RiskLevel::Medium, says)
         }
-        (Some(n), Some(0)) => {
-            raised(ID, RiskLevel::High, format!("cluster DNS runs only on this node (pods: {n}): the whole cluster asks it"))
-        }
+        (Some(n), Some(0)) => raised(
+            ID,
+            RiskLevel::High,
+            format!("cluster DNS runs only on this node (pods: {n}): the whole cluster asks it"),
+        ),
         (Some(n), None) => {
             let says = format!("cluster DNS runs on this node (pods: {n}); whether it is ready elsewhere is unknown");
             raised(ID, RiskLevel::High, says)
@@ -327,7 +329,9 @@ impl KnownIssues {
         let (result, says) = match (self.issues.is_empty(), says.is_empty()) {
             (false, _) => (RiskResult::Raised, says),
             (true, false) => (RiskResult::NotLookedAt, says),
-            (true, true) => (RiskResult::Passed, "no issue is known that a restart of this release starts here".to_owned()),
+            (true, true) => {
+                (RiskResult::Passed, "no issue is known that a restart of this release starts here".to_owned())
+            }
         };
         RiskLine { id: ID, result, level: self.level(), says }
     }
@@ -337,8 +341,7 @@ impl KnownIssues {
 /// and is not there.
 fn is_answered(issue: &Issue, signs: &Signs, lines: &[RiskLine]) -> bool {
     let by = ANSWERED.iter().find(|(number, _)| issue.repo == "cilium/cilium" && issue.number == *number);
-    let has_passed =
-        |id: &RiskId| lines.iter().any(|line| line.id == *id && line.result == RiskResult::Passed);
+    let has_passed = |id: &RiskId| lines.iter().any(|line| line.id == *id && line.result == RiskResult::Passed);
     let is_absent = issue.needs.iter().any(|fact| fact.look(signs) == Sighting::Absent);
     by.is_some_and(|(_, by)| by.iter().all(has_passed)) && is_absent
 }
