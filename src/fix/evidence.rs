@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::FixContext;
+use super::report::NodeFix;
 use crate::base::error::Error;
+use crate::diagnose::tables::restart_changes;
 use crate::gather::live::Live;
 use crate::gather::save::{Run, Saving};
 use crate::kubernetes::inventory::Inventory;
+use crate::report::tables::RestartChanges;
+use crate::rules::remedy;
 
 /// Saves all evidence from now on, and the lists that were read before.
 pub(super) fn keep<'a>(cx: &FixContext<'a>, folder: &Path, inventory: &Inventory) -> Result<Saving<'a, Live>, Error> {
@@ -69,6 +73,33 @@ impl<'a> EvidenceAfter<'a> {
             }
         }
     }
+}
+
+/// What the restart changed in the node's tables, by the evidence that was kept before and after it.
+pub(super) async fn changed_tables(cx: &FixContext<'_>, fix: &NodeFix) -> Option<RestartChanges> {
+    let (before, after) = fix.evidence.as_deref().zip(fix.evidence_after.as_deref())?;
+    match restart_changes(before, after, &fix.node).await {
+        Ok(changes) => Some(changes),
+        Err(why) => {
+            cx.steps.line(&format!("cannot compare the tables before and after the restart: {why}"));
+            None
+        }
+    }
+}
+
+/// How to report a node upstream that a restart did not repair.
+pub(super) fn report_upstream(fix: &NodeFix) -> String {
+    let option = |name: &str, path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| remedy::quoted(&path.display().to_string()));
+        path.map_or(String::new(), |path| format!(" --{name} {path}"))
+    };
+    let (from, after) = (option("from", &fix.evidence), option("after", &fix.evidence_after));
+    let after = if from.is_empty() { String::new() } else { after };
+    format!(
+        "report it upstream: `staledp report {}{from}{after}` makes a redacted archive and the issue; `staledp explain` names \
+         the known issues",
+        remedy::quoted(&fix.node)
+    )
 }
 
 #[cfg(test)]

@@ -39,7 +39,6 @@ use crate::base::error::Error;
 use crate::base::screen::Screen;
 use crate::checks::Status;
 use crate::diagnose::diagnose;
-use crate::diagnose::tables::restart_changes;
 use crate::gather::Source as _;
 use crate::gather::live;
 use crate::gather::live::Live;
@@ -49,10 +48,9 @@ use crate::knowledge::risk::RiskLevel;
 use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
 use crate::report::diff;
-use crate::report::tables::RestartChanges;
 use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules::remedy;
-use evidence::{EvidenceAfter, keep};
+use evidence::{EvidenceAfter, changed_tables, keep, report_upstream};
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 use preflight::{RuleReport, RuleResult};
@@ -176,18 +174,6 @@ async fn all(cx: &FixContext<'_>, stop: &Stop) -> Result<FixReport, Error> {
         }
     }
     Ok(FixReport { report: final_report(cx, &fixes), fix: fixes, interrupted })
-}
-
-/// What the restart changed in the node's tables, by the evidence that was kept before and after it.
-async fn changed_tables(cx: &FixContext<'_>, fix: &NodeFix) -> Option<RestartChanges> {
-    let (before, after) = fix.evidence.as_deref().zip(fix.evidence_after.as_deref())?;
-    match restart_changes(before, after, &fix.node).await {
-        Ok(changes) => Some(changes),
-        Err(why) => {
-            cx.steps.line(&format!("cannot compare the tables before and after the restart: {why}"));
-            None
-        }
-    }
 }
 
 /// The nodes as they were seen last.
@@ -458,21 +444,6 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
             report_upstream(&walk.borrow().fix),
         ],
     ))
-}
-
-/// How to report a node upstream that a restart did not repair.
-fn report_upstream(fix: &NodeFix) -> String {
-    let option = |name: &str, path: &Option<PathBuf>| {
-        let path = path.as_ref().map(|path| remedy::quoted(&path.display().to_string()));
-        path.map_or(String::new(), |path| format!(" --{name} {path}"))
-    };
-    let (from, after) = (option("from", &fix.evidence), option("after", &fix.evidence_after));
-    let after = if from.is_empty() { String::new() } else { after };
-    format!(
-        "report it upstream: `staledp report {}{from}{after}` makes a redacted archive and the issue; `staledp explain` names \
-         the known issues",
-        remedy::quoted(&fix.node)
-    )
 }
 
 fn did_not_last(plan: &Plan, pod: &str, wrong: &[String]) -> EarlyEnd {

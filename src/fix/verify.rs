@@ -72,17 +72,14 @@ async fn look(
     let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
     let about = SourceInfo::live(cx.live.context().map(str::to_owned));
     let nodes = [node.to_owned()];
-    let (inventory, mut report) = match evidence.saving() {
-        Some(saving) => {
-            let inventory = saving.inventory().await;
-            let report = diagnose(saving, &inventory, &nodes, &settings, about, &Silent).await;
-            (inventory, report)
-        }
-        None => {
-            let inventory = cx.live.inventory().await;
-            let report = diagnose(cx.live, &inventory, &nodes, &settings, about, &Silent).await;
-            (inventory, report)
-        }
+    let (inventory, mut report) = if let Some(saving) = evidence.saving() {
+        let inventory = saving.inventory().await;
+        let report = diagnose(saving, &inventory, &nodes, &settings, about, &Silent).await;
+        (inventory, report)
+    } else {
+        let inventory = cx.live.inventory().await;
+        let report = diagnose(cx.live, &inventory, &nodes, &settings, about, &Silent).await;
+        (inventory, report)
     };
     let name_lookup = name_lookup(cx, node, &inventory).await;
     let found = report.nodes.swap_remove(0);

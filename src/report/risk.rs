@@ -117,8 +117,8 @@ impl RiskReport {
             raised,
             not_looked_at: nodes.iter().filter(open).count(),
         };
-        let mut notes = looked.notes;
-        notes.extend(looked.partial_reason.map(|reason| format!("partial: {reason}")));
+        let mut remarks = looked.notes;
+        remarks.extend(looked.partial_reason.map(|reason| format!("partial: {reason}")));
         Self {
             schema: SCHEMA,
             tool: Tool::THIS,
@@ -126,7 +126,7 @@ impl RiskReport {
             source: looked.source,
             summary,
             partial: looked.partial,
-            notes,
+            notes: remarks,
             skipped: looked.skipped,
             nodes,
         }

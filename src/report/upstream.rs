@@ -85,7 +85,9 @@ pub fn markdown(issue: &UpstreamIssue) -> String {
     let steps = settle::steps(&before.node);
     if !steps.is_empty() {
         section(&mut out, "What is missing");
-        steps.iter().for_each(|step| bullet(&mut out, &prose(step)));
+        for step in &steps {
+            bullet(&mut out, &prose(step));
+        }
     }
     section(&mut out, "How this was made");
     let tool = Tool::THIS;

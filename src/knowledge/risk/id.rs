@@ -97,6 +97,7 @@ impl RiskId {
 
     /// What people should know of it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table of texts")]
     pub const fn text(self) -> RiskText {
         match self {
             Self::KernelBtf => RiskText {
