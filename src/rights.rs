@@ -80,6 +80,11 @@ pub const FIX: &[Grant] = &[
     cluster("events.k8s.io", "events", &["create"], "one Event per restart").in_cilium_namespace(),
 ];
 
+/// What `risk` uses beside [`DIAGNOSE`]. Without it one line is not looked at.
+pub const RISK: &[Grant] =
+    &[cluster("apps", "controllerrevisions", &["list"], "whether the new pod would be of another revision")
+        .in_cilium_namespace()];
+
 /// What `symptoms` uses. Each is optional: what it may not read it reports.
 pub const SYMPTOMS: &[Grant] = &[
     cluster("", "nodes", &["list"], "which nodes there are, and whether they are ready"),

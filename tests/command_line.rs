@@ -44,6 +44,7 @@ fn report_file(folder: &Path, bundle: &str) -> PathBuf {
 /// Every command that prints, with arguments that make it print.
 fn printing_commands(report: &str) -> Vec<Vec<String>> {
     let (stale, healthy) = (bundle("stale-datapath"), bundle("healthy"));
+    let issue = Path::new(report).with_file_name("issue.tar.gz").display().to_string();
     let mut commands: Vec<Vec<&str>> = vec![
         vec!["diff", &stale, &healthy],
         vec!["diff", &stale, &healthy, "-o", "json"],
@@ -54,10 +55,12 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["completions", "bash"],
         vec!["man"],
         vec!["version"],
+        vec!["report", "--from", &healthy, "--to", &issue],
     ];
     for format in ["table", "json", "jsonl", "yaml"] {
         commands.push(vec!["diagnose", "--from", &stale, "-o", format]);
         commands.push(vec!["symptoms", "--from", &stale, "-o", format]);
+        commands.push(vec!["risk", "--from", &stale, "-o", format]);
     }
     commands.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
 }
@@ -195,9 +198,22 @@ fn errors_name_what_failed_why_and_what_to_do_next() {
 #[test]
 fn help_of_every_command_ends_with_examples_and_exit_codes() {
     let help = |command: &str| String::from_utf8(run(&[command, "--help"]).stdout).expect("text");
-    for command in
-        ["diagnose", "capture", "fix", "symptoms", "diff", "merge", "explain", "rbac", "completions", "man", "version"]
-    {
+    let commands = [
+        "diagnose",
+        "capture",
+        "fix",
+        "symptoms",
+        "diff",
+        "report",
+        "risk",
+        "merge",
+        "explain",
+        "rbac",
+        "completions",
+        "man",
+        "version",
+    ];
+    for command in commands {
         let text = help(command);
         let (_, after) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples:\n{text}"));
         let examples = after.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>();
@@ -209,6 +225,107 @@ fn help_of_every_command_ends_with_examples_and_exit_codes() {
             assert!(line.chars().count() <= 100, "{command}: {line}");
         }
     }
+}
+
+#[test]
+fn every_line_of_a_risk_is_explained() {
+    let out = run(&["risk", "--from", &bundle("stale-datapath"), "-o", "json"]);
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    let report: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(report["schema"], "staledp.risk/v1");
+    let lines = report["nodes"][0]["lines"].as_array().expect("lines");
+    assert!(lines.len() > 10, "{lines:#?}");
+    for line in lines {
+        let id = line["id"].as_str().expect("an id");
+        let explained = run(&["explain", id]);
+        assert_eq!(explained.status.code(), Some(0), "{id}");
+        assert!(String::from_utf8_lossy(&explained.stdout).starts_with(&format!("{id}: ")), "{id}");
+        assert!(["passed", "raised", "not-looked-at"].contains(&line["result"].as_str().expect("a result")), "{line}");
+        assert!(line["result"] != "passed" || line["level"] == "low", "{line}");
+    }
+}
+
+#[test]
+fn risk_of_a_bundle_with_less_evidence_is_never_lower() {
+    let rank = |level: &Value| ["low", "medium", "high"].iter().position(|name| level == name).expect("a level");
+    let levels = |from: &str| {
+        let out = run(&["risk", "--from", from, "--node", "prusik", "-o", "json"]);
+        let report: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+        let lines = report["nodes"][0]["lines"].as_array().expect("lines").clone();
+        lines.iter().map(|line| (line["id"].clone(), rank(&line["level"]))).collect::<Vec<_>>()
+    };
+    let whole = bundle("2026-06-06-prusik");
+    let before = levels(&whole);
+    let nodes = Path::new(&whole).join("nodes/prusik");
+    let mut tried = 0;
+    for entry in fs::read_dir(&nodes).expect("evidence") {
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        let Some(evidence) = name.strip_suffix(".json") else { continue };
+        let less = tempfile::tempdir().expect("a folder");
+        copy(Path::new(&whole), less.path());
+        for file in ["json", "out", "out.gz"] {
+            let _ = fs::remove_file(less.path().join(format!("nodes/prusik/{evidence}.{file}")));
+        }
+        let after = levels(&less.path().display().to_string());
+        for ((id, was), (_, is)) in before.iter().zip(&after) {
+            assert!(is >= was, "without {evidence} {id} fell");
+        }
+        tried += 1;
+    }
+    assert!(tried >= 5, "{tried} pieces of evidence");
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            fs::create_dir_all(&target).expect("a folder");
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a file");
+        }
+    }
+}
+
+#[test]
+fn report_names_nothing_that_the_redacted_archive_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("issue.tar.gz").display().to_string();
+    let out = run(&["report", "prusik", "--from", &bundle("2026-06-06-prusik"), "--to", &to]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let issue = String::from_utf8(out.stdout).expect("text");
+    assert!(issue.starts_with("# stale-datapath on a node (Cilium 1.19.4)\n"), "{issue}");
+    for section in ["## Versions", "## Configuration that matters", "## Checks", "## Timeline", "## The broken thing"] {
+        assert!(issue.contains(section), "{section}");
+    }
+    for secret in ["prusik", "grigri", "swmbt", "frontend", "orders", "10.42."] {
+        assert!(!issue.contains(secret), "{secret}:\n{issue}");
+    }
+    let again = run(&["diagnose", "--from", &to, "-o", "json"]);
+    let judged: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!(judged["nodes"][0]["verdict"]["code"], "stale-datapath");
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(names, ["issue.tar.gz"], "nothing else is left behind");
+}
+
+#[test]
+fn report_needs_one_node_and_a_name_that_is_an_archive() {
+    let (stale, healthy) = (bundle("stale-datapath"), bundle("healthy"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("issue").display().to_string();
+    for (args, words) in [
+        (vec!["report", "--from", &stale], "a report is about one node: name it"),
+        (vec!["report", "--from", &healthy, "--to", &to], "its name does not end with .tar.gz"),
+        (vec!["report"], "NODE"),
+        (vec!["report", "prusik", "--from", &healthy, "-o", "json"], "report prints Markdown only"),
+    ] {
+        let out = run(&args);
+        assert_eq!(out.status.code(), Some(2), "{args:?} {}", stderr(&out));
+        assert!(stderr(&out).contains(words), "{args:?}: {}", stderr(&out));
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing is left behind");
 }
 
 #[test]

@@ -59,6 +59,10 @@ pub enum Evidence {
     ConfigDrift,
     /// How many programs each pinned tail-call map holds.
     CallsMaps,
+    /// Whether the kernel has BTF: `ls /sys/kernel/btf/vmlinux`.
+    KernelBtf,
+    /// Some settings of the agent's configuration: `grep -s "" /tmp/cilium/config-map/KEY …`.
+    AgentConfig,
     /// The whole connection tracking table of a neighbour, asked of the neighbour's agent: kept beside the node that it
     /// is held against.
     NeighbourCtList,
@@ -66,7 +70,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every kind, in the order in which it is gathered.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::HostPing,
         Self::PodEgress,
         Self::PodEgressAddress,
@@ -93,6 +97,8 @@ impl Evidence {
         Self::HostFirewall,
         Self::ConfigDrift,
         Self::CallsMaps,
+        Self::KernelBtf,
+        Self::AgentConfig,
         Self::BpfMetricsAgain,
         Self::NeighbourCtList,
     ];
@@ -128,6 +134,8 @@ impl Evidence {
             Self::HostFirewall => "host-firewall",
             Self::ConfigDrift => "config-drift",
             Self::CallsMaps => "calls-maps",
+            Self::KernelBtf => "kernel-btf",
+            Self::AgentConfig => "agent-config",
             Self::NeighbourCtList => "neighbour-ct-list",
         }
     }

@@ -100,9 +100,16 @@ impl Exit {
     /// The section of a command's help. `healthy` says what 0 means for this command.
     #[must_use]
     pub fn help(codes: &[Self], healthy: &str) -> String {
+        let meaning = |exit: &Self| if *exit == Self::Healthy { healthy } else { exit.meaning() };
+        let codes: Vec<(Self, &str)> = codes.iter().map(|exit| (*exit, meaning(exit))).collect();
+        Self::help_of(&codes)
+    }
+
+    /// The section of a command's help, each code with what it means for this command.
+    #[must_use]
+    pub fn help_of(codes: &[(Self, &str)]) -> String {
         let mut text = "Exit codes:".to_owned();
-        for exit in codes {
-            let meaning = if *exit == Self::Healthy { healthy } else { exit.meaning() };
+        for (exit, meaning) in codes {
             // Within the help of `fix` its name adds nothing.
             let meaning = meaning.strip_prefix("`fix`: ").unwrap_or(meaning);
             // Writing to a String cannot fail.

@@ -19,6 +19,9 @@ const NEEDED: [(&str, [&str; 3]); 2] = [
     ("IPv6", ["cil_sock6_connect", "cil_sock6_sendmsg", "cil_sock6_recvmsg"]),
 ];
 
+/// What the hooks' names contain that Cilium's socket programs use.
+const SOCKET_HOOKS: [&str; 6] = ["connect", "sendmsg", "recvmsg", "post_bind", "getpeername", "sock_release"];
+
 /// A program on a control group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupProgram {
@@ -117,6 +120,21 @@ impl CgroupTree {
         Some(wanted.flat_map(|(_, names)| names).copied().filter(|name| !is_there(name)).collect())
     }
 
+    /// Programs of others on the root control group, on the hooks that Cilium's own socket programs use: the agent may be
+    /// unable to detach them (cilium/cilium#43877). None where the tree was not read whole.
+    #[must_use]
+    pub fn foreign(&self) -> Option<Vec<&str>> {
+        if !self.recognized || self.unread > 0 {
+            return None;
+        }
+        let is_hook = |kind: &str| SOCKET_HOOKS.iter().any(|hook| kind.contains(hook));
+        let own = |name: &str| name.starts_with("cil_") || name.starts_with("sock4_") || name.starts_with("sock6_");
+        let foreign = self.programs.iter().filter(|program| {
+            Some(&program.path) == self.root.as_ref() && is_hook(&program.attach_type) && !own(&program.name)
+        });
+        Some(foreign.map(|program| program.name.as_str()).collect())
+    }
+
     /// Socket programs of one name that are attached more than once to one control group, with their ids, the oldest first
     /// (cilium/cilium#47847).
     #[must_use]
@@ -172,6 +190,14 @@ mod tests {
         for none in ["", "Error: can't iterate over cgroups\n"] {
             assert_eq!(parse(none).missing(true, true), None, "{none}");
         }
+    }
+
+    #[test]
+    fn programs_of_others_on_the_sockets_hooks_are_foreign() {
+        assert_eq!(parse(TREE).foreign(), Some(Vec::new()), "a unit's own device program is not on the root");
+        let other = TREE.replacen("750  ", "66       cgroup_inet4_connect multi           my_agent_conn4\n750  ", 1);
+        assert_eq!(parse(&other).foreign(), Some(vec!["my_agent_conn4"]));
+        assert_eq!(parse("").foreign(), None);
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct LocalEndpoint {
     pub netns_cookie: Option<String>,
     /// The last message of its log that is not `OK`.
     pub last_trouble: Option<String>,
+    /// Whether policies apply to it: `none`, `ingress`, `egress`, `both`, `audit-…`.
+    pub policy_enabled: Option<String>,
+    /// Whether its policies send packets through the agent's proxy, as DNS, FQDN and L7 rules do.
+    pub has_proxy_rules: bool,
 }
 
 impl LocalEndpoint {
@@ -107,6 +111,21 @@ struct JsonStatus {
     identity: Option<JsonIdentity>,
     networking: Option<JsonNetworking>,
     log: Option<Vec<JsonLog>>,
+    policy: Option<JsonPolicy>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct JsonPolicy {
+    /// One entry for each port that the proxy serves.
+    proxy_statistics: Option<Vec<serde::de::IgnoredAny>>,
+    realized: Option<JsonRealized>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct JsonRealized {
+    policy_enabled: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -176,6 +195,7 @@ fn endpoint(json: JsonEndpoint) -> LocalEndpoint {
     let health = status.health.unwrap_or_default();
     let addresses = networking.addressing.unwrap_or_default();
     let addresses = addresses.into_iter().flat_map(|a| [a.ipv4, a.ipv6]).flatten();
+    let policy = status.policy.unwrap_or_default();
     let trouble = |log: &JsonLog| log.code.as_deref().is_some_and(|code| code != "OK");
     LocalEndpoint {
         id: json.id,
@@ -189,6 +209,8 @@ fn endpoint(json: JsonEndpoint) -> LocalEndpoint {
         identity: status.identity.and_then(|identity| identity.id),
         netns_cookie: networking.netns_cookie.filter(|cookie| !cookie.is_empty()),
         last_trouble: status.log.unwrap_or_default().into_iter().find(trouble).and_then(|log| log.message),
+        policy_enabled: policy.realized.and_then(|realized| realized.policy_enabled).filter(|word| !word.is_empty()),
+        has_proxy_rules: policy.proxy_statistics.is_some_and(|ports| !ports.is_empty()),
     }
 }
 
@@ -214,7 +236,8 @@ mod tests {
           "interface-name": "lxc0a1b", "mac": "0a:00:00:00:00:01"},
         "state": "ready", "policy": null}},
       {"id": 165, "status": {"external-identifiers": {"pod-name": "/"}, "identity": {"id": 1},
-        "networking": {"addressing": [{}], "interface-index": 5, "interface-name": "cilium_host"}, "state": "ready"}},
+        "networking": {"addressing": [{}], "interface-index": 5, "interface-name": "cilium_host"}, "state": "ready",
+        "policy": {"proxy-statistics": [{"protocol": "dns"}], "realized": {"policy-enabled": "egress", "l4": {}}}}},
       {"id": 9, "status": {"external-identifiers": {"pod-name": "old/pod"}, "networking": {"addressing": null},
         "state": "waiting-to-regenerate"}}
     ]"#;
@@ -228,6 +251,8 @@ mod tests {
         assert_eq!((web.health.as_deref(), web.bpf_health.as_deref()), (Some("Warning"), Some("OK")));
         assert_eq!(web.last_trouble.as_deref(), Some("cannot attach"));
         let host = list.by_id(165).unwrap();
+        assert_eq!((host.policy_enabled.as_deref(), host.has_proxy_rules), (Some("egress"), true));
+        assert_eq!((&web.policy_enabled, web.has_proxy_rules), (&None, false));
         assert!(host.is_host() && host.pod.is_none() && host.addresses.is_empty());
         let old = list.of_pod(&"old/pod".parse().unwrap()).unwrap();
         assert_eq!((old.identity, old.interface.as_deref()), (None, None));

@@ -3,6 +3,7 @@
 //! Every parser reads the fields that are there and never switches on a version. What can't be parsed is counted and
 //! shown, not guessed.
 
+pub mod agent_config;
 pub mod agent_log;
 pub mod bpf_endpoints;
 pub mod calls_maps;
@@ -14,6 +15,7 @@ pub mod endpoint_list;
 pub mod endpoints;
 pub mod firewall;
 pub mod ipcache;
+pub mod kernel_btf;
 pub mod lb;
 pub mod lines;
 pub mod links;

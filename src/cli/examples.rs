@@ -13,7 +13,7 @@ pub(super) fn after_help(command: &str) -> String {
 /// Name, examples, exit codes, and what 0 means.
 type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 
-const COMMANDS: [Row; 11] = [
+const COMMANDS: [Row; 12] = [
     (
         "diagnose",
         "  staledp diagnose --node prusik
@@ -51,6 +51,14 @@ const COMMANDS: [Row; 11] = [
   staledp diff yesterday.json today.json -o json",
         &Exit::OF_READING,
         "both could be compared, whatever changed",
+    ),
+    (
+        "report",
+        "  staledp report prusik > issue.md
+  staledp report --from evidence/ --after evidence-after/ > issue.md
+  staledp report prusik --from cilium-sysdump.zip --to issue.tar.gz",
+        &Exit::OF_READING,
+        "the archive is saved and the issue is printed",
     ),
     (
         "merge",

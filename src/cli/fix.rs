@@ -133,6 +133,8 @@ pub enum RbacFor {
     Diagnose,
     /// A ClusterRole that only reads; `symptoms` reports what it is not permitted to read
     Symptoms,
+    /// The ClusterRole of `diagnose`, and a Role in the namespace of the agents that only reads
+    Risk,
     /// The ClusterRole of `diagnose`, and a Role in the namespace of the agents
     Fix,
 }

@@ -2,6 +2,8 @@
 
 mod examples;
 mod fix;
+mod report;
+mod risk;
 pub mod symptoms;
 mod values;
 
@@ -15,6 +17,8 @@ use crate::base::screen::{Format, When};
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
+pub use report::ReportArgs;
+pub use risk::RiskArgs;
 use values::{duration, ssh_option, url};
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
@@ -42,6 +46,12 @@ pub enum Command {
     /// Restart a stale node's Cilium pod once, safely, and prove that it worked
     #[command(long_about = fix::PROMISE, after_help = format!("{}\n\n{}", fix::STEPS, after_help("fix")))]
     Fix(Box<FixArgs>),
+    /// Make one redacted archive of a node's evidence and print an issue for upstream in Markdown; never writes to the cluster
+    #[command(after_help = after_help("report"))]
+    Report(Box<ReportArgs>),
+    /// Show what a restart of the Cilium pod may cost on each chosen node, from facts; never writes to the cluster
+    #[command(long_about = risk::LEVELS, after_help = risk::after_help())]
+    Risk(Box<risk::RiskArgs>),
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     #[command(after_help = after_help("rbac"))]
     Rbac(RbacArgs),
@@ -64,10 +74,10 @@ pub enum Command {
     /// the cluster
     #[command(after_help = after_help("symptoms"))]
     Symptoms(Box<symptoms::SymptomsArgs>),
-    /// Explain a verdict code, a check or an upstream issue, offline; without CODE list them all
+    /// Explain a verdict code, a check, a line of `risk` or an upstream issue, offline; without CODE list them all
     #[command(after_help = after_help("explain"))]
     Explain {
-        /// A verdict code, the id of a check, or the number of an upstream issue
+        /// A verdict code, the id of a check or of a line of `risk`, or the number of an upstream issue
         code: Option<String>,
     },
     /// Print the completion script for a shell

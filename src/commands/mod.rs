@@ -11,6 +11,8 @@ mod merge;
 mod nodes;
 mod printing;
 mod rbac;
+mod report;
+mod risk;
 mod saving;
 mod signals;
 mod source;
@@ -74,6 +76,8 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Diff { before, after } => Box::pin(diff::run(before, after, terminal)).await,
         Command::Merge { reports } => merge::run(reports, terminal).await,
         Command::Explain { code } => explain::run(code.as_deref(), terminal).await,
+        Command::Report(args) => Box::pin(report::run(*args, terminal)).await,
+        Command::Risk(args) => Box::pin(risk::run(*args, terminal)).await,
         Command::Rbac(args) => rbac::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,
         Command::Man => man::run(terminal).await,

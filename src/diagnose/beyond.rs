@@ -18,8 +18,8 @@ use crate::cilium::drops::Drops;
 use crate::cilium::ipcache::Ipcache;
 use crate::cilium::lines::Lines;
 use crate::cilium::{
-    agent_log, bpf_endpoints, calls_maps, cgroup_tree, config_drift, drops, endpoint_list, firewall, lb, links, mounts,
-    nat, programs, status,
+    agent_config, agent_log, bpf_endpoints, calls_maps, cgroup_tree, config_drift, drops, endpoint_list, firewall,
+    kernel_btf, lb, links, mounts, nat, programs, status,
 };
 use crate::gather::{Question, Source};
 use crate::kubernetes::node_view::NodeView;
@@ -143,6 +143,9 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         beyond.firewall = self
             .further(Evidence::HostFirewall, agent, deadline, |t| Some(firewall::parse(t)).filter(|f| f.recognized))
             .await;
+        let raw = self.small(Evidence::KernelBtf, agent, None, deadline).await;
+        beyond.kernel_btf = read_kernel_btf(&raw);
+        beyond.config = self.read_config(agent, deadline).await;
         if self.source.is_saved() {
             beyond.host_mounts = self
                 .further(Evidence::HostMounts, agent, deadline, |t| Some(mounts::parse(t)).filter(|m| m.all > 0))
@@ -265,6 +268,15 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         self.further(Evidence::AttachedPrograms, agent, deadline, parse).await
     }
 
+    /// `grep` ends with exit code 2 where one of the files is missing, which they are as a rule.
+    async fn read_config(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<agent_config::AgentConfig> {
+        let mut raw = self.small(Evidence::AgentConfig, agent, None, deadline).await;
+        if raw.answer.end == End::Exited(2) || raw.answer.end == End::Exited(1) {
+            raw.answer.end = End::Exited(0);
+        }
+        supplement(&raw, agent_config::parse)
+    }
+
     async fn cgroup(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<cgroup_tree::CgroupTree> {
         let parse = |text: &str| Some(cgroup_tree::parse(text)).filter(|tree| tree.recognized);
         self.further(Evidence::CgroupTree, agent, deadline, parse).await
@@ -367,6 +379,12 @@ impl WantedAddresses {
         let whole = if prefix.address().is_ipv4() { 32 } else { 128 };
         self.all || prefix.length() == whole && self.addresses.contains(&prefix.address())
     }
+}
+
+fn read_kernel_btf(raw: &Raw) -> Supplement<bool> {
+    let End::Exited(code) = raw.answer.end else { return supplement(raw, |_| None) };
+    let found = kernel_btf::read(code, &String::from_utf8_lossy(&raw.stdout), &raw.answer.stderr);
+    found.map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen)
 }
 
 fn read_endpoint_table(text: &str) -> Option<bpf_endpoints::BpfEndpoints> {

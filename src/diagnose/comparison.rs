@@ -160,6 +160,7 @@ mod tests {
             symptoms: vec![],
             neighbour: None,
             known_issues: vec![],
+            restart: None,
         }
     }
 

@@ -20,6 +20,8 @@ use crate::rules::{NodeVerdict, remedy, signs};
 pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdict) -> NodeReport {
     let NodeVerdict { verdict, affected, mut notes, in_trouble, answered, neighbour: _ } = judgement;
     let version = case.version();
+    // A node without an agent has none to restart.
+    let restart = case.agent().map(|_| Box::new(signs::restart_case(case, &verdict)));
     let known_issues = signs::matching(case, &verdict)
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
@@ -53,6 +55,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
         alone: None,
         neighbour: None,
         known_issues,
+        restart,
         symptoms: Vec::new(),
     }
 }
@@ -132,6 +135,7 @@ fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check],
         symptoms: Vec::new(),
         neighbour: None,
         known_issues: Vec::new(),
+        restart: None,
     }
 }
 

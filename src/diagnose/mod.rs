@@ -8,6 +8,7 @@ mod node;
 mod pace;
 mod settings;
 pub mod supplement;
+pub mod tables;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

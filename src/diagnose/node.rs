@@ -16,7 +16,7 @@ use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::questions::Questions;
-use crate::base::time::seconds_between;
+use crate::base::time::{Timestamp, seconds_between};
 use crate::checks::dns_conntrack;
 use crate::checks::dns_conntrack::Dump;
 use crate::checks::pod_egress;
@@ -246,8 +246,14 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             external: self.settings.questions.external.clone(),
             probe_sources: around.names.keys().filter(asked).copied().collect(),
             probe_target: self.settings.questions.ping_target,
-            most_age_s: self.settings.since_agent_start.then(|| agent_age_s(around)).flatten(),
+            most_age_s: self.settings.since_agent_start.then(|| agent_age_s(around, self.moment())).flatten(),
         }
+    }
+
+    /// The moment that the evidence is of: what was saved is of when it was taken.
+    fn moment(&self) -> Timestamp {
+        let captured = self.cluster.inventory().origin.captured_at;
+        captured.filter(|_| self.source.is_saved()).unwrap_or_else(crate::base::clock::now)
     }
 
     /// The dump is fetched once and read as it comes.
@@ -285,10 +291,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     }
 }
 
-/// For how long the agent has been running, in seconds, as far as this machine's clock and the node's agree.
-fn agent_age_s(around: &NodeView) -> Option<f64> {
+/// For how long the agent has been running at this moment, in seconds, as far as this machine's clock and the node's agree.
+fn agent_age_s(around: &NodeView, moment: Timestamp) -> Option<f64> {
     let Agent::Running(agent) = &around.agent else { return None };
-    let age = seconds_between(agent.started_at?, crate::base::clock::now());
+    let age = seconds_between(agent.started_at?, moment);
     u32::try_from(age.max(0)).ok().map(f64::from)
 }
 

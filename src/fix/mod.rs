@@ -8,6 +8,7 @@
 //! interruption included, records an Event and releases the lock.
 
 mod consent;
+mod evidence;
 mod lock;
 pub mod objects;
 mod plan;
@@ -41,7 +42,7 @@ use crate::diagnose::diagnose;
 use crate::gather::Source as _;
 use crate::gather::live;
 use crate::gather::live::Live;
-use crate::gather::save::{Run, Saving, name};
+use crate::gather::save::{Partial, Saving, name};
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::risk::RiskLevel;
 use crate::kubernetes::inventory::Inventory;
@@ -49,6 +50,7 @@ use crate::progress::Progress;
 use crate::report::diff;
 use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules::remedy;
+use evidence::{EvidenceAfter, changed_tables, keep, report_upstream};
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 use preflight::{RuleReport, RuleResult};
@@ -163,6 +165,7 @@ async fn all(cx: &FixContext<'_>, stop: &Stop) -> Result<FixReport, Error> {
         }
         if let Some((before, after)) = walk.fix.both() {
             walk.fix.changes = diff::compare_node(before, &after.node).changes;
+            walk.fix.restart_changed = changed_tables(cx, &walk.fix).await;
         }
         *fix = walk.fix;
         cx.steps.line(&format!("{node}: {}", fix.says));
@@ -235,24 +238,6 @@ async fn one(cx: &FixContext<'_>, node: &str, walk: &RefCell<Walk>) -> Result<Re
     }
     walk.borrow_mut().fix.before = before;
     Ok(Box::pin(act(cx, node, walk, &inventory, &found, kept, (&partial, folder))).await)
-}
-
-/// Saves all evidence from now on, and the lists that were read before.
-fn keep<'a>(cx: &FixContext<'a>, folder: &std::path::Path, inventory: &Inventory) -> Result<Saving<'a, Live>, Error> {
-    let argv = ["staledp", "fix"].map(str::to_owned).to_vec();
-    let saving = Saving::create(cx.live, folder, &Run { argv, timeout: cx.settings.look.timeout, redact: None })?;
-    saving.keep(inventory);
-    Ok(saving)
-}
-
-/// A folder that is not wanted unless it is kept under its own name.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // It was renamed, or it is not needed: a refused repair leaves nothing behind.
-        let _ = std::fs::remove_dir_all(&self.0).or_else(|_| std::fs::remove_file(&self.0));
-    }
 }
 
 async fn act(
@@ -415,7 +400,11 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
 
     cx.steps.begin(8, "Verify", "with the checks that failed, on flows since the new agent started");
     let convicted = convicted(walk);
-    let mut seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
+    // A resumed run has no evidence of before to lay it beside.
+    let before = walk.borrow().fix.evidence.clone();
+    let mut kept = EvidenceAfter::begin(cx, before.as_deref());
+    let mut seen = verify::verify(cx, &kept, node, &new_pod, &convicted, lock).await;
+
     if let Some(span) = settings.watch.filter(|_| seen.wrong.is_empty()) {
         let what = "new unanswered flows, new failed probes, the agent itself";
         cx.steps.line(&format!("watching for {}: {what}", crate::base::time::span(span)));
@@ -426,22 +415,25 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
         let lasts = seen.wrong.is_empty();
         if lasts {
             cx.steps.line(&watched.says());
-            seen = verify::verify(cx, node, &new_pod, &convicted, lock).await;
+            seen = verify::verify(cx, &kept, node, &new_pod, &convicted, lock).await;
         }
         seen.watched = Some(watched);
         if !lasts {
+            walk.borrow_mut().fix.evidence_after = kept.finish(cx);
             let end = did_not_last(plan, &new_pod, &seen.wrong);
             walk.borrow_mut().fix.after = Some(seen);
             return Err(end);
         }
     }
     let wrong = seen.wrong.clone();
-    walk.borrow_mut().fix.after = Some(seen);
+    let kept = kept.finish(cx);
+    {
+        let fix = &mut walk.borrow_mut().fix;
+        (fix.after, fix.evidence_after) = (Some(seen), kept);
+    }
     if wrong.is_empty() {
         return Ok(());
     }
-    let evidence =
-        walk.borrow().fix.evidence.as_ref().map_or_else(String::new, |path| format!(", with {}", path.display()));
     Err(EarlyEnd::not_verified(
         format!("{new_pod} runs, but this is still wrong: {}", wrong.join("; ")),
         vec![
@@ -449,7 +441,7 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
             "look for programs that a restart does not clean and for a second mount: `bpftool net show`, `mount -t bpf`; \
              then drain and reboot the node"
                 .to_owned(),
-            format!("report it upstream{evidence}; `staledp explain` names the known issues"),
+            report_upstream(&walk.borrow().fix),
         ],
     ))
 }

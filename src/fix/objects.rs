@@ -69,16 +69,6 @@ object! {
 }
 
 object! {
-    /// A revision of a DaemonSet's template.
-    ControllerRevision {
-        /// Its metadata.
-        metadata: Meta,
-        /// The highest is the newest; going back to an old template raises the old object's number.
-        revision: i64,
-    }
-}
-
-object! {
     /// A node with the images that it holds.
     NodeWithImages {
         /// The observed state.

@@ -23,7 +23,7 @@ use crate::knowledge::risk::RiskLevel;
 use crate::knowledge::upstream;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::Inventory;
-use crate::kubernetes::objects::{Event, Pod};
+use crate::kubernetes::objects::{ControllerRevision, Event, Pod, REVISION_LABEL};
 use crate::report::Report;
 use crate::report::text::count;
 use crate::rights::{DIAGNOSE, FIX, Grant, Scope};
@@ -212,13 +212,12 @@ pub(super) async fn same_version(cx: &FixContext<'_>, plan: &Plan, set: Option<&
         Ok(revisions) => revisions,
         Err(failure) => return unknown_stops(RULE, format!("cannot read the newest revision: {failure}")),
     };
-    let of_set = |revision: &&super::objects::ControllerRevision| {
+    let of_set = |revision: &&ControllerRevision| {
         revision.metadata.owner_references.iter().any(|owner| owner.uid == set.metadata.uid)
     };
     let newest = revisions.iter().filter(of_set).max_by_key(|revision| revision.revision);
-    let label = "controller-revision-hash";
     let (Some(newest), Some(own)) =
-        (newest.and_then(|r| r.metadata.labels.get(label)), plan.pod.metadata.labels.get(label))
+        (newest.and_then(|r| r.metadata.labels.get(REVISION_LABEL)), plan.pod.metadata.labels.get(REVISION_LABEL))
     else {
         return unknown_stops(RULE, "the revision of the pod or of its DaemonSet is unknown");
     };

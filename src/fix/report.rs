@@ -11,6 +11,7 @@ use super::verify::LookAfter;
 use crate::base::exit::Exit;
 use crate::report::diff;
 use crate::report::diff::{Change, DiffRow};
+use crate::report::tables::RestartChanges;
 use crate::report::text;
 use crate::report::text::{hang, safe};
 use crate::report::{NodeReport, Report};
@@ -68,6 +69,8 @@ pub struct NodeFix {
     pub recheck: Vec<RuleReport>,
     /// Where the evidence of before lies.
     pub evidence: Option<PathBuf>,
+    /// Where the evidence of after lies; none where nothing was restarted, or it could not be saved.
+    pub evidence_after: Option<PathBuf>,
     /// The request, as it was or would be sent.
     pub request: Option<Value>,
     /// What became of it; none where none was sent.
@@ -86,6 +89,9 @@ pub struct NodeFix {
     pub after: Option<LookAfter>,
     /// What changed between the two, as `staledp diff` has it; empty for a resumed run.
     pub changes: Vec<Change>,
+    /// What the restart changed in the node's tables, by table and key; none where the evidence of before or after is
+    /// missing, or of a resumed run.
+    pub restart_changed: Option<RestartChanges>,
 }
 
 impl NodeFix {
@@ -100,6 +106,7 @@ impl NodeFix {
             preflight: Vec::new(),
             recheck: Vec::new(),
             evidence: None,
+            evidence_after: None,
             request: None,
             restart: None,
             resumed: false,
@@ -109,6 +116,7 @@ impl NodeFix {
             before: None,
             after: None,
             changes: Vec::new(),
+            restart_changed: None,
         }
     }
 
@@ -186,6 +194,9 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
     if let Some(path) = &node.evidence {
         put("  evidence  ", &path.display().to_string());
     }
+    if let Some(path) = &node.evidence_after {
+        put("  after     ", &path.display().to_string());
+    }
     if let (Some(restart), Some(new)) = (node.restart, &node.new_pod) {
         let word = match restart {
             RestartOutcome::Deleted => "deleted",
@@ -218,6 +229,10 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         rows.push(DiffRow { what, before: "not asked".to_owned(), after: lookup.to_owned(), changed: true });
         out.push('\n');
         out.push_str(&diff::beside(&rows.iter().collect::<Vec<_>>(), columns));
+    }
+    if let Some(changed) = &node.restart_changed {
+        out.push('\n');
+        out.push_str(&changed.text(columns));
     }
 }
 

@@ -16,10 +16,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::consent::Consent;
-use super::objects::{AgentPod, ControllerRevision, DaemonSet, Lease, NodeWithImages};
+use super::objects::{AgentPod, DaemonSet, Lease, NodeWithImages};
 use crate::base::failure::{Failure, FailureKind};
 use crate::gather::live::kube::{Cluster, Reply, Right, Selection, refusal, said};
-use crate::kubernetes::objects::Event;
+use crate::kubernetes::objects::{ControllerRevision, Event};
 use crate::rights::{Grant, LEASE, Scope};
 
 /// The cluster, for a repair.

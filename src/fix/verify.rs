@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::FixContext;
+use super::evidence::EvidenceAfter;
 use super::lock::Lock;
 use super::watch::Watched;
 use crate::base::probe_tools::host_and_port;
@@ -38,6 +39,7 @@ pub struct LookAfter {
 /// Looks until nothing is wrong or the time is over; the last look.
 pub(super) async fn verify(
     cx: &FixContext<'_>,
+    evidence: &EvidenceAfter<'_>,
     node: &str,
     pod: &str,
     convicted: &[CheckId],
@@ -47,7 +49,7 @@ pub(super) async fn verify(
     let mut told = String::new();
     loop {
         let _ = lock.renew(false).await;
-        let seen = look(cx, node, pod, convicted).await;
+        let seen = look(cx, evidence, node, pod, convicted).await;
         let says = if seen.wrong.is_empty() { "all checks pass".to_owned() } else { seen.wrong.join("; ") };
         if says != told {
             cx.steps.line(&says);
@@ -60,11 +62,25 @@ pub(super) async fn verify(
     }
 }
 
-async fn look(cx: &FixContext<'_>, node: &str, pod: &str, convicted: &[CheckId]) -> LookAfter {
+async fn look(
+    cx: &FixContext<'_>,
+    evidence: &EvidenceAfter<'_>,
+    node: &str,
+    pod: &str,
+    convicted: &[CheckId],
+) -> LookAfter {
     let settings = DiagnoseSettings { since_agent_start: true, ..cx.settings.look.clone() };
-    let inventory = cx.live.inventory().await;
     let about = SourceInfo::live(cx.live.context().map(str::to_owned));
-    let mut report = diagnose(cx.live, &inventory, &[node.to_owned()], &settings, about, &Silent).await;
+    let nodes = [node.to_owned()];
+    let (inventory, mut report) = if let Some(saving) = evidence.saving() {
+        let inventory = saving.inventory().await;
+        let report = diagnose(saving, &inventory, &nodes, &settings, about, &Silent).await;
+        (inventory, report)
+    } else {
+        let inventory = cx.live.inventory().await;
+        let report = diagnose(cx.live, &inventory, &nodes, &settings, about, &Silent).await;
+        (inventory, report)
+    };
     let name_lookup = name_lookup(cx, node, &inventory).await;
     let found = report.nodes.swap_remove(0);
     let wrong = wrong(&found, pod, convicted, name_lookup);

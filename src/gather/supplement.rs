@@ -1,4 +1,5 @@
-//! Supplementary evidence, for symptoms only: logs, answers of Prometheus, custom resources of other projects.
+//! Supplementary evidence, for symptoms and the risk of a restart: logs, answers of Prometheus, custom resources of other
+//! projects, revisions of DaemonSets.
 
 use std::fmt;
 
@@ -34,6 +35,11 @@ pub enum SymptomSource<'a> {
     },
     /// All objects of a kind that need not be installed, as a list.
     Objects(ForeignKind),
+    /// The revisions of the DaemonSets in a namespace, as a list: which one a new agent would be of.
+    Revisions {
+        /// The namespace.
+        namespace: &'a str,
+    },
 }
 
 impl SymptomSource<'_> {
@@ -46,6 +52,7 @@ impl SymptomSource<'_> {
                 (path, vec![pod.namespace.as_str(), pod.name.as_str(), container])
             }
             Self::Metrics { name, .. } => (format!("symptoms/metrics/{name}.json"), vec![*name]),
+            Self::Revisions { .. } => ("kube/controllerrevisions.json".to_owned(), Vec::new()),
             Self::Objects(kind) => (format!("symptoms/objects/{}.json", kind.resource), Vec::new()),
         };
         let plain = |name: &&str| {
@@ -63,6 +70,7 @@ impl fmt::Display for SymptomSource<'_> {
         match self {
             Self::Log { pod, container } => write!(f, "log of {pod}, container {container}"),
             Self::Metrics { name, .. } => write!(f, "answer of Prometheus to '{name}'"),
+            Self::Revisions { namespace } => write!(f, "list of controllerrevisions in {namespace}"),
             Self::Objects(kind) => write!(f, "list of {}.{}", kind.resource, kind.group),
         }
     }

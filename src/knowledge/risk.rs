@@ -1,10 +1,18 @@
-//! The risk of a restart of the Cilium pod on a node, as entries with a reason each.
+//! The risk of a restart of the Cilium pod on a node, from facts: one line a fact, each passed, raised or not looked at.
 //!
 //! Missing evidence never lowers the risk: what was not looked at counts as much as the worst answer it could have had.
 
-use super::upstream::facts::{Mark, Signs};
-use super::upstream::{self, Restart};
+mod id;
+mod line;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use super::upstream::facts::Signs;
+pub use id::{RiskId, RiskText};
+use line::KnownIssues;
+pub use line::{RiskLine, RiskResult};
 
 /// How much a remedy may hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,120 +43,84 @@ impl RiskLevel {
 pub struct RestartFacts {
     /// Restarts of the agent's container so far.
     pub agent_restarts: Option<u64>,
+    /// 1 where the agent's container ended last because it used too much memory, else 0.
+    pub agent_out_of_memory: Option<u64>,
     /// Pods of cluster DNS on this node.
     pub cluster_dns_here: Option<u64>,
+    /// Ready endpoints of cluster DNS on other nodes.
+    pub cluster_dns_elsewhere: Option<u64>,
+    /// Webhooks of whose workload no pod on another node is ready.
+    pub webhooks_only_here: Option<u64>,
+    /// 1 where the new pod would be of another revision of its DaemonSet, else 0.
+    pub other_revision: Option<u64>,
+    /// 1 where the new pod has to pull an image, else 0.
+    pub image_pull: Option<u64>,
 }
 
-/// One reason for caution, apart from upstream issues.
-struct Caution {
-    level: RiskLevel,
-    /// From how many on it counts.
-    from: u64,
-    look: fn(&Signs, RestartFacts) -> Option<u64>,
-    /// The reason; `{n}` is the number.
-    says: &'static str,
-    /// What stands in its place if it is unknown: an item of the list after "not checked:".
-    unchecked: &'static str,
+/// What is known of a node that bears on a restart of its agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestartCase {
+    /// The facts that upstream issues ask for.
+    pub signs: Signs,
+    /// The others.
+    pub facts: RestartFacts,
+    /// The revision of the agent's pod, where the pod names it.
+    pub revision: Option<PodRevision>,
 }
 
-/// The cautions, in the order in which they are reported.
-const CAUTIONS: &[Caution] = &[
-    Caution {
-        level: RiskLevel::Medium,
-        from: 5,
-        look: |_, facts| facts.agent_restarts,
-        says: "the agent's container restarted {n} times already: a further restart may not last",
-        unchecked: "earlier restarts of the agent",
-    },
-    Caution {
-        level: RiskLevel::Medium,
-        from: 1,
-        look: |_, facts| facts.cluster_dns_here,
-        says: "cluster DNS runs on this node (pods: {n}): its clients on other nodes may notice the restart",
-        unchecked: "whether cluster DNS runs here",
-    },
-    Caution {
-        level: RiskLevel::Medium,
-        from: 1,
-        look: |signs, _| signs.marked(Mark::ProxyRedirects),
-        says: "redirects to the agent's proxy are active ({n}): DNS and L7 policies that use it pause during the restart",
-        unchecked: "redirects to the agent's proxy (agent-status)",
-    },
-    Caution {
-        level: RiskLevel::Medium,
-        from: 1,
-        look: |signs, _| signs.marked(Mark::ConfigDrift),
-        says: "the restart also applies configuration changes that are pending (config-drift: {n}, cilium/cilium#44703)",
-        unchecked: "pending configuration changes (config-drift)",
-    },
-    Caution {
-        level: RiskLevel::Medium,
-        from: 1,
-        look: |signs, _| signs.marked(Mark::SecondBpfMount),
-        says: "a second BPF file system is mounted over /sys/fs/bpf: a restart then makes duplicate programs \
-            (cilium/cilium#47847); remove that mount first",
-        unchecked: "a second BPF mount (mounts)",
-    },
-];
+/// The revision of its DaemonSet that a pod was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRevision {
+    /// Its label.
+    pub hash: String,
+    /// The uid of the DaemonSet.
+    pub daemon_set: String,
+}
+
+impl RestartCase {
+    /// Learns the newest revision of each DaemonSet, by the DaemonSet's uid: whether the new pod would be another one.
+    pub fn learn_revisions(&mut self, newest: &BTreeMap<String, String>) {
+        let own = self.revision.as_ref();
+        self.facts.other_revision =
+            own.and_then(|own| newest.get(&own.daemon_set).map(|newest| u64::from(*newest != own.hash)));
+    }
+}
 
 /// What every restart does.
 const ALWAYS: &str = "while the agent restarts, new pods wait and DNS through its proxy (L7 policies) pauses";
 
-/// How much a restart may hurt here, and why, the gravest reasons first.
+/// All lines of a node's restart risk, in the order of [`RiskId::ALL`].
+#[must_use]
+pub fn assess(case: &RestartCase) -> Vec<RiskLine> {
+    let mut lines: Vec<RiskLine> = RiskId::OF_FACTS.into_iter().map(|id| line::of_fact(id, case)).collect();
+    lines.push(KnownIssues::find(&case.signs, &lines).line());
+    lines
+}
+
+/// How grave the gravest of these lines is.
+#[must_use]
+pub fn level(lines: &[RiskLine]) -> RiskLevel {
+    lines.iter().map(|line| line.level).max().unwrap_or(RiskLevel::Low)
+}
+
+/// How much a restart may hurt here, and why, the gravest reasons first. What the preflight of `staledp fix` looks at with
+/// rights of its own is left to it.
 ///
 /// An issue that matches without being confirmed for this version raises the risk too; one that a restart cured in
 /// reports does not lower it.
 #[must_use]
-pub fn of_restart(signs: &Signs, facts: RestartFacts) -> (RiskLevel, Vec<String>) {
-    let mut level = RiskLevel::Low;
-    let mut because = Vec::new();
-    if signs.version.is_none() {
-        level = worst_known();
-        because.push(
-            "the agent's version is unknown: in some releases a restart takes the node off the network \
-             (cilium/cilium#45077) or cuts off its pods (cilium/cilium#44194)"
-                .to_owned(),
-        );
-    }
-    let mut issues = upstream::restart_risks_here(signs);
-    for (issue, _) in upstream::matching(signs) {
-        if issue.restart.harm().is_some() && issues.iter().all(|known| known.id() != issue.id()) {
-            issues.push(issue);
-        }
-    }
-    for issue in issues {
-        level = level.max(issue.restart.harm().unwrap_or(RiskLevel::Low));
-        because.push(format!("{}: {}", issue.id(), issue.symptom));
-    }
-    let mut unchecked: Vec<String> = Vec::new();
-    for caution in CAUTIONS {
-        match (caution.look)(signs, facts) {
-            Some(n) if n >= caution.from => {
-                level = level.max(caution.level);
-                because.push(caution.says.replace("{n}", &n.to_string()));
-            }
-            Some(_) => {}
-            None => {
-                level = level.max(caution.level);
-                unchecked.push(caution.unchecked.to_owned());
-            }
-        }
-    }
-    let possible = upstream::restart_risks_not_looked_at(signs);
-    level = possible.iter().filter_map(|issue| issue.restart.harm()).fold(level, RiskLevel::max);
-    let possible: Vec<String> = possible.iter().map(|issue| issue.id()).collect();
-    if !possible.is_empty() {
-        unchecked.push(format!("the signs of {}", possible.join(" and ")));
-    }
-    if !unchecked.is_empty() {
-        because.push(format!("not checked: {}", unchecked.join(", ")));
+pub fn of_restart(case: &RestartCase) -> (RiskLevel, Vec<String>) {
+    let lines: Vec<RiskLine> = RiskId::OF_FACTS.into_iter().map(|id| line::of_fact(id, case)).collect();
+    let issues = KnownIssues::find(&case.signs, &lines);
+    let lines: Vec<RiskLine> = lines.into_iter().filter(|line| !line.id.is_of_preflight()).collect();
+    let mut because = issues.reasons();
+    because.extend(lines.iter().filter(|line| line.result == RiskResult::Raised).map(|line| line.says.clone()));
+    let unread = lines.iter().filter(|line| line.result == RiskResult::NotLookedAt);
+    let mut unread: Vec<String> = unread.map(|line| line.id.text().unread.to_owned()).collect();
+    unread.extend(issues.signs_not_looked_at());
+    if !unread.is_empty() {
+        because.push(format!("not checked: {}", unread.join(", ")));
     }
     because.push(ALWAYS.to_owned());
-    (level, because)
-}
-
-/// The worst that a restart does by any known issue: what an unknown version may have.
-fn worst_known() -> RiskLevel {
-    let harms = [Restart::TakesHost, Restart::CutsPods, Restart::Triggers].into_iter().filter_map(Restart::harm);
-    harms.max().unwrap_or(RiskLevel::High)
+    (level(&lines).max(issues.level()), because)
 }

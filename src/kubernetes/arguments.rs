@@ -2,14 +2,18 @@
 
 use super::agents::is_agent;
 use super::node_local_dns::is_node_local_dns;
-use super::objects::Pod;
+use super::objects::{Pod, PullPolicy};
 
 /// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
-/// that is looked for; and what pods ask of their nodes, but for Cilium's agents.
+/// that is looked for; and what pods ask of their nodes and
+/// registries, but for Cilium's agents.
 pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
     for pod in pods.iter_mut().filter(|pod| !is_agent(pod)) {
         pod.spec.node_selector.clear();
         pod.spec.tolerations.clear();
+        for container in &mut pod.spec.containers {
+            container.image_pull_policy = PullPolicy::Unsaid;
+        }
     }
     for pod in pods.iter_mut().filter(|pod| !is_node_local_dns(pod)) {
         for container in &mut pod.spec.containers {

@@ -12,4 +12,5 @@ pub mod node_local_dns;
 pub mod node_view;
 pub mod objects;
 pub mod pod_trouble;
+pub mod restart_view;
 pub mod roles;

@@ -13,6 +13,7 @@ use crate::kubernetes::cluster_dns::ClusterDns;
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::node_local_dns::NodeLocalDns;
 use crate::kubernetes::objects::Node;
+use crate::kubernetes::restart_view::RestartView;
 use crate::kubernetes::roles::Roles;
 
 /// Who is who around one node.
@@ -40,6 +41,8 @@ pub struct NodeView {
     pub other_dns: BTreeSet<PodRef>,
     /// Why pods of this cluster may be missing from the list; none where all are in it.
     pub pods_gap: Option<Failure>,
+    /// What a restart of its agent depends on, by the cluster's lists.
+    pub restart: RestartView,
 }
 
 impl NodeView {
@@ -65,6 +68,7 @@ impl NodeView {
             other_dns: other_dns.collect(),
             pods: pods.whole().map(|_| own.count()),
             pods_gap: pods.gap().cloned(),
+            restart: RestartView::new(node, map),
         }
     }
 

@@ -33,6 +33,7 @@ mod custom;
 mod event;
 mod node;
 mod pod;
+mod revision;
 mod service;
 
 pub use custom::{
@@ -41,9 +42,10 @@ pub use custom::{
 pub use event::{Event, EventSource};
 pub use node::{Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Taint};
 pub use pod::{
-    Container, ContainerState, ContainerStatus, Pod, PodIp, PodSpec, PodStatus, Running, Terminated, Toleration,
-    Waiting,
+    Container, ContainerState, ContainerStatus, Pod, PodIp, PodSpec, PodStatus, PullPolicy, Running, Terminated,
+    Toleration, Waiting,
 };
+pub use revision::{ControllerRevision, REVISION_LABEL, newest};
 pub use service::{
     Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint, Service, ServicePort, ServiceSpec,
 };

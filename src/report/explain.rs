@@ -5,6 +5,7 @@ use crate::base::error::Error;
 use crate::base::screen::DEFAULT_WIDTH;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
+use crate::knowledge::risk::RiskId;
 use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
 use crate::knowledge::{checks, codes, lookalikes};
 
@@ -14,7 +15,7 @@ const COLUMNS: usize = DEFAULT_WIDTH as usize;
 /// What to do about an unknown topic.
 const LIST: &str = "`staledp explain` lists them all";
 
-/// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
+/// Explains a verdict code, a check, a line of a restart's risk, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
 /// address). Without a topic it lists them all. The text ends with a newline.
 ///
 /// # Errors
@@ -28,6 +29,9 @@ pub fn explain(topic: Option<&str>) -> Result<String, Error> {
     }
     if let Some(id) = CheckId::ALL.iter().find(|id| id.name() == asked) {
         return Ok(about_check(*id));
+    }
+    if let Some(id) = RiskId::all().find(|id| id.name() == asked) {
+        return Ok(about_risk(id));
     }
     if let Some(issue) = upstream::all().find(|issue| issue.id() == asked || issue.url() == asked) {
         return Ok(about_issue(issue));
@@ -61,6 +65,7 @@ fn near(asked: &str) -> Vec<&'static str> {
         return vec![];
     }
     let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
+    let names = names.chain(RiskId::all().map(RiskId::name));
     let mut near: Vec<_> = names
         .filter_map(|name| {
             let away = distance(asked, name);
@@ -117,13 +122,17 @@ fn list() -> String {
     for id in CheckId::ALL {
         out += &hang(&format!("  {:<18}  ", id.name()), id.question(), COLUMNS);
     }
+    out += "\nlines of a restart's risk, as `staledp risk` prints them\n";
+    for id in RiskId::all() {
+        out += &hang(&format!("  {:<18}  ", id.name()), id.text().question, COLUMNS);
+    }
     let issues = count(upstream::all().count(), "upstream issue", "upstream issues");
     out.push('\n');
     out += &hang("", &format!("{issues} known as of {KNOWN_AS_OF}"), COLUMNS);
     for issue in upstream::all() {
         out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
     }
-    out += "\nstaledp explain CODE, CHECK or #ISSUE explains one.\n";
+    out += "\nstaledp explain CODE, CHECK, LINE or #ISSUE explains one.\n";
     out
 }
 
@@ -169,6 +178,25 @@ fn about_check(id: CheckId) -> String {
     bullets(&mut out, "Evidence", &[text.evidence]);
     bullets(&mut out, "What its figures mean", text.means);
     bullets(&mut out, "What proves nothing", text.not);
+    out
+}
+
+fn about_risk(id: RiskId) -> String {
+    let text = id.text();
+    let mut out = hang("", &format!("{}: {}", text.name, text.question), COLUMNS);
+    bullets(&mut out, "Evidence", &[text.evidence]);
+    bullets(&mut out, "If it raises the risk", &[text.raised]);
+    bullets(&mut out, "What to do", &[text.todo]);
+    bullets(&mut out, "If it was not looked at", &["It counts as much as the worst that it could have said."]);
+    let related: Vec<_> = text.issues.iter().filter_map(|number| upstream::find(*number)).collect();
+    if !related.is_empty() {
+        out.push('\n');
+        out += &hang("", &format!("Related upstream issues, known as of {KNOWN_AS_OF}"), COLUMNS);
+        for issue in related {
+            out +=
+                &hang(&format!("  {}  ", short_id(issue)), &format!("{} ({})", issue.title, versions(issue)), COLUMNS);
+        }
+    }
     out
 }
 
@@ -248,7 +276,8 @@ mod tests {
     #[test]
     fn list_names_every_code_check_and_issue() {
         let list = explain(None).unwrap();
-        for name in Code::ALL.iter().map(|c| c.name()).chain(CheckId::ALL.iter().map(|c| c.name())) {
+        let names = Code::ALL.iter().map(|c| c.name()).chain(CheckId::ALL.iter().map(|c| c.name()));
+        for name in names.chain(RiskId::all().map(RiskId::name)) {
             assert!(list.contains(&format!("\n  {name}")), "{name}");
         }
         for issue in upstream::all() {
@@ -263,6 +292,7 @@ mod tests {
             .iter()
             .map(|c| c.name().to_owned())
             .chain(CheckId::ALL.iter().map(|c| c.name().to_owned()))
+            .chain(RiskId::all().map(|id| id.name().to_owned()))
             .chain(upstream::all().map(Issue::id))
             .collect();
         for topic in topics.iter().map(|t| Some(t.as_str())).chain([None]) {

@@ -7,12 +7,16 @@ pub mod diff;
 pub mod explain;
 pub mod figures;
 pub mod json;
+pub mod markdown;
 pub mod read;
+pub mod risk;
 pub mod settle;
 pub mod source;
 pub mod symptoms;
 pub mod table;
+pub mod tables;
 pub mod text;
+pub mod upstream;
 
 #[cfg(test)]
 mod sample;
@@ -25,6 +29,7 @@ use crate::base::exit::Exit;
 use crate::base::shard::Shard;
 use crate::base::tool::Tool;
 use crate::knowledge::code::Kind;
+use crate::knowledge::risk::RestartCase;
 use crate::rules::fleet::Neighbour;
 use crate::rules::verdict::{Affected, Remediation, Verdict};
 use crate::symptoms::Symptom;
@@ -177,6 +182,9 @@ pub struct NodeReport {
     pub neighbour: Option<Neighbour>,
     /// Upstream issues that match version and evidence.
     pub known_issues: Vec<KnownIssue>,
+    /// What bears on a restart of the agent, for `staledp risk`; not a part of the report, and lost where that is read back.
+    #[serde(skip)]
+    pub restart: Option<Box<RestartCase>>,
     /// What the cluster itself says of this node's pods, and whether the verdict explains it.
     #[serde(default)]
     pub symptoms: Vec<Symptom>,

@@ -86,6 +86,7 @@ fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: V
         alone: None,
         neighbour: None,
         known_issues: vec![],
+        restart: None,
         symptoms: vec![],
     }
 }

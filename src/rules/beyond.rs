@@ -2,6 +2,7 @@
 
 use crate::base::evidence::Evidence;
 use crate::base::time::Timestamp;
+use crate::cilium::agent_config::AgentConfig;
 use crate::cilium::agent_log::AgentLog;
 use crate::cilium::bpf_endpoints::BpfEndpoints;
 use crate::cilium::calls_maps::CallsMaps;
@@ -101,6 +102,10 @@ pub struct Beyond {
     pub firewall: Supplement<Firewall>,
     /// `config-drift`: settings that the running agent does not have yet.
     pub config_drift: Supplement<u64>,
+    /// `kernel-btf`: whether the kernel has BTF.
+    pub kernel_btf: Supplement<bool>,
+    /// `agent-config`.
+    pub config: Supplement<AgentConfig>,
     /// `calls-maps`.
     pub calls: Supplement<CallsMaps>,
     /// Whether the agent did not answer its own commands.
@@ -136,6 +141,8 @@ impl Beyond {
             host_mounts: not(why),
             firewall: not(why),
             config_drift: not(why),
+            kernel_btf: not(why),
+            config: not(why),
             calls: not(why),
             agent_silence: None,
         }

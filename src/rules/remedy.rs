@@ -3,7 +3,7 @@
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::of_restart;
 use crate::rules::case::Case;
-use crate::rules::signs::{restart_facts, signs};
+use crate::rules::signs::restart_case;
 use crate::rules::verdict::{Affected, Remediation, Risk, Verdict};
 
 /// The remedy of a stale node; none for any other verdict.
@@ -68,7 +68,7 @@ fn gentle(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Vec<String> 
 /// What a restart of this node's agent may cost, and why.
 #[must_use]
 pub fn risk(case: &Case, verdict: &Verdict) -> Risk {
-    let (level, because) = of_restart(&signs(case, verdict), restart_facts(case));
+    let (level, because) = of_restart(&restart_case(case, verdict));
     Risk { level, because }
 }
 

@@ -8,10 +8,11 @@ use super::stale::selective::cut_off_since_agent_start;
 use super::verdict::Verdict;
 use crate::base::version::Version;
 use crate::cilium::agent_log::AgentLog;
+use crate::cilium::cgroup_tree::CgroupTree;
 use crate::cilium::drops::MetricDirection;
 use crate::cilium::status::{AgentStatus, Encryption, Masquerading, Routing};
 use crate::knowledge::code::{Code, Kind};
-use crate::knowledge::risk::RestartFacts;
+use crate::knowledge::risk::{PodRevision, RestartCase, RestartFacts};
 use crate::knowledge::upstream::facts::{DropDirection, Mark, RisingDrop, Signs};
 use crate::knowledge::upstream::log_error::{self, LogError};
 use crate::knowledge::upstream::{self, Issue};
@@ -49,9 +50,13 @@ pub fn signs(case: &Case, verdict: &Verdict) -> Signs {
     }
     of_services(case, &mut signs);
     of_flows(case, verdict, &mut signs);
-    if let Some(programs) = case.beyond.programs.seen().filter(|programs| programs.recognized) {
-        let duplicates = programs.duplicates().len();
-        signs.mark(Mark::DuplicatePrograms, u64::try_from(duplicates).ok());
+    let on_devices = case.beyond.programs.seen().filter(|programs| programs.recognized);
+    let on_sockets = case.beyond.cgroup.seen().map_or(0, |tree| tree.duplicates().len());
+    let duplicates = on_devices.map(|programs| programs.duplicates().len() + on_sockets);
+    // One that is seen on sockets counts, whether the devices were looked at or not.
+    let duplicates = duplicates.or(Some(on_sockets).filter(|found| *found > 0));
+    signs.mark(Mark::DuplicatePrograms, duplicates.and_then(|found| u64::try_from(found).ok()));
+    if let Some(programs) = on_devices {
         let tcx = |hook: &str| hook.starts_with("tcx/");
         signs.mark_if(Mark::Tcx, Some(programs.attached.iter().any(|a| a.is_cilium() && tcx(&a.hook))));
     }
@@ -118,12 +123,31 @@ fn of_direct_evidence(case: &Case, signs: &mut Signs) {
         None => case.beyond.mounts_are_stacked().map(|_| 0),
     };
     signs.mark(Mark::SecondBpfMount, over);
+    of_host_policy(case, signs);
+    signs.mark_if(Mark::KernelBtf, case.beyond.kernel_btf.seen().copied());
+    let matches_pods = |mode: &str| mode.split([' ', ',']).any(|word| word == "pods");
+    let config = case.beyond.config.seen();
+    let cidr = config.map(|config| config.get("policy-cidr-match-mode").is_some_and(matches_pods));
+    signs.mark_if(Mark::PolicyCidrMatchesPods, cidr);
+    let foreign = case.beyond.cgroup.seen().and_then(CgroupTree::foreign);
+    signs.mark(Mark::ForeignCgroupPrograms, foreign.and_then(|names| u64::try_from(names.len()).ok()));
     signs.mark(Mark::ConfigDrift, case.beyond.config_drift.seen().copied());
     signs.mark_if(Mark::SocketProgramsMissing, socket_lb::lacking(case).map(|missing| !missing.is_empty()));
     if let Some(bare) = programs::bare(case) {
         signs.mark_if(Mark::PodDeviceBare, Some(!bare.pods.is_empty()));
         signs.mark_if(Mark::HostDeviceBare, Some(!bare.host.is_empty()));
     }
+}
+
+/// Whether a policy for the host applies to this node: never with the host's firewall off, else by its own endpoint.
+fn of_host_policy(case: &Case, signs: &mut Signs) {
+    let off = case.beyond.status.seen().and_then(|status| status.host_firewall) == Some(false);
+    let list = case.beyond.endpoints.seen();
+    let host = list.and_then(|list| list.endpoints.iter().find(|endpoint| endpoint.is_host()));
+    let applies = host.and_then(|host| host.policy_enabled.as_deref()).map(|policy| policy != "none");
+    signs.mark_if(Mark::HostPolicy, if off { Some(false) } else { applies });
+    // That no port of the proxy is listed does not show that no rule needs one.
+    signs.mark_if(Mark::HostProxyRules, host.filter(|host| host.has_proxy_rules).map(|_| true));
 }
 
 fn of_services(case: &Case, signs: &mut Signs) {
@@ -157,13 +181,29 @@ fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
 }
 
 /// The facts that bear on a restart apart from upstream issues.
-#[must_use]
-pub fn restart_facts(case: &Case) -> RestartFacts {
+fn restart_facts(case: &Case) -> RestartFacts {
     let dns = case.around.names.keys().filter(|ip| case.around.roles.is_cluster_dns(**ip));
     let here = dns.filter(|ip| case.around.roles.of(**ip) == Role::LocalPod).count();
     let known = case.around.pods.is_some() && case.around.cluster_dns.is_ok();
+    let view = &case.around.restart;
+    let count = |count: usize| u64::try_from(count).ok();
     RestartFacts {
         agent_restarts: case.agent().and_then(|agent| u64::try_from(agent.restarts).ok()),
+        agent_out_of_memory: view.out_of_memory.map(u64::from),
         cluster_dns_here: u64::try_from(here).ok().filter(|here| known || *here > 0),
+        cluster_dns_elsewhere: view.cluster_dns.and_then(|(_, elsewhere)| count(elsewhere)),
+        webhooks_only_here: view.webhooks_only_here.as_ref().and_then(|pods| count(pods.len())),
+        // Only a list of the DaemonSet's revisions tells; see `staledp risk`.
+        other_revision: None,
+        image_pull: view.pulls.map(u64::from),
     }
+}
+
+/// Everything that is known of a node that bears on a restart of its agent.
+#[must_use]
+pub fn restart_case(case: &Case, verdict: &Verdict) -> RestartCase {
+    let view = &case.around.restart;
+    let revision = view.revision.clone().zip(view.daemon_set.clone());
+    let revision = revision.map(|(hash, daemon_set)| PodRevision { hash, daemon_set });
+    RestartCase { signs: signs(case, verdict), facts: restart_facts(case), revision }
 }

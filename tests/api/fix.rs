@@ -283,6 +283,42 @@ fn fix_without_terminal_or_yes_changes_nothing() {
 }
 
 #[test]
+fn evidence_of_after_the_restart_is_kept_and_compared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["kept", "kept.tar.gz"] {
+        let bundle = folder.path().join(name).display().to_string();
+        let after = folder.path().join(name.replace("kept", "kept-after")).display().to_string();
+        let outcome = run(stale(), &["--yes", "--save", &bundle]).1.exits(0);
+        let report = outcome.report().0;
+        let fix = &report["fix"][0];
+        assert_eq!((&fix["evidence"], &fix["evidence_after"]), (&json!(bundle), &json!(after)));
+        let changed = &fix["restart_changed"];
+        assert!(changed["unchanged"].as_array().expect("tables").contains(&json!("service-list")), "{changed:#}");
+        assert!(changed["not_compared"].as_array().is_some_and(|tables| !tables.is_empty()), "{changed:#}");
+        let kept = staledp(["diagnose", "--from", &after, "-o", "json"]).run();
+        assert_eq!(kept.report().node("prusik")["node"], "prusik", "{}", kept.stderr);
+        let to = folder.path().join("issue.tar.gz").display().to_string();
+        let issue =
+            staledp(["report", "prusik", "--from", &bundle, "--after", &after, "--to", &to]).run().exits(0).stdout;
+        let compared = "| Check | Before | After |\n| --- | --- | --- |\n| verdict | stale-datapath | healthy |";
+        assert!(issue.contains(compared) && issue.contains("## What the restart changed, by table and key"), "{issue}");
+        assert!(!issue.contains("prusik"), "{issue}");
+    }
+}
+
+#[test]
+fn last_section_of_a_repair_is_what_the_restart_changed() {
+    let api = ApiServer::start(stale());
+    let path = api.kubeconfig();
+    let path = path.path();
+    let args = ["fix", "--kubeconfig", &path, "--no-ssh", "--node", "prusik", "--yes"];
+    let outcome = staledp(args).deadline(Duration::from_secs(120)).run().exits(0);
+    let (_, last) =
+        outcome.stdout.split_once("\n\nWhat the restart changed, by table and key\n").expect("the last section");
+    assert!(last.contains("unchanged: service-list") && !last.contains("\n\n"), "{last}");
+}
+
+#[test]
 fn saved_evidence_gives_the_same_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["kept", "kept.tar.gz"] {

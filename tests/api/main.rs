@@ -15,6 +15,7 @@ mod fleet;
 mod packed;
 mod redact;
 mod replay;
+mod risk;
 mod save;
 mod second_look;
 mod server;

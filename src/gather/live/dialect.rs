@@ -4,6 +4,8 @@ use super::bounded::CommandEnd;
 use crate::base::answer::End;
 use crate::base::evidence::Evidence;
 use crate::base::version::Version;
+use crate::cilium::agent_config::{FOLDER, KEYS};
+use crate::cilium::kernel_btf::BTF;
 
 /// How one agent wants to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,12 @@ const CGROUP_ROOT: &str = "/run/cilium/cgroupv2";
 /// Counts what each tail-call map holds, `NAME COUNT` a line. It opens pinned maps for reading and writes nothing.
 const COUNT_CALLS: &str = "for f in /sys/fs/bpf/tc/globals/cilium_calls_*; do \
     n=$(bpftool map dump pinned $f | grep -c '^key'); echo \"$(basename $f) $n\"; done";
+
+/// Prints the settings that are there, `PATH:VALUE` a line.
+fn config_argv() -> Vec<String> {
+    let files = KEYS.iter().map(|key| format!("{FOLDER}/{key}"));
+    ["grep", "-s", ""].map(str::to_owned).into_iter().chain(files).collect()
+}
 
 impl Dialect {
     /// The dialect of a release, as far as the release tells.
@@ -41,6 +49,8 @@ impl Dialect {
             Evidence::CgroupTree => return to_owned(&["bpftool", "cgroup", "tree", CGROUP_ROOT]),
             Evidence::Mounts => return to_owned(&["cat", "/proc/self/mountinfo"]),
             Evidence::HostFirewall => return to_owned(&["iptables-save"]),
+            Evidence::KernelBtf => return to_owned(&["ls", BTF]),
+            Evidence::AgentConfig => return config_argv(),
             Evidence::CallsMaps => return to_owned(&["sh", "-c", COUNT_CALLS]),
             Evidence::BpfMetrics | Evidence::BpfMetricsAgain => &["bpf", "metrics", "list", "-o", "json"],
             Evidence::EndpointList => &["endpoint", "list", "-o", "json"],

@@ -517,7 +517,9 @@ impl Source for Live {
             | Evidence::Mounts
             | Evidence::HostFirewall
             | Evidence::ConfigDrift
-            | Evidence::CallsMaps => self.ask_agent(question, &mut out).await,
+            | Evidence::CallsMaps
+            | Evidence::KernelBtf
+            | Evidence::AgentConfig => self.ask_agent(question, &mut out).await,
             Evidence::HostMounts => self.host_mounts(question.node, &mut out).await,
         };
         out.release();

@@ -70,7 +70,7 @@ enum PackedKind {
 }
 
 /// The evidence that is asked for together, in this order.
-const PACKED: [Evidence; 14] = [
+const PACKED: [Evidence; 16] = [
     Evidence::BpfMetrics,
     Evidence::BpfEndpointList,
     Evidence::IpcacheList,
@@ -80,6 +80,8 @@ const PACKED: [Evidence; 14] = [
     Evidence::CgroupTree,
     Evidence::Mounts,
     Evidence::HostFirewall,
+    Evidence::KernelBtf,
+    Evidence::AgentConfig,
     Evidence::EndpointList,
     Evidence::AgentStatus,
     Evidence::MapGetLxc,

@@ -34,7 +34,7 @@ use crate::kubernetes::inventory::ListGap;
 use crate::kubernetes::inventory::{Inventory, Listed, Origin};
 use crate::kubernetes::objects::{EndpointSlice, Event, Service};
 use redact::{Lines, Manner, Redaction};
-pub use target::name;
+pub use target::{Partial, name, pack};
 use target::{Target, Writing};
 
 /// By how much two clocks of one node may differ.
@@ -136,6 +136,27 @@ impl<'a, S: Source> Saving<'a, S> {
             "events",
             &inventory.events.clone().map(|events| events.iter().map(event_without_credentials).collect()),
         );
+    }
+
+    /// A name as it stands in the bundle.
+    #[must_use]
+    pub fn shown(&self, name: &str) -> String {
+        self.name(name)
+    }
+
+    /// Ends this bundle and begins another one, in which the same names and addresses stand for the same ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::finish`] and [`Self::create`].
+    pub fn then<'b, T: Source>(self, source: &'b T, target: &Path, run: &Run) -> Result<Saving<'b, T>, Error> {
+        let mut next = Saving::create(source, target, &Run { redact: None, ..run.clone() })?;
+        self.note(self.target.path(), self.target.finish());
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
+        next.redaction = self.redaction;
+        Ok(next)
     }
 
     /// The remark about an anonymized bundle, after the message with its path.

@@ -239,6 +239,52 @@ pub fn name(bundle: &Path, name: &Path) -> Result<Option<PathBuf>, Error> {
     Ok(older)
 }
 
+/// A bundle that is not wanted unless it gets its own name: it is removed with the value.
+pub struct Partial(pub PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It was renamed, or it is not needed: a refused repair leaves nothing behind.
+        let _ = fs::remove_dir_all(&self.0).or_else(|_| fs::remove_file(&self.0));
+    }
+}
+
+/// Packs all files of a folder into one `.tar.gz`. One of that name that is there already is moved aside; says under which
+/// name it is then.
+///
+/// # Errors
+///
+/// Where a file cannot be read, or nothing can be written there.
+pub fn pack(folder: &Path, to: &Path) -> Result<Option<PathBuf>, Error> {
+    if !is_archive_name(to) {
+        let failed = format!("cannot save to {}: its name does not end with .tar.gz", to.display());
+        return Err(Error::usage(failed));
+    }
+    let (target, older) = Target::create(to)?;
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    let packed = (|| {
+        while let Some(next) = folders.pop() {
+            for entry in fs::read_dir(&next)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files.sort();
+        for file in &files {
+            let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
+            target.put(&name, |out| io::copy(&mut File::open(file)?, out).map(drop))?;
+        }
+        target.finish()
+    })();
+    packed.map(|()| older).map_err(|error| cannot_save(to, error))
+}
+
 /// Creates a file that only this user can read; fails where anything of that name is there, a link included.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)

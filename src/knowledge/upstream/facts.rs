@@ -52,6 +52,12 @@ marks! {
     AwsCniChaining = "Cilium is chained to the AWS CNI";
     /// `policy-cidr-match-mode` contains `pods`.
     PolicyCidrMatchesPods = "policy-cidr-match-mode includes pods";
+    /// A policy for the host applies to this node.
+    HostPolicy = "a policy for the host applies to this node";
+    /// That policy sends packets through the agent's proxy.
+    HostProxyRules = "the host's policy sends packets through the agent's proxy";
+    /// The kernel has BTF.
+    KernelBtf = "the kernel has BTF";
     /// The policy enforcement mode is `always`.
     PolicyAlwaysEnforced = "policy enforcement is `always`";
     /// Redirects to the agent's proxy are active; the number is how many.
@@ -84,6 +90,9 @@ marks! {
     DuplicatePrograms = "hooks with two programs of one name";
     /// `cil_sock*` programs are missing from the cgroup tree that they belong to.
     SocketProgramsMissing = "socket load-balancing programs are missing from the cgroup tree";
+
+    /// Other products' programs hang on the hooks of sockets; the number is how many.
+    ForeignCgroupPrograms = "other products' programs on the hooks of sockets";
 
     // Services.
     /// The service table holds backends that are not ready endpoints; the number is how many.

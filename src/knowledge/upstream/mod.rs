@@ -164,7 +164,9 @@ impl Issue {
         if says.is_empty() { verdict } else { Some(says.join(", and ")) }
     }
 
-    fn standing(&self, signs: &Signs) -> Option<bool> {
+    /// Whether the agent's release has it, as far as both are known: see [`Self::affects`].
+    #[must_use]
+    pub fn standing(&self, signs: &Signs) -> Option<bool> {
         signs.version.and_then(|version| self.affects_version(version))
     }
 }

@@ -4,7 +4,7 @@ use super::facts::{Mark, RisingDrop};
 use super::log_error::{self, LogError};
 use super::*;
 use crate::knowledge::code::Code;
-use crate::knowledge::risk::{RestartFacts, of_restart};
+use crate::knowledge::risk::{RestartCase, RestartFacts, RiskLevel, RiskResult, assess, level, of_restart};
 
 const LOOP: &str = "level=warn msg=\"Failed to initialize datapath, retrying later\"";
 
@@ -177,8 +177,30 @@ fn random(dice: &mut Dice) -> (Signs, RestartFacts) {
     let denied = RisingDrop { reason: "Policy denied".to_owned(), direction: None };
     signs.rising_drops = [None, Some(vec![]), Some(vec![denied])][pick(dice, 3)].clone();
     let number = |dice: &mut Dice| [None, Some(0), Some(1), Some(7)][pick(dice, 4)];
-    let facts = RestartFacts { agent_restarts: number(dice), cluster_dns_here: number(dice) };
+    let facts = RestartFacts {
+        agent_restarts: number(dice),
+        agent_out_of_memory: number(dice),
+        cluster_dns_here: number(dice),
+        cluster_dns_elsewhere: number(dice),
+        webhooks_only_here: number(dice),
+        other_revision: number(dice),
+        image_pull: number(dice),
+    };
     (signs, facts)
+}
+
+/// The same facts, each time without one of them.
+fn without_each(facts: RestartFacts) -> Vec<RestartFacts> {
+    vec![
+        RestartFacts { agent_restarts: None, ..facts },
+        RestartFacts { agent_out_of_memory: None, ..facts },
+        RestartFacts { cluster_dns_here: None, ..facts },
+        RestartFacts { cluster_dns_elsewhere: None, ..facts },
+        RestartFacts { webhooks_only_here: None, ..facts },
+        RestartFacts { other_revision: None, ..facts },
+        RestartFacts { image_pull: None, ..facts },
+        RestartFacts::default(),
+    ]
 }
 
 #[test]
@@ -186,15 +208,15 @@ fn missing_evidence_never_lowers_the_risk_of_a_restart() {
     let mut dice = Dice(0x5eed);
     for _ in 0..200 {
         let (signs, facts) = random(&mut dice);
-        let (whole, _) = of_restart(&signs, facts);
+        let case = RestartCase { signs: signs.clone(), facts, revision: None };
+        let (whole, _) = of_restart(&case);
+        let lines = assess(&case);
         let mut less = vec![
             (Signs { version: None, ..signs.clone() }, facts),
             (Signs { log_errors: None, ..signs.clone() }, facts),
             (Signs { rising_drops: None, ..signs.clone() }, facts),
             (Signs { agent_age_s: None, ..signs.clone() }, facts),
             (Signs { os_image: None, ..signs.clone() }, facts),
-            (signs.clone(), RestartFacts { agent_restarts: None, ..facts }),
-            (signs.clone(), RestartFacts { cluster_dns_here: None, ..facts }),
             (Signs { code: signs.code, ..Signs::default() }, RestartFacts::default()),
         ];
         less.extend(Mark::ALL.iter().map(|mark| {
@@ -202,9 +224,18 @@ fn missing_evidence_never_lowers_the_risk_of_a_restart() {
             less.mark(*mark, None);
             (less, facts)
         }));
+        less.extend(without_each(facts).into_iter().map(|facts| (signs.clone(), facts)));
         for (less, facts) in less {
-            let (level, because) = of_restart(&less, facts);
-            assert!(level >= whole, "{whole:?} became {level:?}: {because:?}\n{signs:?}\n{less:?}");
+            let case = RestartCase { signs: less.clone(), facts, revision: None };
+            let (now, because) = of_restart(&case);
+            assert!(now >= whole, "{whole:?} became {now:?}: {because:?}\n{signs:?}\n{less:?}");
+            let fewer = assess(&case);
+            assert!(level(&fewer) >= level(&lines), "{lines:#?} became {fewer:#?}");
+            for (before, after) in lines.iter().zip(&fewer) {
+                assert!(after.level >= before.level, "{before:?} became {after:?}\n{signs:?}\n{less:?}");
+                let was_open = before.result == RiskResult::NotLookedAt;
+                assert!(!was_open || after.result != RiskResult::Passed, "{before:?} became {after:?}");
+            }
         }
     }
 }
@@ -230,12 +261,70 @@ fn everything_known_and_harmless_makes_a_low_risk() {
     }
     signs.log_errors = Some(BTreeMap::new());
     signs.rising_drops = Some(vec![]);
-    let facts = RestartFacts { agent_restarts: Some(0), cluster_dns_here: Some(0) };
-    let (level, because) = of_restart(&signs, facts);
-    assert_eq!((level, because.len()), (RiskLevel::Low, 1), "{because:?}");
+    signs.agent_age_s = Some(90_000);
+    let facts = RestartFacts {
+        agent_restarts: Some(0),
+        agent_out_of_memory: Some(0),
+        cluster_dns_here: Some(0),
+        cluster_dns_elsewhere: Some(2),
+        webhooks_only_here: Some(0),
+        other_revision: Some(0),
+        image_pull: Some(0),
+    };
+    let of = |signs: Signs| RestartCase { signs, facts, revision: None };
+    let (now, because) = of_restart(&of(signs.clone()));
+    assert_eq!((now, because.len()), (RiskLevel::Low, 1), "{because:?}");
+    let lines = assess(&of(signs.clone()));
+    assert!(lines.iter().all(|line| line.result == RiskResult::Passed), "{lines:#?}");
     signs.version = None;
-    assert_eq!(of_restart(&signs, facts).0, RiskLevel::High);
-    let (level, because) = of_restart(&Signs { version: Version::parse("1.19.4"), ..signs }, facts);
-    assert_eq!(level, RiskLevel::Medium);
+    assert_eq!(of_restart(&of(signs.clone())).0, RiskLevel::High);
+    let (now, because) = of_restart(&of(Signs { version: Version::parse("1.19.4"), ..signs }));
+    assert_eq!(now, RiskLevel::Medium);
     assert!(because.iter().any(|says| says.contains("46065")), "{because:?}");
+}
+
+/// Everything known and harmless for this release.
+fn harmless(version: &str) -> RestartCase {
+    let mut signs = signs(version, Code::Healthy);
+    for mark in Mark::ALL {
+        signs.mark(*mark, Some(0));
+    }
+    (signs.log_errors, signs.rising_drops) = (Some(BTreeMap::new()), Some(vec![]));
+    RestartCase { signs, ..RestartCase::default() }
+}
+
+#[test]
+fn fact_of_the_node_answers_what_the_release_alone_would_raise() {
+    let known_issues = |case: &RestartCase| assess(case).pop().unwrap();
+    let mut case = harmless("1.18.8");
+    assert!(!known_issues(&case).says.contains("45077"), "{:?}", known_issues(&case));
+    case.signs.mark(Mark::HostPolicy, None);
+    let line = known_issues(&case);
+    assert_eq!((line.result, line.level), (RiskResult::Raised, RiskLevel::High));
+    assert!(line.says.contains("45077"), "{line:?}");
+    case.signs.mark(Mark::HostPolicy, Some(0));
+    case.signs.mark(Mark::ProxyRedirects, Some(3));
+    assert!(known_issues(&case).says.contains("45077"), "DNS goes through the agent's proxy");
+}
+
+#[test]
+fn seen_sign_of_an_issue_is_not_answered_by_a_fact() {
+    let mut case = harmless("1.18.8");
+    (case.signs.code, case.signs.agent_age_s) = (Some(Code::HostNetworkDown), Some(60));
+    let line = assess(&case).pop().unwrap();
+    assert!(line.says.contains("45077") && line.level == RiskLevel::High, "{line:?}");
+}
+
+#[test]
+fn kernel_without_btf_raises_the_risk_only_for_a_release_that_needs_it() {
+    let btf = |version: &str, seen: Option<u64>| {
+        let mut case = harmless(version);
+        case.signs.mark(Mark::KernelBtf, seen);
+        let line = assess(&case).into_iter().next().unwrap();
+        (line.id.name(), line.result, line.level)
+    };
+    assert_eq!(btf("1.20.2", Some(1)), ("kernel-btf", RiskResult::Passed, RiskLevel::Low));
+    assert_eq!(btf("1.20.2", Some(0)), ("kernel-btf", RiskResult::Raised, RiskLevel::High));
+    assert_eq!(btf("1.20.2", None), ("kernel-btf", RiskResult::NotLookedAt, RiskLevel::High));
+    assert_eq!(btf("1.17.2", Some(0)), ("kernel-btf", RiskResult::Passed, RiskLevel::Low));
 }

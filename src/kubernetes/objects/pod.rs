@@ -62,9 +62,35 @@ object! {
         name: String,
         /// Its image.
         image: String,
+        /// When the kubelet pulls the image.
+        #[serde(skip_serializing_if = "PullPolicy::is_unsaid")]
+        image_pull_policy: PullPolicy,
         /// Its arguments; kept for NodeLocal DNS only, whose `-localip` names the address.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         args: Vec<String>,
+    }
+}
+
+/// When a kubelet pulls an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Each time the container starts.
+    Always,
+    /// Where the node does not have it.
+    IfNotPresent,
+    /// Never.
+    Never,
+    /// The list does not say.
+    #[default]
+    #[serde(other)]
+    Unsaid,
+}
+
+impl PullPolicy {
+    /// Whether the list does not say it.
+    #[must_use]
+    pub fn is_unsaid(&self) -> bool {
+        *self == Self::Unsaid
     }
 }
 

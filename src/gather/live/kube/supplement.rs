@@ -8,11 +8,12 @@ use ::kube::{Client, Config, Error};
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use http_body_util::BodyExt as _;
+use k8s_openapi::api::apps::v1 as apps;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
-use super::list::{PAGE, REQUESTS_PER_LIST};
+use super::list::{PAGE, REQUESTS_PER_LIST, Selection};
 use super::{Cluster, Right, failure, late, refusal, words};
 use crate::base::credentials::without_credentials;
 use crate::base::failure::{Failure, FailureKind};
@@ -21,7 +22,7 @@ use crate::base::prometheus::Prometheus;
 use crate::gather::supplement::{LINES, LOG_BYTES, PROMETHEUS_PORT, SymptomSource};
 use crate::kubernetes::foreign_kind::ForeignKind;
 use crate::kubernetes::inventory::Page;
-use crate::kubernetes::objects::{Custom, Event, Meta};
+use crate::kubernetes::objects::{ControllerRevision, Custom, Event, Meta, REVISION_LABEL};
 
 /// The most events of one reason: a cluster of 5,000 pods keeps fewer in its hour.
 const MOST_EVENT_PAGES: usize = 100;
@@ -72,6 +73,7 @@ impl Cluster {
                 Ok(without_credentials(&String::from_utf8_lossy(&bytes)).into_bytes())
             }
             SymptomSource::Objects(kind) => self.objects(kind).await,
+            SymptomSource::Revisions { namespace } => self.revisions(namespace).await,
             SymptomSource::Metrics { query, at: Some(at), .. } => timeout(self.request_timeout, async {
                 self.metrics(at, query).await.map(|answer| with_question(&answer, query))
             })
@@ -107,6 +109,17 @@ impl Cluster {
         let message =
             format!("the list of {} exceeds {} objects and was cut off", right.resource, most * PAGE as usize);
         Err(Failure::new(FailureKind::Truncated, message))
+    }
+
+    /// The revisions of the DaemonSets in a namespace, cut down to what tells them apart: their templates are left out.
+    async fn revisions(&self, namespace: &str) -> Result<Vec<u8>, Failure> {
+        let all = Selection { namespace: Some(namespace), ..Selection::default() };
+        let mut items: Vec<ControllerRevision> = self.list::<apps::ControllerRevision, _>(all).await?;
+        for item in &mut items {
+            item.metadata.labels.retain(|label, _| label == REVISION_LABEL);
+        }
+        serde_json::to_vec_pretty(&serde_json::json!({"items": items}))
+            .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
     }
 
     /// All objects of a kind that need not be installed, cut down to names and what they say; none where it is not

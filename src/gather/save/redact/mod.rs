@@ -43,7 +43,7 @@ const LONGEST_NAME: usize = 512;
 /// How often keys are drawn at the most; of eight services each is the first in one of eight draws.
 const MOST_DRAWS: u32 = 200;
 /// Fields that hold nothing of the site: kinds, states, moments, versions, numbers written as text.
-const PLAIN: [&str; 38] = [
+const PLAIN: [&str; 39] = [
     "apiVersion",
     "kind",
     "type",
@@ -55,6 +55,7 @@ const PLAIN: [&str; 38] = [
     "architecture",
     "operatingSystem",
     "dnsPolicy",
+    "imagePullPolicy",
     "internalTrafficPolicy",
     "trafficDistribution",
     "service.kubernetes.io/topology-mode",
@@ -151,7 +152,9 @@ impl Manner {
             | Evidence::LinkList
             | Evidence::CgroupTree
             | Evidence::ConfigDrift
-            | Evidence::CallsMaps => Self::Table,
+            | Evidence::CallsMaps
+            | Evidence::KernelBtf
+            | Evidence::AgentConfig => Self::Table,
             Evidence::HostPing
             | Evidence::PodEgress
             | Evidence::PodEgressAddress
