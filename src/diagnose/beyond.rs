@@ -92,10 +92,10 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let read = Instant::now();
         let raw = self.small(Evidence::BpfMetrics, agent, None, deadline).await;
         let first = supplement(&raw, read_counters);
-        // An older release may not know the form; one that must not be asked is not asked in another form either.
+        // An older release may not know the form; one whose table must not be opened has a metric in place of it.
         let refuses = matches!(raw.answer.end, End::Exited(_)) && raw.answer.stderr.contains("flag");
         let refused_first = !matches!(raw.answer.end, End::NotGathered(_));
-        let other_form = self.source.is_saved() || refuses;
+        let other_form = self.source.is_saved() || refuses || !refused_first;
         if first.seen().is_none() && other_form {
             let read = Instant::now();
             let raw = self.small(Evidence::DropMetrics, agent, None, deadline).await;
