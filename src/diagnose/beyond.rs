@@ -11,7 +11,7 @@ use super::node::{Deadline, Looker};
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::clock::seconds_between;
 use crate::base::evidence::Evidence;
-use crate::base::failure::FailureKind;
+use crate::base::failure::{Failure, FailureKind};
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
 use crate::cilium::drops::Drops;
@@ -178,7 +178,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// `due`.
     pub(super) async fn read_counters_again(&self, case: &mut Case, due: Instant, deadline: &Deadline) {
         if case.beyond.drops.seen().is_none() {
-            case.beyond.drops_again = Supplement::NotLooked("the first reading failed".to_owned());
+            case.beyond.drops_again = Supplement::not_looked("the first reading failed");
             return;
         }
         self.take_counters_again(case, deadline).await;
@@ -328,7 +328,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         }
         match not_clean(&answer) {
             Some(why) => Supplement::NotLooked(why),
-            None if !table.recognized => Supplement::NotLooked("its output has an unknown form".to_owned()),
+            None if !table.recognized => Supplement::not_looked("its output has an unknown form"),
             None => Supplement::Seen(table),
         }
     }
@@ -393,24 +393,23 @@ fn supplement<T>(raw: &Raw, parse: impl FnOnce(&str) -> Option<T>) -> Supplement
     match not_clean(&raw.answer) {
         Some(why) => Supplement::NotLooked(why),
         None => parse(&String::from_utf8_lossy(&raw.stdout))
-            .map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen),
+            .map_or_else(|| Supplement::not_looked("its output has an unknown form"), Supplement::Seen),
     }
 }
 
 /// Why an answer is not to be read as supplementary evidence.
-fn not_clean(answer: &Answer) -> Option<String> {
+fn not_clean(answer: &Answer) -> Option<Failure> {
     match &answer.end {
         End::Exited(0) => None,
-        End::Exited(code) => Some(format!("it ended with exit code {code}")),
-        End::Failed(failure) => Some(failure.message.clone()),
-        End::NotGathered(why) => Some(why.clone()),
+        End::Exited(code) => Some(Failure::new(FailureKind::Other, format!("it ended with exit code {code}"))),
+        End::Failed(failure) => Some(failure.clone()),
+        End::NotGathered(why) => Some(Failure::new(FailureKind::NotFound, why)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::failure::Failure;
 
     fn ended(end: End, stderr: &str) -> Answer {
         let mut answer = Answer::not_gathered("");

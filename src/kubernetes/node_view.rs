@@ -40,6 +40,8 @@ pub struct NodeView {
     pub other_dns: BTreeSet<PodRef>,
     /// Why pods of this cluster may be missing from the list; none where all are in it.
     pub pods_gap: Option<Failure>,
+    /// Which pods were listed, where it was only a part: those of `namespace kube-system`.
+    pub pods_part: Option<String>,
 }
 
 impl NodeView {
@@ -65,6 +67,7 @@ impl NodeView {
             other_dns: other_dns.collect(),
             pods: pods.whole().map(|_| own.count()),
             pods_gap: pods.gap().cloned(),
+            pods_part: pods.part().map(str::to_owned),
         }
     }
 
