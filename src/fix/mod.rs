@@ -49,6 +49,7 @@ use crate::progress::Progress;
 use crate::report::diff;
 use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules::remedy;
+pub use lock::RENEW_LOCK_AFTER;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 use preflight::{RuleReport, RuleResult};
@@ -384,7 +385,7 @@ async fn take<'a>(cx: &FixContext<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Res
         (walk.locked, walk.taking) = (Some(plan.clone()), true);
     }
     let record = plan.record(cx.live.cluster().user());
-    let taken = Lock::take(cx.writer, &plan.target.namespace, cx.holder, record).await;
+    let taken = Lock::take(cx.writer, &plan.target.namespace, cx.holder, record, cx.settings.renew_lock_after).await;
     // A request whose answer got lost may still be on its way.
     walk.borrow_mut().taking = matches!(taken, Err(NotTaken::Failed(_)));
     match taken {
