@@ -501,7 +501,7 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
         Ok(()) => {
             fix.outcome = FixOutcome::Verified;
             let new = fix.new_pod.as_deref().unwrap_or("the new agent");
-            fix.says = format!("{new} runs, and the failed checks pass");
+            fix.says = format!("{new} runs, and {}", verify::how_verified(fix.before.as_ref(), fix.after.as_ref()));
         }
         Err(EarlyEnd { outcome: FixOutcome::Interrupted, .. }) => {
             fix.outcome = FixOutcome::Interrupted;
