@@ -155,6 +155,73 @@ fn every_fixture_that_the_readme_shows_comes_out_so() {
     }
 }
 
+/// The approved tables of all fixtures: which it is, and its lines.
+fn approved() -> Vec<(String, Vec<String>)> {
+    let lines = |case: &PathBuf| {
+        let text = fs::read_to_string(case.join("expected.txt")).expect("a golden");
+        (case.file_name().unwrap_or_default().to_string_lossy().into_owned(), text.lines().map(str::to_owned).collect())
+    };
+    cases().iter().map(lines).collect()
+}
+
+/// The numbers of which a line says that they are all live flows: "71 live flows", or "12 of 67 live flows" without "that
+/// can be judged" behind.
+fn live_flows(line: &str) -> std::collections::BTreeSet<u64> {
+    let mut all = std::collections::BTreeSet::new();
+    for (at, what) in line.match_indices(" live flows").chain(line.match_indices(" live connections")) {
+        let before = line.get(..at).unwrap_or_default();
+        let behind = line.get(at + what.len()..).unwrap_or_default();
+        // As far as this figure is meant.
+        let clause = behind.split([',', ';', ':', '\u{b7}']).next().unwrap_or_default();
+        let number = before.rsplit(' ').next().and_then(|word| word.replace(',', "").parse().ok());
+        if !clause.contains("that can be judged") {
+            all.extend::<Option<u64>>(number);
+        }
+    }
+    all
+}
+
+#[test]
+fn no_line_of_a_report_counts_live_flows_in_two_ways() {
+    assert_eq!(live_flows("12 of 67 live flows to x get no answer \u{b7} 71 live flows: 55 answered").len(), 2);
+    assert_eq!(
+        live_flows("12 of 67 live flows to x that can be judged get no answer \u{b7} 71 live flows: 5").len(),
+        1
+    );
+    for (case, lines) in approved() {
+        for line in lines {
+            assert!(live_flows(&line).len() <= 1, "{case}: two numbers of live flows, and not what each is: {line}");
+        }
+    }
+}
+
+#[test]
+fn reports_send_nobody_in_the_wrong_direction() {
+    for (case, lines) in approved() {
+        let place = |what: &str| lines.iter().position(|line| line.contains(what));
+        // What comes after the restart stands after it.
+        for (verify, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("After the restart, verify")) {
+            let node =
+                lines.iter().skip(verify).find_map(|line| line.strip_prefix("staledp diagnose ")).expect("a command");
+            let node = node.rsplit(' ').next().unwrap_or_default();
+            let fix = lines.iter().position(|line| line.starts_with("staledp fix ") && line.ends_with(node));
+            assert!(fix.is_some_and(|fix| fix < verify), "{case}: {line}");
+        }
+        assert!(!lines.iter().any(|line| line.contains("Afterwards, verify")), "{case}");
+        // What is pointed to is there, and where it is said to be.
+        for (at, line) in lines.iter().enumerate() {
+            let points = |word: &str| line.split(|c: char| !c.is_alphabetic()).any(|other| other == word);
+            let issues = place("Known upstream issues");
+            assert!(!points("above"), "{case}: {line}");
+            assert!(!points("below") || issues.is_some_and(|issues| issues > at), "{case}: {line}");
+            for section in ["Missing rights", "What would settle it"] {
+                let pointer = format!("see {section}");
+                assert!(!line.contains(&pointer) || place(section).is_some(), "{case}: there is no {section}: {line}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_fixture_that_tells_symptoms_tells_them_as_approved() {
     let cases: Vec<PathBuf> = cases().into_iter().filter(|case| case.join("bundle/symptoms").is_dir()).collect();

@@ -126,6 +126,7 @@ pub fn judge(dump: &Dump, dns: &Dns, around: &NodeView, duration_ms: Option<u64>
 fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Option<Failure>) {
     let counts = &dns.state.counts;
     let (dead, decided, whom) = (counts.dead(), counts.decided(), dns.path.label());
+    let flows = format!("live flows to {whom}{}", counts.if_judged());
     let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
     if picture.entries == 0 {
         return unknown(FailureKind::Other, "the dump is empty, so nothing can be judged from it".to_owned());
@@ -135,7 +136,7 @@ fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Opti
         return (Status::NotApplicable, says, None);
     }
     if is_dead(counts) {
-        return (Status::Fail, format!("{dead} of {decided} live flows to {whom} get no answer"), None);
+        return (Status::Fail, format!("{dead} of {decided} {flows} get no answer"), None);
     }
     if decided < HANDFUL {
         let flows = if decided == 1 { "flow" } else { "flows" };
@@ -143,13 +144,13 @@ fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Opti
         return unknown(FailureKind::Other, says);
     }
     if !cut_off(picture, dns.path.groups()).is_empty() {
-        let says = format!("{dead} of {decided} live flows to {whom} get no answer, nearly all of the same few pods");
+        let says = format!("{dead} of {decided} {flows} get no answer, nearly all of the same few pods");
         return (Status::Fail, says, None);
     }
     if dead * 100 >= decided * ODD_PERCENT {
-        return (Status::Warn, format!("{dead} of {decided} live flows to {whom} get no answer"), None);
+        return (Status::Warn, format!("{dead} of {decided} {flows} get no answer"), None);
     }
-    (Status::Pass, format!("{} of {decided} live flows to {whom} are answered", counts.answered), None)
+    (Status::Pass, format!("{} of {decided} {flows} are answered", counts.answered), None)
 }
 
 fn accounting(counters: Counters) -> Accounting {

@@ -22,6 +22,7 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     let udp = figures(picture.group(Group::WorldUdp), runbook.listed_udp);
     let world = picture.sum(&Group::WORLD);
     let (dead, decided) = (world.dead(), world.decided());
+    let flows = format!("live flows to the outside{}", world.if_judged());
     let listed = tcp.listed + udp.listed + runbook.listed_other;
     let (status, summary, reason) = if picture.entries == 0 {
         let why = "the dump is empty, so nothing can be judged from it".to_owned();
@@ -34,11 +35,11 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
         (Status::Unknown, why.clone(), Some(Failure::new(FailureKind::Other, why)))
     } else if is_dead(&world) && !part_of_world_lives(picture) && picture.waiting(&Group::WORLD).nth(1).is_some() {
         // One pod alone may ask a far end that answers no one.
-        (Status::Fail, format!("{dead} of {decided} live flows to the outside get no answer"), None)
+        (Status::Fail, format!("{dead} of {decided} {flows} get no answer"), None)
     } else if dead * 2 > decided {
-        (Status::Warn, format!("{dead} of {decided} live flows to the outside get no answer"), None)
+        (Status::Warn, format!("{dead} of {decided} {flows} get no answer"), None)
     } else {
-        (Status::Pass, format!("{} of {decided} live flows to the outside are answered", world.answered), None)
+        (Status::Pass, format!("{} of {decided} {flows} are answered", world.answered), None)
     };
     let data = ExternalConntrackData {
         prefixes,

@@ -1,5 +1,6 @@
 //! `cilium-dbg bpf metrics list`, as text or with `-o json`: packets forwarded and dropped, by reason, direction and, in
-//! newer releases, the line of the source that counts them.
+//! newer releases, the line of the source that counts them. Also `cilium-dbg metrics list -p drop_count_total`, in which
+//! the agent says of the same counters only the drops.
 //!
 //! Reasons are data: all of them are kept as they are printed, known or not. Two of them are not drops: `Success` and
 //! `Interface`, and what begins with `LB: sock cgroup` counts bookkeeping.
@@ -180,6 +181,23 @@ struct JsonRow {
     file: String,
 }
 
+fn is_metrics_head(line: &str) -> bool {
+    line.split_whitespace().eq(["Metric", "Labels", "Value"])
+}
+
+/// `cilium_drop_count_total   direction=EGRESS reason=Policy denied   21.000000`; older releases put the labels' values in
+/// quotes.
+fn metric(line: &str) -> Option<(Counter, u64)> {
+    let (name, rest) = line.trim().split_once(char::is_whitespace)?;
+    let (labels, value) = rest.trim().rsplit_once(char::is_whitespace)?;
+    let (direction, reason) = labels.trim().strip_prefix("direction=")?.split_once(" reason=")?;
+    let bare = |text: &str| text.trim().trim_matches('"').to_owned();
+    // Whole numbers that come with a fraction of zeroes.
+    let packets = value.split('.').next()?.parse().ok()?;
+    let way = MetricDirection::read(&bare(direction));
+    name.ends_with("drop_count_total").then(|| (Counter { reason: bare(reason), way, place: None }, packets))
+}
+
 /// Reads a list, as text of any release or as JSON.
 #[must_use]
 pub fn parse(text: &str) -> Drops {
@@ -208,8 +226,10 @@ pub fn parse(text: &str) -> Drops {
 
 impl Drops {
     fn row(&mut self, line: &str) {
-        if line.starts_with("REASON") || line.contains("No entries found") {
+        if line.starts_with("REASON") || line.contains("No entries found") || is_metrics_head(line) {
             self.recognized = true;
+        } else if let Some((counter, packets)) = metric(line) {
+            self.add(counter, Amount { packets, bytes: 0 });
         } else if let Some(cells) = ROW.captures(line) {
             let number = |at: usize| cells[at].parse().unwrap_or(u64::MAX);
             let place = cells.get(6).map(|file| format!("{}:{}", file.as_str(), &cells[5]));
@@ -326,6 +346,23 @@ mod tests {
         assert!(text.was_replaced && matches!(text.rises(&text, Some(6.0)), Rises::Unknown(_)));
         let json = parse(&format!("{remark}[{{\"reason\": \"Success\", \"direction\": \"egress\", \"packets\": 4}}]"));
         assert_eq!((json.remarks, json.forwarded(MetricDirection::Egress)), (1, 4));
+    }
+
+    #[test]
+    fn drops_that_the_agent_counts_are_read_as_the_kernels() {
+        let head = "Metric                    Labels                                          Value\n";
+        let rows = "cilium_drop_count_total   direction=EGRESS reason=Policy denied           21.000000\n\
+                    cilium_drop_count_total   direction=\"INGRESS\" reason=\"Missed tail call\"   3.000000\n";
+        let drops = parse(&format!("{head}{rows}"));
+        assert!(drops.recognized && drops.unread == 0);
+        assert_eq!((drops.of("policy denied"), drops.of("missed tail call")), (21, 3));
+        let ways: Vec<MetricDirection> = drops.counters.keys().map(|counter| counter.way).collect();
+        assert_eq!(ways, [MetricDirection::Ingress, MetricDirection::Egress]);
+        assert!(parse(head).recognized && parse(head).counters.is_empty(), "nothing was dropped");
+        let later = parse(&format!("{head}{}", rows.replace("21.0", "25.0")));
+        assert_eq!(drops.rises(&later, None).packets_of("policy denied", None), Some(4));
+        let other = parse("cilium_forward_count_total   direction=EGRESS   14040.000000\n");
+        assert!(!other.recognized && other.counters.is_empty());
     }
 
     #[test]

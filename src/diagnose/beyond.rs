@@ -10,7 +10,7 @@ use super::Observer;
 use super::node::{Deadline, Looker};
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::evidence::Evidence;
-use crate::base::failure::FailureKind;
+use crate::base::failure::{Failure, FailureKind};
 use crate::base::net::Prefix;
 use crate::base::pod_ref::PodRef;
 use crate::base::time::{Timestamp, seconds_between};
@@ -92,11 +92,12 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let read = Instant::now();
         let raw = self.small(Evidence::BpfMetrics, agent, None, deadline).await;
         let first = supplement(&raw, read_counters);
-        // An older release may not know the form; one that must not be asked is not asked in another form either.
+        // An older release may not know the form; one whose table must not be opened has a metric in place of it.
         let refuses = matches!(raw.answer.end, End::Exited(_)) && raw.answer.stderr.contains("flag");
         // What was left alone for a reason names its command; of what nobody asked for nothing is known.
-        let asked_first = !matches!(raw.answer.end, End::NotGathered(_)) || !raw.answer.argv.is_empty();
-        let other_form = self.source.is_saved() || refuses;
+        let left_alone = matches!(raw.answer.end, End::NotGathered(_));
+        let asked_first = !left_alone || !raw.answer.argv.is_empty();
+        let other_form = self.source.is_saved() || refuses || left_alone;
         if first.seen().is_none() && other_form {
             let read = Instant::now();
             let raw = self.small(Evidence::DropMetrics, agent, None, deadline).await;
@@ -180,7 +181,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// `due`.
     pub(super) async fn read_counters_again(&self, case: &mut Case, due: Instant, deadline: &Deadline) {
         if case.beyond.drops.seen().is_none() {
-            case.beyond.drops_again = Supplement::NotLooked("the first reading failed".to_owned());
+            case.beyond.drops_again = Supplement::not_looked("the first reading failed");
             return;
         }
         self.take_counters_again(case, deadline).await;
@@ -339,7 +340,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         }
         match not_clean(&answer) {
             Some(why) => Supplement::NotLooked(why),
-            None if !table.recognized => Supplement::NotLooked("its output has an unknown form".to_owned()),
+            None if !table.recognized => Supplement::not_looked("its output has an unknown form"),
             None => Supplement::Seen(table),
         }
     }
@@ -384,7 +385,7 @@ impl WantedAddresses {
 fn read_kernel_btf(raw: &Raw) -> Supplement<bool> {
     let End::Exited(code) = raw.answer.end else { return supplement(raw, |_| None) };
     let found = kernel_btf::read(code, &String::from_utf8_lossy(&raw.stdout), &raw.answer.stderr);
-    found.map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen)
+    found.map_or_else(|| Supplement::not_looked("its output has an unknown form"), Supplement::Seen)
 }
 
 fn read_endpoint_table(text: &str) -> Option<bpf_endpoints::BpfEndpoints> {
@@ -410,24 +411,23 @@ fn supplement<T>(raw: &Raw, parse: impl FnOnce(&str) -> Option<T>) -> Supplement
     match not_clean(&raw.answer) {
         Some(why) => Supplement::NotLooked(why),
         None => parse(&String::from_utf8_lossy(&raw.stdout))
-            .map_or_else(|| Supplement::NotLooked("its output has an unknown form".to_owned()), Supplement::Seen),
+            .map_or_else(|| Supplement::not_looked("its output has an unknown form"), Supplement::Seen),
     }
 }
 
 /// Why an answer is not to be read as supplementary evidence.
-fn not_clean(answer: &Answer) -> Option<String> {
+fn not_clean(answer: &Answer) -> Option<Failure> {
     match &answer.end {
         End::Exited(0) => None,
-        End::Exited(code) => Some(format!("it ended with exit code {code}")),
-        End::Failed(failure) => Some(failure.message.clone()),
-        End::NotGathered(why) => Some(why.clone()),
+        End::Exited(code) => Some(Failure::new(FailureKind::Other, format!("it ended with exit code {code}"))),
+        End::Failed(failure) => Some(failure.clone()),
+        End::NotGathered(why) => Some(Failure::new(FailureKind::NotFound, why)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::failure::Failure;
 
     fn ended(end: End, stderr: &str) -> Answer {
         let mut answer = Answer::not_gathered("");

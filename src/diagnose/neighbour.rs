@@ -92,19 +92,21 @@ fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Neighbour {
     match (dns.life, world) {
         (DnsLife::Dead, _) => {
             let says = format!(
-                "{name}: {} of {} live flows to {} get no answer",
+                "{name}: {} of {} live flows to {}{} get no answer",
                 counts.dead(),
                 counts.decided(),
-                dns.path.label()
+                dns.path.label(),
+                counts.if_judged()
             );
             Neighbour::SameFailure { node: name.to_owned(), says }
         }
         (DnsLife::Alive, world) if world != Life::Dead => {
             let says = format!(
-                "{name}: {} of {} live flows to {} are answered, by its dump alone",
+                "{name}: {} of {} live flows to {}{} are answered, by its dump alone",
                 counts.answered,
                 counts.decided(),
-                dns.path.label()
+                dns.path.label(),
+                counts.if_judged()
             );
             Neighbour::Answered(says)
         }

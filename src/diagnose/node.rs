@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ pub(super) struct Looker<'a, S, O> {
     /// What is known so far of nodes that are being looked at, for a run that is ended early.
     pub(super) so_far: &'a RefCell<HashMap<String, SoFar>>,
 }
+
+/// How long the first probe of a pod is waited for before the others begin beside it.
+const HELD_UP: Duration = Duration::from_secs(1);
 
 /// What is known so far of a node that is being looked at.
 #[derive(Default)]
@@ -223,9 +227,21 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let mut probes = Vec::new();
         for (index, pod) in pods.iter().enumerate() {
             let probe = Some(Probe { slot: index + 1, pod, last: index + 1 == pods.len() });
-            let by_name = self.small(Evidence::PodEgress, agent, probe, deadline).await;
-            let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline).await;
-            let dns = self.small(Evidence::PodDns, agent, probe, deadline).await;
+            let mut by_name = pin!(self.small(Evidence::PodEgress, agent, probe, deadline));
+            let by_address = self.small(Evidence::PodEgressAddress, agent, probe, deadline);
+            let dns = self.small(Evidence::PodDns, agent, probe, deadline);
+            let (by_name, by_address, dns) = if self.source.is_saved() {
+                (by_name.await, by_address.await, dns.await)
+            } else {
+                // The first finds out what the pod has to ask with. One that hangs holds up no other.
+                match tokio::time::timeout(HELD_UP, &mut by_name).await {
+                    Ok(by_name) => {
+                        let (by_address, dns) = tokio::join!(by_address, dns);
+                        (by_name, by_address, dns)
+                    }
+                    Err(_) => tokio::join!(by_name, by_address, dns),
+                }
+            };
             let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());
             let own = self.cluster.inventory().families(&pod);
             let raw = ProbeRaw { pod, own, by_name, by_address, dns };

@@ -18,8 +18,8 @@ use crate::base::failure::{Failure, FailureKind};
 
 /// How long the lock holds without being renewed, in seconds.
 pub(super) const LIFE_S: i64 = 15 * 60;
-/// It is renewed when it is this old.
-const RENEW: Duration = Duration::from_secs(240);
+/// It is renewed when it is this old: several times within its life.
+pub const RENEW_LOCK_AFTER: Duration = Duration::from_secs(240);
 /// How often taking or renewing it is tried.
 const TRIES: u32 = 4;
 /// How long releasing it is tried: an API server that is away may come back.
@@ -113,16 +113,18 @@ pub(super) struct Lock<'a> {
     writer: &'a Writer<'a>,
     namespace: String,
     holder: Holder,
+    renew_after: Duration,
     held: RefCell<(Lease, Instant)>,
 }
 
 impl<'a> Lock<'a> {
-    /// Takes the lock.
+    /// Takes the lock; it is renewed when it is `renew_after` old.
     pub(super) async fn take(
         writer: &'a Writer<'a>,
         namespace: &str,
         holder: &Holder,
         record: BTreeMap<String, String>,
+        renew_after: Duration,
     ) -> Result<Self, NotTaken> {
         let mut trouble = String::new();
         for attempt in 0..TRIES {
@@ -143,8 +145,9 @@ impl<'a> Lock<'a> {
             let wanted = wanted(writer, &found, holder, record.clone());
             match writer.put_lease(namespace, &wanted).await {
                 PutAnswer::Done(lease) => {
+                    let (namespace, holder) = (namespace.to_owned(), holder.clone());
                     let held = RefCell::new((*lease, Instant::now()));
-                    return Ok(Self { writer, namespace: namespace.to_owned(), holder: holder.clone(), held });
+                    return Ok(Self { writer, namespace, holder, renew_after, held });
                 }
                 PutAnswer::Refused(failure) => return Err(NotTaken::Failed(failure.message)),
                 // Looking again tells who has it now: it may be this run.
@@ -162,7 +165,7 @@ impl<'a> Lock<'a> {
     /// Why it is not certain that it is still held.
     pub(super) async fn renew(&self, anyway: bool) -> Result<(), Failure> {
         let (mut lease, since) = self.held.borrow().clone();
-        if !anyway && since.elapsed() < RENEW {
+        if !anyway && since.elapsed() < self.renew_after {
             return Ok(());
         }
         let mut trouble = String::new();

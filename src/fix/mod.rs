@@ -51,6 +51,7 @@ use crate::report::diff;
 use crate::report::{NodeReport, Report, SourceInfo, Summary};
 use crate::rules::remedy;
 use evidence::{EvidenceAfter, changed_tables, keep, report_upstream};
+pub use lock::RENEW_LOCK_AFTER;
 use lock::{Holder, Lock, NotTaken};
 use plan::Plan;
 use preflight::{RuleReport, RuleResult};
@@ -369,7 +370,7 @@ async fn take<'a>(cx: &FixContext<'a>, walk: &RefCell<Walk>, plan: &Plan) -> Res
         (walk.locked, walk.taking) = (Some(plan.clone()), true);
     }
     let record = plan.record(cx.live.cluster().user());
-    let taken = Lock::take(cx.writer, &plan.target.namespace, cx.holder, record).await;
+    let taken = Lock::take(cx.writer, &plan.target.namespace, cx.holder, record, cx.settings.renew_lock_after).await;
     // A request whose answer got lost may still be on its way.
     walk.borrow_mut().taking = matches!(taken, Err(NotTaken::Failed(_)));
     match taken {
@@ -492,7 +493,7 @@ fn settle(walk: &mut Walk, end: Result<(), EarlyEnd>) {
         Ok(()) => {
             fix.outcome = FixOutcome::Verified;
             let new = fix.new_pod.as_deref().unwrap_or("the new agent");
-            fix.says = format!("{new} runs, and the failed checks pass");
+            fix.says = format!("{new} runs, and {}", verify::how_verified(fix.before.as_ref(), fix.after.as_ref()));
         }
         Err(EarlyEnd { outcome: FixOutcome::Interrupted, .. }) => {
             fix.outcome = FixOutcome::Interrupted;

@@ -39,6 +39,8 @@ pub struct FixSettings {
     pub watch: Option<Duration>,
     /// Where to save the evidence; none: a new folder in the working directory.
     pub save: Option<PathBuf>,
+    /// The lock is renewed when it is this old.
+    pub renew_lock_after: Duration,
     /// Who repairs, as the lock shows it: `alice@laptop/4711`.
     pub who: String,
     /// This process, if it can be identified; see [`super::process`].

@@ -32,7 +32,7 @@ pub struct LookAfter {
     pub name_lookup: Option<bool>,
     /// What came of watching; none if not asked for.
     pub watched: Option<Watched>,
-    /// What is still wrong; empty if all checks pass.
+    /// What is still wrong; empty if no check fails.
     pub wrong: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn verify(
     loop {
         let _ = lock.renew(false).await;
         let seen = look(cx, evidence, node, pod, convicted).await;
-        let says = if seen.wrong.is_empty() { "all checks pass".to_owned() } else { seen.wrong.join("; ") };
+        let says = if seen.wrong.is_empty() { nothing_wrong(&seen.node) } else { seen.wrong.join("; ") };
         if says != told {
             cx.steps.line(&says);
             told = says;
@@ -60,6 +60,35 @@ pub(super) async fn verify(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What speaks for success, and which checks could not be judged since the restart.
+fn nothing_wrong(node: &NodeReport) -> String {
+    let unknown: Vec<&str> = undecided(node).map(CheckId::name).collect();
+    if unknown.is_empty() {
+        return "all checks pass".to_owned();
+    }
+    format!("no check fails; too little traffic since the restart to judge by {}", unknown.join(" and "))
+}
+
+/// The checks that say nothing.
+fn undecided(node: &NodeReport) -> impl Iterator<Item = CheckId> {
+    node.checks.iter().filter(|check| check.status == Status::Unknown).map(|check| check.id)
+}
+
+/// By what a repair was verified: the checks that failed before, or the probes where one of them has too few flows yet.
+pub(super) fn how_verified(before: Option<&NodeReport>, after: Option<&LookAfter>) -> String {
+    let failed = |id: &CheckId| {
+        let check = before.and_then(|before| before.checks.iter().find(|check| check.id == *id));
+        check.is_none_or(|check| check.status == Status::Fail)
+    };
+    let undecided = after.into_iter().flat_map(|after| undecided(&after.node)).filter(failed);
+    let undecided: Vec<&str> = undecided.map(CheckId::name).collect();
+    if undecided.is_empty() {
+        return "the failed checks pass".to_owned();
+    }
+    let have = if undecided.len() == 1 { "has" } else { "have" };
+    format!("its pods' probes pass ({} {have} too few flows since the restart)", undecided.join(" and "))
 }
 
 async fn look(
@@ -134,4 +163,31 @@ fn wrong(found: &NodeReport, pod: &str, convicted: &[CheckId], name_lookup: Opti
         wrong.push("a pod cannot look up the probes' name".to_owned());
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn check_without_flows_since_the_restart_is_not_said_to_pass() {
+        let (before, mut node) = (sample::stale(), sample::healthy("prusik"));
+        let after = |node: &NodeReport| LookAfter {
+            node: node.clone(),
+            name_lookup: Some(true),
+            watched: None,
+            wrong: Vec::new(),
+        };
+        assert_eq!(nothing_wrong(&node), "all checks pass");
+        assert_eq!(how_verified(Some(&before), Some(&after(&node))), "the failed checks pass");
+        let check = node.checks.iter_mut().find(|check| check.id == CheckId::DnsConntrack).expect("the check");
+        check.status = Status::Unknown;
+        assert_eq!(
+            nothing_wrong(&node),
+            "no check fails; too little traffic since the restart to judge by dns-conntrack"
+        );
+        let says = how_verified(Some(&before), Some(&after(&node)));
+        assert_eq!(says, "its pods' probes pass (dns-conntrack has too few flows since the restart)");
+    }
 }

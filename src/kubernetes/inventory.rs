@@ -67,6 +67,15 @@ impl<T> Listed<T> {
         }
     }
 
+    /// How much of the whole there is, where it is a part: `namespace kube-system`.
+    #[must_use]
+    pub fn part(&self) -> Option<&str> {
+        match self {
+            Self::Partial { of, .. } => Some(of),
+            Self::Whole(_) | Self::Missing(_) => None,
+        }
+    }
+
     /// The same extent with other objects.
     pub fn map<U>(self, change: impl FnOnce(Vec<T>) -> Vec<U>) -> Listed<U> {
         match self {

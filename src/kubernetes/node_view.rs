@@ -43,6 +43,8 @@ pub struct NodeView {
     pub pods_gap: Option<Failure>,
     /// What a restart of its agent depends on, by the cluster's lists.
     pub restart: RestartView,
+    /// Which pods were listed, where it was only a part: those of `namespace kube-system`.
+    pub pods_part: Option<String>,
 }
 
 impl NodeView {
@@ -69,6 +71,7 @@ impl NodeView {
             pods: pods.whole().map(|_| own.count()),
             pods_gap: pods.gap().cloned(),
             restart: RestartView::new(node, map),
+            pods_part: pods.part().map(str::to_owned),
         }
     }
 

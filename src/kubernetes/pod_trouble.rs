@@ -50,6 +50,8 @@ pub struct PodTrouble {
     pub kill_failures: i64,
     /// Why events are missing, where they are.
     pub events_gap: Option<Failure>,
+    /// Which events were listed, where it was only a part.
+    pub events_part: Option<String>,
 }
 
 impl PodTrouble {
@@ -68,6 +70,7 @@ impl PodTrouble {
             trouble.add_pod(pod, now);
         }
         trouble.events_gap = map.inventory().events.gap().cloned();
+        trouble.events_part = map.inventory().events.part().map(str::to_owned);
         for event in map.inventory().events.known() {
             let about = &event.involved_object;
             if here.contains_key(&(about.namespace.as_str(), about.name.as_str())) {

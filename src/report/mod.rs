@@ -19,7 +19,7 @@ pub mod text;
 pub mod upstream;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::borrow::Cow;
 

@@ -92,7 +92,7 @@ fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: V
 }
 
 /// A healthy node, of the kind that the runbook convicts: every line says `Packets=0`.
-pub(super) fn healthy(name: &str) -> NodeReport {
+pub(crate) fn healthy(name: &str) -> NodeReport {
     node(
         name,
         Code::Healthy,
@@ -129,7 +129,7 @@ pub(super) fn healthy(name: &str) -> NodeReport {
 }
 
 /// The incident of 2026-06-06.
-pub(super) fn stale() -> NodeReport {
+pub(crate) fn stale() -> NodeReport {
     let checks = vec![
         host_ok(),
         check(
@@ -192,6 +192,7 @@ pub(super) fn stale() -> NodeReport {
         code: Code::DatapathProgramsDuplicated,
         says: "attached-programs is missing: no bpftool in the image".to_owned(),
         settle: "attached-programs".to_owned(),
+        missing_right: None,
     }];
     node.affected = (0..14)
         .map(|i| Affected {

@@ -37,7 +37,7 @@ pub fn by(verdict: &Verdict) -> Vec<Settled<'_>> {
 pub struct MissingRight<'a> {
     /// The right: "`get` and `create` on `pods/exec` in namespace kube-system".
     pub right: &'a str,
-    /// The checks that are unknown because of it.
+    /// The checks that are unknown because of it; none where it is needed for further evidence only.
     pub checks: Vec<&'static str>,
     /// The look-alikes that are open because of it.
     pub codes: Vec<Code>,
@@ -46,14 +46,16 @@ pub struct MissingRight<'a> {
 /// The missing rights of a node, each once, what costs most first.
 #[must_use]
 pub fn missing_rights(node: &NodeReport) -> Vec<MissingRight<'_>> {
-    let rights: BTreeSet<&str> = node.checks.iter().filter_map(|check| check.missing_right.as_deref()).collect();
+    let of_checks = node.checks.iter().filter_map(|check| check.missing_right.as_deref());
+    let of_open = node.verdict.open.iter().filter_map(|open| open.missing_right.as_deref());
+    let rights: BTreeSet<&str> = of_checks.chain(of_open).collect();
     let mut missing: Vec<MissingRight<'_>> = rights
         .into_iter()
         .map(|right| {
             let checks = node.checks.iter().filter(|check| check.missing_right.as_deref() == Some(right));
             let checks: Vec<CheckId> = checks.map(|check| check.id).collect();
             // Refused without this right, or missing the evidence of a check that was.
-            let lacks = |open: &&Open| open.says.contains(right) || checks.iter().any(|id| reads(*id, &open.settle));
+            let lacks = |open: &&Open| lacks(open, right) || checks.iter().any(|id| reads(*id, &open.settle));
             let open = node.verdict.open.iter().filter(lacks);
             MissingRight {
                 right,
@@ -64,6 +66,12 @@ pub fn missing_rights(node: &NodeReport) -> Vec<MissingRight<'_>> {
         .collect();
     missing.sort_by_key(|missing| std::cmp::Reverse((missing.checks.len(), missing.codes.len())));
     missing
+}
+
+/// Whether a look-alike is open for want of this right.
+#[must_use]
+pub fn lacks(open: &Open, right: &str) -> bool {
+    open.missing_right.as_deref() == Some(right) || open.says.contains(right)
 }
 
 /// What would settle a node that could not be judged, what helps most first: rights, checks, further evidence.
@@ -156,7 +164,7 @@ mod tests {
     use super::*;
 
     fn open(code: Code, says: &str, settle: &str) -> Open {
-        Open { code, says: says.to_owned(), settle: settle.to_owned() }
+        Open { code, says: says.to_owned(), settle: settle.to_owned(), missing_right: None }
     }
 
     #[test]
@@ -190,6 +198,20 @@ mod tests {
         assert!(steps[0].starts_with("`get` and `create` on `pods/exec`"), "{steps:?}");
         assert_eq!(steps.iter().filter(|step| step.contains(right)).count(), 1);
         assert!(!steps.iter().any(|step| step.contains("drop-metrics")), "{steps:?}");
+    }
+
+    #[test]
+    fn right_that_only_further_evidence_needs_is_grouped_too() {
+        let right = "`get` on `pods/log` in namespace kube-system";
+        let mut node = sample::stale();
+        let says = "agent-log is missing: forbidden";
+        let mut log = open(Code::DatapathNotInitialized, says, "agent-log");
+        log.missing_right = Some(right.to_owned());
+        node.verdict.open = vec![log.clone(), Open { code: Code::NewPodsStuck, ..log }];
+        let missing = missing_rights(&node);
+        assert_eq!(missing.len(), 1);
+        assert!(missing[0].checks.is_empty());
+        assert_eq!(missing[0].codes, [Code::DatapathNotInitialized, Code::NewPodsStuck]);
     }
 
     #[test]

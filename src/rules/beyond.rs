@@ -1,6 +1,7 @@
 //! Evidence beyond the five checks: each piece was read, or was not, and why.
 
 use crate::base::evidence::Evidence;
+use crate::base::failure::{Failure, FailureKind};
 use crate::base::time::Timestamp;
 use crate::cilium::agent_config::AgentConfig;
 use crate::cilium::agent_log::AgentLog;
@@ -23,8 +24,8 @@ use crate::cilium::status::AgentStatus;
 pub enum Supplement<T> {
     /// It was looked at.
     Seen(T),
-    /// It was not.
-    NotLooked(String),
+    /// It was not, and why: a missing right keeps its name.
+    NotLooked(Failure),
 }
 
 impl<T> Supplement<T> {
@@ -34,6 +35,19 @@ impl<T> Supplement<T> {
             Self::Seen(value) => Some(value),
             Self::NotLooked(_) => None,
         }
+    }
+
+    /// Why it was not looked at.
+    pub const fn missing(&self) -> Option<&Failure> {
+        match self {
+            Self::Seen(_) => None,
+            Self::NotLooked(why) => Some(why),
+        }
+    }
+
+    /// It was not looked at, for a reason that is no missing right.
+    pub fn not_looked(why: impl Into<String>) -> Self {
+        Self::NotLooked(Failure::new(FailureKind::Other, why))
     }
 }
 
@@ -117,7 +131,7 @@ impl Beyond {
     #[must_use]
     pub fn none(why: &str) -> Self {
         fn not<T>(why: &str) -> Supplement<T> {
-            Supplement::NotLooked(why.to_owned())
+            Supplement::not_looked(why)
         }
         Self {
             lb: not(why),
@@ -146,6 +160,42 @@ impl Beyond {
             calls: not(why),
             agent_silence: None,
         }
+    }
+
+    /// The right that is missing to read this evidence, where that is why it was not looked at.
+    #[must_use]
+    pub fn missing_right(&self, evidence: Evidence) -> Option<&str> {
+        let why = match evidence {
+            Evidence::LbList => self.lb.missing(),
+            Evidence::AgentStatus => self.status.missing(),
+            Evidence::DropMetrics | Evidence::BpfMetrics => self.drops.missing(),
+            Evidence::DropMetricsAgain | Evidence::BpfMetricsAgain => self.drops_again.missing(),
+            Evidence::NatList => self.nat.missing(),
+            Evidence::AttachedPrograms => self.programs.missing(),
+            Evidence::AgentLog => self.log.missing(),
+            Evidence::EndpointList => self.endpoints.missing(),
+            Evidence::BpfEndpointList => self.kernel_endpoints.missing(),
+            Evidence::MapGetLxc => self.agent_endpoints.missing(),
+            Evidence::IpcacheList => self.kernel_ipcache.missing(),
+            Evidence::MapGetIpcache => self.agent_ipcache.missing(),
+            Evidence::LinkList => self.links.missing(),
+            Evidence::CgroupTree => self.cgroup.missing(),
+            Evidence::Mounts => self.mounts.missing(),
+            Evidence::HostMounts => self.host_mounts.missing(),
+            Evidence::HostFirewall => self.firewall.missing(),
+            Evidence::ConfigDrift => self.config_drift.missing(),
+            Evidence::CallsMaps => self.calls.missing(),
+            Evidence::KernelBtf => self.kernel_btf.missing(),
+            Evidence::AgentConfig => self.config.missing(),
+            Evidence::HostPing
+            | Evidence::PodEgress
+            | Evidence::PodEgressAddress
+            | Evidence::PodDns
+            | Evidence::CtList
+            | Evidence::NeighbourCtList
+            | Evidence::ServiceList => None,
+        };
+        why?.right.as_deref()
     }
 
     /// The kinds that were not looked at, of those that look-alikes rest on.

@@ -161,7 +161,7 @@ fn flows_say(label: &str, way: &str, counts: &Counts) -> Option<Says> {
         (dead, half) if half == dead => {
             format!("{dead} of {decided} live connections never complete: the answer leaves and does not arrive")
         }
-        (dead, _) => format!("{dead} of {decided} live flows get no answer"),
+        (dead, _) => format!("{dead} of {decided} live flows{} get no answer", counts.if_judged()),
     };
     let pairs = [
         ("way", way.into()),

@@ -99,7 +99,8 @@ fn with_neighbour(node: &mut NodeVerdict) {
         }
         Neighbour::NotLooked(why) if verdict.kind == Kind::Stale => {
             let settle = "another node: --all-nodes, or --node NAME once more".to_owned();
-            verdict.open.insert(0, Open { code: Code::ClusterWideOutage, says: why.clone(), settle });
+            let code = Code::ClusterWideOutage;
+            verdict.open.insert(0, Open { code, says: why.clone(), settle, missing_right: None });
             // Dead flows look the same in an outage of all; a direct sign does not.
             if failure(verdict) == Some(Failure::PodsCutOff) {
                 verdict.confidence = verdict.confidence.map(|confidence| confidence.min(Confidence::Medium));

@@ -18,6 +18,7 @@ pub mod stale;
 pub mod verdict;
 pub mod witnesses;
 
+use crate::base::evidence::Evidence;
 use crate::base::failure::Failure;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::agents::Agent;
@@ -61,13 +62,14 @@ pub fn judge(case: &Case) -> NodeVerdict {
                 _ if code == opinion.code => {}
                 Exclusion::NotApplicable => {}
                 Exclusion::RuledOut(says) => ruled_out.push(RuledOut { code, says: says.text, figures: says.figures }),
-                Exclusion::Open { why, settle } => open.push(Open { code, says: why, settle }),
+                Exclusion::Open { why, settle } => open.push(open_look_alike(case, code, why, settle)),
                 Exclusion::Applies(other) => {
                     let says = format!("may apply as well: {}", other.summary);
                     open.push(Open {
                         code,
                         says,
                         settle: format!("mend {} first, then diagnose again", opinion.code.name()),
+                        missing_right: None,
                     });
                 }
             }
@@ -92,6 +94,24 @@ pub fn judge(case: &Case) -> NodeVerdict {
             open,
         },
     }
+}
+
+/// A look-alike that is open, with the right or the part of a list that is missing to settle it.
+fn open_look_alike(case: &Case, code: Code, why: String, settle: String) -> Open {
+    let (gap, part) = match settle.as_str() {
+        "pods" => (case.around.pods_gap.as_ref(), case.around.pods_part.as_ref()),
+        "events" => (case.trouble.events_gap.as_ref(), case.trouble.events_part.as_ref()),
+        _ => (None, None),
+    };
+    let name = settle.split(' ').next();
+    let evidence = Evidence::ALL.into_iter().find(|evidence| Some(evidence.name()) == name);
+    let right = gap.and_then(|gap| gap.right.as_deref());
+    let right = right.or_else(|| evidence.and_then(|evidence| case.beyond.missing_right(evidence)));
+    let says = match part {
+        Some(part) => format!("{why}; of the {settle} only those of {part} could be listed"),
+        None => why,
+    };
+    Open { code, says, missing_right: right.map(str::to_owned), settle }
 }
 
 /// Whether pods of this node are seen to get answers.

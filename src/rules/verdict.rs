@@ -172,6 +172,9 @@ pub struct Open {
     pub says: String,
     /// What would settle it: evidence, a flag or a right.
     pub settle: String,
+    /// The right whose lack keeps it open, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_right: Option<String>,
 }
 
 /// The broken thing itself, where the evidence names it.

@@ -6,7 +6,7 @@ use super::{Look, cluster_settings};
 use crate::base::symptom_options::SymptomOptions;
 use crate::cli::FixArgs;
 use crate::diagnose::DiagnoseSettings;
-use crate::fix::{FixSettings, process};
+use crate::fix::{FixSettings, RENEW_LOCK_AFTER, process};
 
 /// Resolves what was typed.
 #[must_use]
@@ -61,6 +61,7 @@ pub fn fix(args: FixArgs) -> FixSettings {
         verify,
         watch,
         save,
+        renew_lock_after: RENEW_LOCK_AFTER,
         who: format!("{user}@{}/{}", process::host(), std::process::id()),
         process: process::this(),
     }

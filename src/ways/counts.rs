@@ -59,6 +59,12 @@ impl Counts {
         self.answered + self.unanswered + self.stopped
     }
 
+    /// What follows "N of M live flows" where M are those that are decided: nothing where all live flows are.
+    #[must_use]
+    pub const fn if_judged(&self) -> &'static str {
+        if self.decided() == self.live() { "" } else { " that can be judged" }
+    }
+
     /// How many of each age tell something: answered, and without answer.
     pub fn steps(&self) -> impl Iterator<Item = (u32, u32)> {
         self.answered_by_age.iter().zip(&self.dead_by_age).map(|(a, d)| (u32::from(*a), u32::from(*d)))

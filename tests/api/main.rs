@@ -8,13 +8,16 @@ mod support;
 #[path = "../support/pipe.rs"]
 mod pipe;
 
+mod commands;
 mod diagnose;
 mod direct;
 mod fix;
 mod fleet;
+mod lock;
 mod packed;
 mod redact;
 mod replay;
+mod rights;
 mod risk;
 mod save;
 mod second_look;

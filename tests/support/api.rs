@@ -192,6 +192,7 @@ impl Drop for ApiServer {
             let ended = thread.join();
             if !std::thread::panicking() {
                 ended.expect("the server did not panic");
+                super::commands::hold_against_table(&self.requests());
             }
         }
     }

@@ -3,13 +3,14 @@
 //!
 //! [`world::World`] says what the cluster holds and how it misbehaves, [`api::ApiServer`] serves it, [`bundle`] turns
 //! a saved bundle into a world, [`scenes`] writes small bundles, [`sshd`] has what nodes by SSH need, [`run`] runs the
-//! program under a deadline, [`saved`] compares what it says live with what its bundle says, and [`sentences`] holds what it
+//! program under a deadline, [`commands`] holds what it ran against the README's table, [`saved`] compares what it says live with what its bundle says, and [`sentences`] holds what it
 //! says against the figures of the same report.
 //! How each answer looks was taken from captures of real API servers (Kubernetes 1.36 and 1.20).
 
 pub(crate) mod api;
 pub(crate) mod bundle;
 pub(crate) mod client;
+pub(crate) mod commands;
 pub(crate) mod exec;
 pub(crate) mod http;
 pub(crate) mod lists;

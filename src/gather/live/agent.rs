@@ -82,11 +82,17 @@ impl Live {
             Evidence::BpfMetrics | Evidence::BpfMetricsAgain | Evidence::DropMetrics | Evidence::DropMetricsAgain
         );
         if is_reading && !self.counters_are_harmless(question.node, agent).await {
-            let argv = self.known.borrow().dialect(agent).argv(evidence);
-            return Answer { argv, ..Answer::not_gathered(pack::HARMFUL) };
+            if matches!(evidence, Evidence::BpfMetrics | Evidence::BpfMetricsAgain) {
+                let argv = self.known.borrow().dialect(agent).argv(evidence);
+                return Answer { argv, ..Answer::not_gathered(pack::HARMFUL) };
+            }
+            // The agent has the table open and counts drops as a metric of its own.
+            let mut known = self.known.borrow_mut();
+            let dialect = known.dialect(agent).by_agents_counters();
+            known.dialects.insert(agent.clone(), dialect);
         }
         let answer = self.ask_plainly(question, agent, out).await;
-        if needs_agent(evidence) && is_timeout(&answer.end) {
+        if self.asks_agent(agent, evidence) && is_timeout(&answer.end) {
             self.known.borrow_mut().agents.entry(agent.clone()).or_default().silent = true;
         }
         answer
@@ -108,7 +114,7 @@ impl Live {
         let place = ExecTarget { node, pod: agent, container: Some(AGENT), one_of_many: false };
         let silent = self.known.borrow().agents.get(agent).is_some_and(|known| known.silent);
         let most = match evidence {
-            _ if silent && needs_agent(evidence) => SILENT,
+            _ if silent && self.asks_agent(agent, evidence) => SILENT,
             Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList => self.timeout,
             _ => SMALL.min(self.timeout),
         };
@@ -125,6 +131,12 @@ impl Live {
                 _ => return outcome.into_answer(argv),
             }
         }
+    }
+
+    /// Whether the command for this evidence asks the agent itself.
+    fn asks_agent(&self, agent: &PodRef, evidence: Evidence) -> bool {
+        let is_counters = matches!(evidence, Evidence::DropMetrics | Evidence::DropMetricsAgain);
+        needs_agent(evidence) || is_counters && self.known.borrow().dialect(agent).asks_agent_for_counters()
     }
 
     /// What of the pack answers this, where it was asked and is fresh. Each answer is given once.

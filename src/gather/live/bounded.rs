@@ -149,7 +149,7 @@ impl Bounded {
             }
         }
         if bounded.is_none() && !self.without_timeout.borrow().contains(pod) {
-            bounded = Some(run(cluster, &Exec { argv: &wrapped, ..exec }, out).await);
+            bounded = Some(by_plain_name(run(cluster, &Exec { argv: &wrapped, ..exec }, out).await, &wrapped, argv));
         }
         let mut doubted = None;
         if let Some(outcome) = bounded {
@@ -178,11 +178,7 @@ impl Bounded {
         out: &mut HeldOutput<'_>,
     ) -> FirstRun {
         let argv = tools::wrap(exec.argv);
-        let mut outcome = run(cluster, &Exec { argv: &argv, ..*exec }, out).await;
-        if let End::Failed(failure) = &mut outcome.end {
-            // A person asked for the plain command.
-            failure.message = failure.message.replace(&argv.join(" "), &plain.join(" "));
-        }
+        let mut outcome = by_plain_name(run(cluster, &Exec { argv: &argv, ..*exec }, out).await, &argv, plain);
         let keep = |tools| _ = self.tools.borrow_mut().insert(exec.pod.clone(), tools);
         let Some((tools, stderr)) = tools::parse(&outcome.stderr) else {
             return match outcome.end {
@@ -220,7 +216,8 @@ impl Bounded {
         // The bound stands around the command itself: BusyBox's `timeout` would end only the shell.
         let bounded = if self.without_timeout.borrow().contains(pod) { argv.to_vec() } else { limit.wrap(argv) };
         let clock = Instant::now();
-        match packed::run(cluster, &Exec { argv: &bounded, ..*exec }, out).await {
+        let packed = packed::run(cluster, &Exec { argv: &bounded, ..*exec }, out).await;
+        match packed.map(|outcome| by_plain_name(outcome, &bounded, argv)) {
             Ok(outcome) => match exit_origin(&outcome, clock.elapsed(), limit.time, out.is_silent()) {
                 ExitOrigin::Timeout => Some(late(outcome, argv, limit)),
                 ExitOrigin::Unclear if out.forget() => None,
@@ -244,6 +241,14 @@ enum FirstRun {
     Bounded(CommandEnd),
     /// Nothing; it is to be asked as if nothing were known.
     Nothing,
+}
+
+/// The same outcome in words about the plain command, which is the one that a person asked for.
+fn by_plain_name(mut outcome: CommandEnd, bounded: &[String], plain: &[String]) -> CommandEnd {
+    if let End::Failed(failure) = &mut outcome.end {
+        failure.message = failure.message.replace(&bounded.join(" "), &plain.join(" "));
+    }
+    outcome
 }
 
 async fn run(cluster: &Cluster, exec: &Exec<'_>, out: &mut HeldOutput<'_>) -> CommandEnd {
@@ -355,6 +360,16 @@ mod tests {
         assert_eq!(judged(End::Exited(143), false, 8000, true), ExitOrigin::Timeout);
         // Killed early, by something else.
         assert_eq!(judged(End::Exited(137), false, 3000, true), ExitOrigin::Command);
+    }
+
+    #[test]
+    fn bound_around_a_command_is_not_in_its_failure() {
+        let plain = ["cilium-dbg", "service", "list"].map(str::to_owned);
+        let bounded = Limit::dump(LIMIT).wrap(&plain);
+        let why = format!("`{}` did not end within 12s", bounded.join(" "));
+        let outcome = CommandEnd::failed(Failure::new(FailureKind::Timeout, why));
+        let End::Failed(failure) = by_plain_name(outcome, &bounded, &plain).end else { panic!("it failed") };
+        assert_eq!(failure.message, "`cilium-dbg service list` did not end within 12s");
     }
 
     #[test]

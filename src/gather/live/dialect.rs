@@ -9,6 +9,7 @@ use crate::cilium::kernel_btf::BTF;
 
 /// How one agent wants to be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 pub(super) struct Dialect {
     /// Up to 1.14 the program was called `cilium`.
     old_name: bool,
@@ -16,6 +17,8 @@ pub(super) struct Dialect {
     no_global: bool,
     /// Before 1.18 the map of addresses had a name without a number.
     old_ipcache: bool,
+    /// Reading the kernel's table of counters would replace it, so the agent is asked for its own metric of drops.
+    agents_counters: bool,
 }
 
 /// Where Cilium mounts the control groups that its socket programs are attached to, by default.
@@ -41,6 +44,16 @@ impl Dialect {
         if self.old_name { None } else { Some(Self { old_name: true, ..self }) }
     }
 
+    /// The same for an agent whose table of counters must not be opened.
+    pub(super) const fn by_agents_counters(self) -> Self {
+        Self { agents_counters: true, ..self }
+    }
+
+    /// Whether reading the drop counters asks the agent itself.
+    pub(super) const fn asks_agent_for_counters(self) -> bool {
+        self.agents_counters
+    }
+
     /// The plain command.
     pub(super) fn argv(self, evidence: Evidence) -> Vec<String> {
         let words: &[&str] = match evidence {
@@ -64,6 +77,9 @@ impl Dialect {
             Evidence::CtList | Evidence::NeighbourCtList => &["bpf", "ct", "list", "global"],
             Evidence::ServiceList => &["service", "list"],
             Evidence::LbList => &["bpf", "lb", "list"],
+            Evidence::DropMetrics | Evidence::DropMetricsAgain if self.agents_counters => {
+                &["metrics", "list", "-p", "drop_count_total"]
+            }
             Evidence::DropMetrics | Evidence::DropMetricsAgain => &["bpf", "metrics", "list"],
             Evidence::NatList => &["bpf", "nat", "list"],
             Evidence::AgentStatus

@@ -2,7 +2,7 @@
 
 use super::page::{BOLD, Page};
 use crate::knowledge::code::Kind;
-use crate::report::settle::{MissingRight, missing_rights};
+use crate::report::settle::{self, MissingRight, missing_rights};
 use crate::report::text::{count, safe};
 use crate::report::{Check, NodeReport};
 use crate::rules::verdict::Open;
@@ -46,7 +46,10 @@ impl Page {
         }
         self.heading("Missing rights");
         for MissingRight { right, checks, codes } in rights {
-            let mut costs = vec![format!("{} ({})", count(checks.len(), "check", "checks"), checks.join(", "))];
+            let mut costs = Vec::new();
+            if !checks.is_empty() {
+                costs.push(format!("{} ({})", count(checks.len(), "check", "checks"), checks.join(", ")));
+            }
             if !codes.is_empty() {
                 let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
                 costs.push(format!("{} ({})", count(codes.len(), "look-alike", "look-alikes"), names.join(", ")));
@@ -73,7 +76,8 @@ pub(super) fn meaning(check: &Check) -> String {
 fn open_by_reason<'a>(open: &'a [Open], rights: &[MissingRight<'_>]) -> Vec<(&'a str, &'a str, Vec<&'static str>)> {
     let mut all: Vec<(&str, &str, Vec<&'static str>)> = Vec::new();
     for look_alike in open {
-        let says = unless_refused(&look_alike.says, rights);
+        let is_refused = rights.iter().any(|missing| settle::lacks(look_alike, missing.right));
+        let says = if is_refused { NOT_PERMITTED } else { &look_alike.says };
         let by = if says == NOT_PERMITTED { "" } else { look_alike.settle.as_str() };
         match all.iter_mut().find(|(other, settle, _)| (*other, *settle) == (says, by)) {
             Some((.., codes)) => codes.push(look_alike.code.name()),

@@ -50,7 +50,7 @@ pub(super) fn drops(case: &Case) -> Exclusion {
     }
     let firewall = match &case.beyond.firewall {
         crate::rules::beyond::Supplement::Seen(firewall) => firewall,
-        crate::rules::beyond::Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, why),
+        crate::rules::beyond::Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, &why.message),
     };
     let mut unsure = None;
     for path in &paths {

@@ -70,7 +70,7 @@ fn not_looked(what: Evidence, why: &str) -> Exclusion {
 fn beyond<T>(seen: &Supplement<T>, what: Evidence, says: impl FnOnce(&T) -> Exclusion) -> Exclusion {
     match seen {
         Supplement::Seen(value) => says(value),
-        Supplement::NotLooked(why) => not_looked(what, why),
+        Supplement::NotLooked(why) => not_looked(what, &why.message),
     }
 }
 
