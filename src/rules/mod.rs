@@ -116,6 +116,12 @@ fn cap(case: &Case, opinion: Opinion) -> Opinion {
         };
         opinion = opinion.at_most(Confidence::Medium, format!("{what} missing ({})", names.join(", ")));
     }
+    let unread = case.beyond.direct_not_read();
+    if kind == Kind::Healthy && !unread.is_empty() {
+        let names: Vec<&str> = unread.iter().map(|evidence| evidence.name()).collect();
+        let why = format!("evidence that names a broken program or map by itself was not read: {}", names.join(", "));
+        opinion = opinion.at_most(Confidence::Medium, why);
+    }
     if kind == Kind::Stale && !age_known {
         opinion = opinion.at_most(Confidence::Medium, "the agent's age is not known");
     }
