@@ -9,6 +9,7 @@ mod bundle;
 mod calm;
 mod cluster;
 mod fault;
+mod firewall;
 mod habits;
 #[path = "../support/sentences.rs"]
 mod held;

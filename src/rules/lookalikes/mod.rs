@@ -7,7 +7,7 @@ mod agent;
 mod cluster_dns;
 mod datapath;
 mod drops;
-mod firewall;
+pub mod firewall;
 mod host;
 mod isolation;
 mod local_dns;
