@@ -17,7 +17,7 @@ use crate::kubernetes::cluster_dns::{ClusterDns, DnsBackend, DnsPort, Reading};
 use crate::kubernetes::node_view::NodeView;
 
 /// An update of the service table takes seconds; a difference older than this is none, in seconds.
-const UPDATE_S: i64 = 120;
+pub const UPDATE_S: i64 = 120;
 
 /// What the table and the endpoints say together.
 #[derive(Clone, Debug)]

@@ -212,6 +212,27 @@ impl Beyond {
         kinds.into_iter().filter(|(_, missing)| *missing).map(|(kind, _)| kind).collect()
     }
 
+    /// The direct evidence that was not read: what names a broken program or map by itself, where no packet is seen lost.
+    #[must_use]
+    pub fn direct_not_read(&self) -> Vec<Evidence> {
+        let again = match self.drops_from {
+            Evidence::BpfMetrics => Evidence::BpfMetricsAgain,
+            _ => Evidence::DropMetricsAgain,
+        };
+        let kinds = [
+            (Evidence::AttachedPrograms, self.programs.seen().is_none()),
+            (Evidence::EndpointList, self.endpoints.seen().is_none()),
+            (Evidence::BpfEndpointList, self.kernel_endpoints.seen().is_none()),
+            (Evidence::MapGetLxc, self.agent_endpoints.seen().is_none()),
+            (Evidence::IpcacheList, self.kernel_ipcache.seen().is_none()),
+            (Evidence::MapGetIpcache, self.agent_ipcache.seen().is_none()),
+            (Evidence::CgroupTree, self.cgroup.seen().is_none()),
+            (self.drops_from, self.drops.seen().is_none()),
+            (again, self.drops.seen().is_some() && self.drops_again.seen().is_none()),
+        ];
+        kinds.into_iter().filter(|(_, missing)| *missing).map(|(kind, _)| kind).collect()
+    }
+
     /// Whether more than one BPF file system is mounted where Cilium pins its maps, by the container's mounts or by the
     /// node's; none where neither was read.
     #[must_use]

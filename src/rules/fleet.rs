@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::NodeVerdict;
-use super::verdict::{Because, Confidence, Open, RuledOut, Verdict, figures};
+use super::lookalikes::OTHER_NODES;
+use super::verdict::{Because, Confidence, Figure, Open, RuledOut, Verdict, figures};
 use crate::knowledge::code::{Code, Kind};
 
 /// Faults that are the same failure when several nodes show them.
@@ -67,6 +68,7 @@ pub fn compare(nodes: &mut [(String, NodeVerdict)]) {
     link_local_masquerade(nodes);
     nobody_vouches(nodes);
     name_neighbours(nodes);
+    isolated_by_the_other(nodes);
 }
 
 /// One node was judged: a neighbour that was looked at speaks for the others.
@@ -222,6 +224,48 @@ fn nobody_vouches(nodes: &mut [(String, NodeVerdict)]) {
     }
 }
 
+/// Whether this is the opinion of one node of two: its pods reach none of the other, and which of the two is at fault its own
+/// evidence does not tell.
+fn is_isolated_from_one(verdict: &Verdict) -> bool {
+    let from_one = |because: &Because| because.figures.get(OTHER_NODES) == Some(&Figure::Count(1));
+    verdict.code == Code::NodeIsolated && verdict.because.iter().any(from_one)
+}
+
+/// What is wrong with a node that explains why its pods are not reached; none where nothing is known to be.
+fn explains_isolation(node: &NodeVerdict) -> Option<String> {
+    let codes = [
+        Code::AgentNotRunning,
+        Code::AgentStarting,
+        Code::ConntrackFull,
+        Code::DatapathDrops,
+        Code::DatapathNotInitialized,
+        Code::DatapathProgramsDuplicated,
+        Code::HostFirewallDrops,
+    ];
+    let code = node.verdict.code;
+    if node.verdict.kind == Kind::Stale || failure(&node.verdict).is_some() || codes.contains(&code) {
+        return Some(format!("is {}", code.name()));
+    }
+    let silent = node.verdict.kind == Kind::Inconclusive && node.in_trouble && !node.answered;
+    silent.then(|| format!("is {}, and its pods are not seen to get any answer", code.name()))
+}
+
+/// In a cluster of two nodes, each that reaches no pod of the other looks isolated. Where the other has a fault of its own,
+/// that comes first, and nothing else was seen of this one.
+fn isolated_by_the_other(nodes: &mut [(String, NodeVerdict)]) {
+    let [(first, one), (second, other)] = nodes else { return };
+    let (of_first, of_second) = (explains_isolation(one), explains_isolation(other));
+    for (verdict, node, by) in [(&mut one.verdict, second, of_second), (&mut other.verdict, first, of_first)] {
+        let Some(by) = by.filter(|_| is_isolated_from_one(verdict)) else { continue };
+        become_inconclusive(verdict, Code::EvidenceMissing);
+        verdict.summary = format!(
+            "Pods of this node reach no pod of {node}, and {node} {by}, which explains it: mend {node} first, then diagnose \
+             this node again."
+        );
+        verdict.because.insert(0, Because::evidence("comparison", format!("{node} {by}")));
+    }
+}
+
 /// Says that others are fine beside a stale node. It does not say which: a line that was printed before all nodes were
 /// known has to say the same.
 fn name_neighbours(nodes: &mut [(String, NodeVerdict)]) {
@@ -266,7 +310,73 @@ impl Known {
         match (verdict.kind, verdict.code) {
             (Kind::Healthy | Kind::Inconclusive, _) => true,
             (Kind::Stale, _) | (_, Code::LinkLocalMasquerade) => self.healthy,
+            (Kind::OtherFault, _) if is_isolated_from_one(verdict) => false,
             (Kind::OtherFault, _) => failure(verdict).is_none() || self.apart || self.differ,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, code: Code, other_nodes: Option<i64>) -> (String, NodeVerdict) {
+        let because = other_nodes
+            .map(|others| Because::evidence("nodes", "other nodes").with(figures([(OTHER_NODES, others.into())])));
+        let verdict = Verdict {
+            kind: code.kind(),
+            code,
+            confidence: Some(Confidence::Medium),
+            confidence_because: Vec::new(),
+            summary: code.name().to_owned(),
+            cause: None,
+            because: because.into_iter().collect(),
+            ruled_out: Vec::new(),
+            open: Vec::new(),
+        };
+        let judged = NodeVerdict {
+            verdict,
+            affected: Vec::new(),
+            in_trouble: true,
+            answered: code == Code::NodeIsolated,
+            notes: Vec::new(),
+            neighbour: None,
+        };
+        (name.to_owned(), judged)
+    }
+
+    fn compared(mut nodes: Vec<(String, NodeVerdict)>) -> Vec<Code> {
+        compare(&mut nodes);
+        nodes.into_iter().map(|(_, judged)| judged.verdict.code).collect()
+    }
+
+    #[test]
+    fn a_fault_of_the_only_other_node_explains_why_its_pods_are_not_reached() {
+        for fault in [Code::StaleDatapath, Code::HostNetworkDown, Code::AgentStarting] {
+            let nodes = vec![node("brno", Code::NodeIsolated, Some(1)), node("graz", fault, None)];
+            assert_eq!(compared(nodes), [Code::EvidenceMissing, fault]);
+        }
+    }
+
+    #[test]
+    fn of_two_nodes_that_are_both_cut_off_from_each_other_both_are_named() {
+        let nodes = vec![node("brno", Code::NodeIsolated, Some(1)), node("graz", Code::NodeIsolated, Some(1))];
+        assert_eq!(compared(nodes), [Code::NodeIsolated, Code::NodeIsolated]);
+        let fine = vec![node("brno", Code::NodeIsolated, Some(1)), node("graz", Code::Healthy, None)];
+        assert_eq!(compared(fine), [Code::NodeIsolated, Code::Healthy]);
+    }
+
+    #[test]
+    fn a_node_that_reaches_none_of_several_others_is_isolated_whatever_one_of_them_has() {
+        let nodes = vec![node("brno", Code::NodeIsolated, Some(2)), node("graz", Code::StaleDatapath, None)];
+        assert_eq!(compared(nodes), [Code::NodeIsolated, Code::StaleDatapath]);
+    }
+
+    #[test]
+    fn what_one_of_two_says_of_the_way_between_them_waits_for_the_other() {
+        let known = Known { healthy: true, apart: true, first: None, differ: true };
+        let (_, of_two) = node("brno", Code::NodeIsolated, Some(1));
+        let (_, of_three) = node("brno", Code::NodeIsolated, Some(2));
+        assert!(!known.settles(&of_two.verdict) && known.settles(&of_three.verdict));
     }
 }

@@ -136,6 +136,12 @@ fn cap(case: &Case, opinion: Opinion) -> Opinion {
         };
         opinion = opinion.at_most(Confidence::Medium, format!("{what} missing ({})", names.join(", ")));
     }
+    let unread = case.beyond.direct_not_read();
+    if kind == Kind::Healthy && !unread.is_empty() {
+        let names: Vec<&str> = unread.iter().map(|evidence| evidence.name()).collect();
+        let why = format!("evidence that names a broken program or map by itself was not read: {}", names.join(", "));
+        opinion = opinion.at_most(Confidence::Medium, why);
+    }
     if kind == Kind::Stale && !age_known {
         opinion = opinion.at_most(Confidence::Medium, "the agent's age is not known");
     }
@@ -183,21 +189,23 @@ fn decide(case: &Case, heard: &[(Code, Phase, Exclusion)]) -> Opinion {
     if let Some(opinion) = applies(Phase::Flows).or_else(|| rest::no_dump(case)).or_else(|| rest::contradiction(case)) {
         return opinion;
     }
-    let silent = match stale::datapath::datapath(case) {
+    let datapath = match stale::datapath::datapath(case) {
         Held::Stale(opinion) => return *opinion,
-        Held::Silent(why) => Some(why),
+        Held::Silent(opinion) => Some(*opinion),
         Held::No => None,
     };
-    if let Some(opinion) = stale::service_map::service_map(case).or_else(|| stale::selective::selective(case)) {
+    if let Some(opinion) = stale::service_map::service_map(case) {
         return opinion;
     }
-    if let Some(opinion) = applies(Phase::Rest) {
-        return opinion;
-    }
-    if let Some(why) = silent {
-        return rest::silent(case, &why);
-    }
-    rest::egress_broken(case)
+    let selective = match stale::selective::selective(case) {
+        Held::Stale(opinion) => return *opinion,
+        Held::Silent(opinion) => Some(*opinion),
+        Held::No => None,
+    };
+    applies(Phase::Rest)
+        .or(datapath)
+        .or_else(|| rest::egress_broken(case))
+        .or(selective)
         .or_else(|| silent_agent::silent(case))
         .or_else(|| rest::unanswered_checks(case))
         .or_else(|| rest::odd(case))

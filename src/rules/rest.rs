@@ -11,22 +11,13 @@ use crate::rules::opinion::Opinion;
 use crate::rules::stale::{map, programs};
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{
-    HostWitness, ProbeFlow, dead_ways, dns_is_dead, egress_says, host, host_figures, host_says, is_of_many, probe_flow,
-    probes_fail, probes_say, reaches_world,
+    HostWitness, ProbeFlow, dead_ways, dns_is_dead, egress_says, host, host_says, is_of_many, probe_flow, probes_fail,
+    probes_say, reaches_world,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
 use crate::ways::life::{Life, is_dead};
 use crate::ways::way::Way;
-
-/// Two ways are dead, or one, but who must speak is silent.
-pub(super) fn silent(case: &Case, why: &str) -> Opinion {
-    let summary = format!("Traffic of this node's pods gets no answers, cause unknown: {why}.");
-    let mut opinion = Opinion::new(Code::EvidenceMissing, Confidence::Medium, summary)
-        .because(Because::check(CheckId::DnsConntrack, why).with(host_figures(case)));
-    opinion.because.extend(dead_ways(case).into_iter().map(|way| way.because));
-    opinion
-}
 
 /// The dump was cut, is missing, or is empty.
 pub(super) fn no_dump(case: &Case) -> Option<Opinion> {

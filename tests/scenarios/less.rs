@@ -51,8 +51,6 @@ fn without(name: &str, files: &Files, args: &[String], subsets: &[Vec<String>]) 
         let alone = subset.iter().any(|piece| DIRECT.contains(&piece.as_str()));
         let found = accused_or_acquitted(&before, &after).into_iter();
         let found = found.filter(|one| !(alone && one.ends_with("became healthy")));
-        let unread = subset.iter().any(|piece| piece == UNREAD);
-        let found = found.filter(|one| !(unread && one.ends_with(ACCUSED)));
         wrong.extend(found.map(|one| format!("{name} without {subset:?}: {one}")));
     }
     wrong
@@ -75,11 +73,6 @@ const DIRECT: [&str; 14] = [
     "config-drift",
     "calls-maps",
 ];
-
-/// The one known exception: where all that is dead passes the host's own firewall and its rules were not read, the node is
-/// called stale all the same, for most evidence that was ever saved holds no rules. The verdict leaves that look-alike open.
-const UNREAD: &str = "host-firewall";
-const ACCUSED: &str = "host-firewall-drops became stale-datapath";
 
 #[test]
 fn less_of_the_direct_evidence_never_accuses_and_other_evidence_never_acquits() {

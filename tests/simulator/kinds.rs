@@ -105,6 +105,8 @@ fn wrongly_stale() -> Vec<Kind> {
                 direct("policy-ingress-cluster-dns", 210),
                 direct("stale-one-pod", 107),
                 less(usual("policy-new-egress-dns", 108), Edit::Lost(0, "drop-metrics.2")),
+                less(usual("policy-new-egress-dns", 213), Edit::Forbidden(0, "drop-metrics")),
+                less(direct("policy-ingress-cluster-dns", 214), Edit::Forbidden(0, "drop-metrics")),
             ],
         ),
         kind(
@@ -123,6 +125,8 @@ fn wrongly_stale() -> Vec<Kind> {
                 usual("stale-pods-and-host", 112),
                 usual("local-dns-hung-and-port-filtered", 113),
                 less(usual("local-dns-hung-and-port-filtered", 114), Edit::Lost(0, "pod-egress")),
+                less(usual("stale-pods-and-host", 215), Edit::Lost(0, "host-firewall")),
+                less(usual("host-firewall", 216), Edit::Lost(0, "host-firewall")),
             ],
         ),
         kind(

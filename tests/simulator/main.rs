@@ -9,6 +9,7 @@ mod bundle;
 mod calm;
 mod cluster;
 mod fault;
+mod firewall;
 mod habits;
 #[path = "../support/sentences.rs"]
 mod held;
@@ -68,7 +69,6 @@ fn no_node_is_wrongly_stale_and_no_shown_fault_is_healthy() {
 }
 
 #[test]
-#[ignore = "red: kind 21 without the service list"]
 fn every_kind_of_wrong_verdict_is_told_from_what_looks_like_it() {
     let kinds = kinds::all();
     if let Some(wanted) = number("STALEDP_SIM_KIND") {

@@ -173,6 +173,11 @@ pub(crate) fn weighed(plan: &Plan, lost: &BTreeMap<usize, (usize, usize)>) -> Pl
     if plan.faults.is_empty() {
         return plan;
     }
+    // Of two nodes that hear nothing of each other, what either of them shows is the same wherever the wire is cut.
+    let isolated = plan.truths.values().any(|truth| truth.codes.contains(&"node-isolated"));
+    if plan.setup.nodes == 2 && isolated && plan.rest.codes.contains(&"healthy") {
+        plan.rest.codes.push("node-isolated");
+    }
     // A sick node's own cluster DNS pod is missed by all others, whose datapath is none the worse for it.
     let cluster = crate::cluster::Cluster::new(plan.setup.clone());
     let dns: Vec<usize> = cluster.with_role(crate::cluster::Role::ClusterDns).into_iter().map(|(at, _)| at).collect();

@@ -51,7 +51,7 @@ pub(crate) fn local_dns(setup: &mut Setup) {
 }
 
 /// Evidence that may get lost on the way.
-pub(crate) const EVIDENCE: [&str; 9] = [
+pub(crate) const EVIDENCE: [&str; 10] = [
     "host-ping",
     "pod-egress",
     "pod-egress-address",
@@ -61,6 +61,7 @@ pub(crate) const EVIDENCE: [&str; 9] = [
     "lb-list",
     "agent-status",
     "drop-metrics",
+    "host-firewall",
 ];
 
 /// The names of all situations.

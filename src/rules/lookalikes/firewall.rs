@@ -6,6 +6,7 @@ use crate::base::evidence::Evidence;
 use crate::cilium::firewall::{Decision, Firewall, Hook, Packet, Refuser};
 use crate::knowledge::code::Code;
 use crate::kubernetes::objects::Node;
+use crate::rules::beyond::Supplement;
 use crate::rules::case::Case;
 use crate::rules::lookalikes::not_looked;
 use crate::rules::opinion::{Exclusion, Opinion};
@@ -17,6 +18,8 @@ use crate::ways::way::Way;
 
 /// The most pods whose packets are held against the rules.
 const MOST_PODS: usize = 16;
+/// What is said where pods have no IPv4 address.
+const ONLY_IPV4: &str = "iptables-save shows the rules for IPv4 only";
 /// Where DNS is asked.
 const DNS_PORT: u16 = 53;
 
@@ -49,9 +52,12 @@ pub(super) fn drops(case: &Case) -> Exclusion {
         return Exclusion::NotApplicable;
     }
     let firewall = match &case.beyond.firewall {
-        crate::rules::beyond::Supplement::Seen(firewall) => firewall,
-        crate::rules::beyond::Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, &why.message),
+        Supplement::Seen(firewall) => firewall,
+        Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, &why.message),
     };
+    if only_ipv6(case) {
+        return Exclusion::open(ONLY_IPV4, "ip6tables-save on the node");
+    }
     let mut unsure = None;
     for path in &paths {
         for packet in packets(case, *path) {
@@ -78,6 +84,20 @@ pub(super) fn drops(case: &Case) -> Exclusion {
         }
         None => Exclusion::out(says_it_passes(firewall), [("rules", rules.into())]),
     }
+}
+
+/// Why the rules of the host's firewall that packets of pods pass are not known; none where they were read.
+#[must_use]
+pub fn unread(case: &Case) -> Option<String> {
+    match &case.beyond.firewall {
+        Supplement::NotLooked(_) => Some(format!("the rules were not read ({})", Evidence::HostFirewall)),
+        Supplement::Seen(_) => only_ipv6(case).then(|| ONLY_IPV4.to_owned()),
+    }
+}
+
+/// Whether the pods of this node have IPv6 addresses only, whose rules `iptables-save` does not show.
+fn only_ipv6(case: &Case) -> bool {
+    !case.around.names.is_empty() && case.around.names.keys().all(IpAddr::is_ipv6)
 }
 
 fn says_it_passes(firewall: &Firewall) -> String {

@@ -10,6 +10,16 @@ use crate::rules::witnesses::{Fate, dead_ways, egress_says, host, reaches_world}
 use crate::ways::life::Life;
 use crate::ways::way::Way;
 
+/// The figure that says how many other nodes the cluster has.
+pub(crate) const OTHER_NODES: &str = "other_nodes";
+
+fn other_nodes_say(others: usize) -> String {
+    match others {
+        1 => "the cluster has 1 other node".to_owned(),
+        others => format!("the cluster has {others} other nodes"),
+    }
+}
+
 /// Whether all that is dead goes between nodes, while other ways live.
 pub(super) fn isolated(case: &Case) -> Exclusion {
     if case.picture().is_none() {
@@ -34,10 +44,22 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
             "a pod that can probe (--probe-pod)",
         );
     }
-    let summary = "Pods of this node reach the world and their node, but no pod of other nodes: the tunnel, the encryption or \
-                   the peers are broken.";
+    let only_two = case.around.others == 1;
+    let summary = if only_two {
+        "Pods of this node reach the world and their node, but no pod of the only other node: the tunnel, the encryption or a \
+         peer is broken, here or there."
+    } else {
+        "Pods of this node reach the world and their node, but no pod of other nodes: the tunnel, the encryption or the peers \
+         are broken."
+    };
     let mut opinion = Opinion::new(Code::NodeIsolated, Confidence::Medium, summary);
     opinion.because = across.iter().map(|way| way.because.clone()).collect();
+    if only_two {
+        let says = "with one other node, this node's evidence does not tell which of the two is at fault";
+        opinion.confidence_because.push(says.to_owned());
+    }
+    let nodes = Says::new(other_nodes_say(case.around.others), [(OTHER_NODES, case.around.others.into())]);
+    opinion.because.push(Because::said("nodes", nodes));
     if let Some(Encryption::Wireguard { peers, .. }) =
         case.beyond.status.seen().and_then(|status| status.encryption.as_ref())
     {

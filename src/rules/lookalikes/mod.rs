@@ -7,7 +7,7 @@ mod agent;
 mod cluster_dns;
 mod datapath;
 mod drops;
-mod firewall;
+pub mod firewall;
 mod host;
 mod isolation;
 mod local_dns;
@@ -25,6 +25,7 @@ use crate::rules::witnesses::{dead_ways, probes_fail};
 use crate::ways::dns::DnsLife;
 
 pub(crate) use drops::MISSED_TAIL_CALL;
+pub(crate) use isolation::OTHER_NODES;
 
 /// All of them, in the order in which they are asked.
 pub const LOOK_ALIKES: &[LookAlike] = &[

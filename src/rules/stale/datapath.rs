@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
+use crate::rules::lookalikes::firewall;
 use crate::rules::opinion::Opinion;
 use crate::rules::stale::selective::name;
-use crate::rules::verdict::{Affected, Confidence};
+use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
-    DeadWay, Fate, HostWitness, ProbeFlow, dead_ways, host, host_says, probe_flow, reaches_world,
+    DeadWay, Fate, HostWitness, ProbeFlow, dead_ways, host, host_figures, host_says, probe_flow, reaches_world,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -21,8 +22,8 @@ use crate::ways::way::{Way, part_of_world_lives};
 pub enum Held {
     /// Nothing: this is it.
     Stale(Box<Opinion>),
-    /// The signs are there, but something that must speak is silent; this says what.
-    Silent(String),
+    /// The signs are there, but something that must speak is silent: what is said where nothing else explains them.
+    Silent(Box<Opinion>),
     /// The signs are not there.
     No,
 }
@@ -39,7 +40,7 @@ pub fn datapath(case: &Case) -> Held {
         return why;
     }
     if let Some(why) = held_back(case, &dead) {
-        return Held::Silent(why);
+        return silent(case, &why);
     }
     let mut confidence = if fates.len() >= 3 { Confidence::High } else { Confidence::Medium };
     let mut why = Vec::new();
@@ -71,10 +72,31 @@ fn one_witness(case: &Case, dead: &[DeadWay], fates: &BTreeSet<Fate>) -> Option<
     // DNS to the pods of other nodes and other packets between nodes share their path; so do all packets to the host.
     let dns = dead.iter().any(|way| way.dns);
     Some(if dns && !reaches_world(case) {
-        Held::Silent(format!("{} is dead, but no second independent way is seen dead beside it", case.dns.path.label()))
+        silent(
+            case,
+            &format!("{} is dead, but no second independent way is seen dead beside it", case.dns.path.label()),
+        )
     } else {
         Held::No
     })
+}
+
+/// Two ways are dead, or one, but who must speak is silent.
+fn silent(case: &Case, why: &str) -> Held {
+    let summary = format!("Traffic of this node's pods gets no answers, cause unknown: {why}.");
+    let mut opinion = Opinion::new(Code::EvidenceMissing, Confidence::Medium, summary)
+        .because(Because::check(CheckId::DnsConntrack, why).with(host_figures(case)));
+    opinion.because.extend(dead_ways(case).into_iter().map(|way| way.because));
+    Held::Silent(Box::new(opinion))
+}
+
+/// What leaves it open whether a rule of the host's own firewall killed these ways: all of them pass it, and its rules were
+/// not read. Where packets that do not end on the host die as well, as those to the world do, no rule between the host and
+/// its pods explains them.
+pub(super) fn host_rules_unread(case: &Case, dead: &[DeadWay]) -> Option<String> {
+    let passes = |way: &DeadWay| matches!(way.fate, Fate::Host | Fate::HostIn);
+    let unread = firewall::unread(case).filter(|_| dead.iter().all(passes))?;
+    Some(format!("a rule of the host's own firewall would look the same, and {unread}"))
 }
 
 /// Who must speak before a node is called stale, and does not.
@@ -95,6 +117,9 @@ fn held_back(case: &Case, dead: &[DeadWay]) -> Option<String> {
     }
     // A probe that got through would contradict the dump; one that got lost might have.
     let agrees = probes.dns == Some(false) || probes.by_name == Some(false) || probes.by_address == Some(false);
+    if let Some(why) = host_rules_unread(case, dead) {
+        return Some(why);
+    }
     let dns = dead.iter().any(|way| way.dns);
     if dns && !agrees && (probes.lost || probes.by_name.or(probes.dns) == Some(true)) {
         return Some(format!("no pod probe confirms it: {}", probes.finding.summary));

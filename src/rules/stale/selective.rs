@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::evidence::Evidence;
 use crate::base::time::age;
 use crate::cilium::drops::Rises;
 use crate::knowledge::check_id::CheckId;
@@ -10,6 +11,7 @@ use crate::knowledge::code::Code;
 use crate::kubernetes::pod_trouble::Waiting;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
+use crate::rules::stale::datapath::{Held, host_rules_unread};
 use crate::rules::verdict::{Affected, Because, Confidence, Figures, Says, figures};
 use crate::rules::witnesses::{Fate, HostWitness, dead_ways, egress_says, host, reaches_world};
 use crate::ways::compare::{CutOff, cut_off};
@@ -19,6 +21,11 @@ use crate::ways::group::Group;
 use crate::ways::life::Life;
 use crate::ways::picture::Picture;
 use crate::ways::way::Way;
+
+/// Packets that a network policy denied, as the counters name them.
+const POLICY_DENIED: &str = "policy denied";
+/// So many flows without an answer are not chance.
+const SEVERAL: u32 = 3;
 
 /// A pod that is cut off.
 pub struct CutOffPod {
@@ -33,6 +40,8 @@ pub struct CutOffPod {
     answered_elsewhere: bool,
     /// Kubelet's probes of it whose answers never arrive.
     half_open: u32,
+    /// Its live DNS flows that never got an answer.
+    never_answered: u32,
 }
 
 impl From<CutOffPod> for Affected {
@@ -43,19 +52,36 @@ impl From<CutOffPod> for Affected {
 
 /// `stale-selective`.
 #[must_use]
-pub fn selective(case: &Case) -> Option<Opinion> {
-    one_direction(case).or_else(|| some_pods(case))
+pub fn selective(case: &Case) -> Held {
+    match one_direction(case) {
+        Held::No => some_pods(case),
+        held => held,
+    }
+}
+
+/// The signs are there, but something that must speak is silent.
+fn silent(summary: String, evidence: Evidence, why: Says) -> Opinion {
+    Opinion::new(Code::EvidenceMissing, Confidence::Medium, summary).because(Because::said(evidence.name(), why))
 }
 
 /// This node reaches none of its pods, which all others reach.
-fn one_direction(case: &Case) -> Option<Opinion> {
+fn one_direction(case: &Case) -> Held {
     let dead = dead_ways(case);
-    let [only] = dead.as_slice() else { return None };
+    let [only] = dead.as_slice() else { return Held::No };
     let answers = [Way::World, Way::AcrossIn, Way::Here].iter().any(|way| case.way(*way).life == Life::Alive);
     if only.fate != Fate::HostIn || !(answers || reaches_world(case)) || !host(case).is_fine() || policy_rises(case) {
-        return None;
+        return Held::No;
     }
-    let summary = "This node does not reach its own pods (kubelet's probes die), while the same pods answer others.";
+    let summary = "This node does not reach its own pods (kubelet's probes die), while the same pods answer others";
+    let rules = host_rules_unread(case, &dead).map(|why| (Evidence::HostFirewall, Says::new(why, [])));
+    // A probe that was let in and answered is not denied.
+    let was_let_in = case.way(Way::HostToPod).counts.half_open >= SEVERAL;
+    let policy = || policy_unread(case).filter(|_| !was_let_in).map(|why| (case.beyond.drops_from, why));
+    if let Some((evidence, why)) = rules.or_else(policy) {
+        let summary = format!("{summary}, cause unknown: {}.", why.text);
+        return Held::Silent(Box::new(silent(summary, evidence, why).because(only.because.clone())));
+    }
+    let summary = format!("{summary}.");
     let mut opinion = Opinion::new(Code::StaleSelective, Confidence::Medium, summary).because(only.because.clone());
     opinion
         .confidence_because
@@ -74,16 +100,24 @@ fn one_direction(case: &Case) -> Option<Opinion> {
             says: format!("not ready for {}", age(waiting.for_s)),
         })
         .collect();
-    Some(opinion)
+    Held::Stale(Box::new(opinion))
 }
 
-fn some_pods(case: &Case) -> Option<Opinion> {
+fn some_pods(case: &Case) -> Held {
+    let Some(picture) = case.picture() else { return Held::No };
     let mut cut_off = cut_off_pods(case);
     cut_off.retain(|pod| !may_be_denied_there(case, pod));
     if cut_off.is_empty() || !others_vouch(case) || policy_rises(case) {
-        return None;
+        return Held::No;
     }
-    let picture = case.picture()?;
+    if let Some(why) = policy_unread(case) {
+        let maybe_denied: Vec<&CutOffPod> = cut_off.iter().filter(|pod| policy_would_explain(case, pod)).collect();
+        if maybe_denied.len() == cut_off.len() {
+            return Held::Silent(Box::new(maybe_denied_opinion(case, &maybe_denied, why)));
+        }
+        let denied: BTreeSet<String> = maybe_denied.into_iter().map(|pod| pod.name.clone()).collect();
+        cut_off.retain(|pod| !denied.contains(&pod.name));
+    }
     let names: Vec<&str> = cut_off.iter().map(|pod| pod.name.as_str()).collect();
     let (are, whose) = if names.len() == 1 { ("is", "its") } else { ("are", "their") };
     let summary =
@@ -102,26 +136,75 @@ fn some_pods(case: &Case) -> Option<Opinion> {
         opinion.because.push(Because::evidence("pods", says));
     }
     opinion.affected = cut_off.into_iter().map(Into::into).collect();
-    Some(opinion)
+    Held::Stale(Box::new(opinion))
+}
+
+/// Pods are cut off, and a policy that denies them would look the same.
+fn maybe_denied_opinion(case: &Case, pods: &[&CutOffPod], why: Says) -> Opinion {
+    let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    let (are, whose) = if names.len() == 1 { ("is", "its") } else { ("are", "their") };
+    let summary = format!(
+        "Only {} {are} cut off ({whose} flows get no answer, those of other pods do), cause unknown: {}.",
+        list(&names),
+        why.text
+    );
+    let mut opinion = silent(summary, case.beyond.drops_from, why);
+    for pod in pods {
+        let says = Says { text: format!("{}: {}", pod.name, pod.says), figures: pod.figures.clone() };
+        opinion.because.push(Because::said(CheckId::DnsConntrack.name(), says));
+    }
+    opinion
 }
 
 /// Whether a policy of the resolver's own may deny the queries of this pod: they end at a DNS pod, here or on another node
 /// where the drops are counted, and what else the pod sends is answered.
 fn may_be_denied_there(case: &Case, pod: &CutOffPod) -> bool {
-    let resolver_is_a_pod = match &case.around.node_local_dns.pod {
-        Some(pod) if case.dns.path.ends_here() => !pod.host_network,
-        _ => !case.dns.path.ends_here(),
-    };
-    resolver_is_a_pod && pod.answered_elsewhere && pod.half_open == 0
+    resolver_is_a_pod(case) && pod.answered_elsewhere && pod.half_open == 0
 }
 
-/// Whether policy drops rise now, or were counted and not counted again: then a pod whose packets die may be denied.
-fn policy_rises(case: &Case) -> bool {
-    let counted = case.beyond.drops.seen().is_some_and(|drops| drops.of("policy denied") > 0);
-    if counted && !matches!(case.rises(), Some(Rises::Between(_))) {
-        return true;
+/// Whether the resolver that pods ask is a pod with a network of its own, so that policies hold for it.
+fn resolver_is_a_pod(case: &Case) -> bool {
+    match &case.around.node_local_dns.pod {
+        Some(pod) if case.dns.path.ends_here() => !pod.host_network,
+        _ => !case.dns.path.ends_here(),
     }
-    !case.rising("policy denied").is_empty()
+}
+
+/// Whether policy drops rise now.
+fn policy_rises(case: &Case) -> bool {
+    !case.rising(POLICY_DENIED).is_empty()
+}
+
+/// Why it is not known whether policy drops rise; none where two readings tell, or one that counts none.
+fn policy_unread(case: &Case) -> Option<Says> {
+    if matches!(case.rises(), Some(Rises::Between(_))) {
+        return None;
+    }
+    let readings: Vec<_> =
+        [&case.beyond.drops, &case.beyond.drops_again].into_iter().filter_map(|r| r.seen()).collect();
+    let counted = readings.iter().map(|drops| drops.of(POLICY_DENIED)).max();
+    match counted {
+        Some(0) => None,
+        Some(counted) => Some(Says::new(
+            format!("policy dropped {counted} packets, and whether it still drops any was not read a second time"),
+            [("policy_denied", counted.into())],
+        )),
+        None => {
+            let says =
+                format!("a policy would look the same, and dropped packets were not read ({})", case.beyond.drops_from);
+            Some(Says::new(says, []))
+        }
+    }
+}
+
+/// Whether a policy would explain the dead flows of a pod. The sender's policy, which came later, stops flows that were
+/// answered: a packet that it denies makes no entry, so a flow that never got an answer had left the pod. The resolver's
+/// policy leaves such flows; a resolver on the host has one only by Cilium's host firewall. Answers to kubelet's probes are
+/// never denied.
+fn policy_would_explain(case: &Case, pod: &CutOffPod) -> bool {
+    let status = case.beyond.status.seen();
+    let resolver_has_none = !resolver_is_a_pod(case) && status.is_some_and(|status| status.host_firewall != Some(true));
+    pod.half_open == 0 && !(pod.never_answered >= SEVERAL && resolver_has_none)
 }
 
 /// How many pods have been cut off since the agent's own last start; none if that is unknown.
@@ -183,6 +266,7 @@ pub fn cut_off_pods(case: &Case) -> Vec<CutOffPod> {
             named.figures.extend(other.figures);
             named.last_answer = pod.counts.last_answer;
             named.answered_elsewhere = answered_elsewhere(picture, pod.address);
+            named.never_answered = pod.counts.unanswered;
             found.push(named);
         }
     }
@@ -303,6 +387,7 @@ pub(super) fn name(case: &Case, ip: IpAddr, says: String) -> CutOffPod {
         last_answer: 0,
         answered_elsewhere: false,
         half_open: 0,
+        never_answered: 0,
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::evidence::Evidence;
 use crate::cilium::services::Target;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
+use crate::rules::stale::kernel_services::{lacks_for_minutes, shown};
 use crate::rules::verdict::{Because, Confidence};
 use crate::ways::life::Life;
 use crate::ways::way::Way;
@@ -21,7 +23,10 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
         because.push(Because::check(CheckId::DnsBackends, backends.finding.summary.clone()));
     }
     if let Some(says) = kernel_differs(case) {
-        because.push(Because::evidence("lb-list", says));
+        because.push(Because::evidence(Evidence::LbList.name(), says));
+    } else if case.backends.list.is_none() {
+        // Without the agent's table, the kernel's own still tells.
+        because.extend(lacks_for_minutes(case).map(|says| Because::said(Evidence::LbList.name(), says)));
     }
     // Without the network an agent hears of no change: then the old table is a consequence.
     let cut_off = [Way::HostToCluster, Way::HostToWorld].iter().any(|way| case.way(*way).life == Life::Dead);
@@ -59,15 +64,11 @@ fn kernel_differs(case: &Case) -> Option<String> {
         let has = address(has.flat_map(|(_, frontend)| &frontend.backends).collect());
         // Resting backends may stand in the kernel's table or not.
         if wanted != has && !(resting && wanted.is_subset(&has)) {
-            let show = |ips: &BTreeSet<IpAddr>| match ips.len() {
-                0 => "none".to_owned(),
-                _ => ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-            };
             return Some(format!(
                 "for {} the agent wants {}, the kernel has {}",
                 std::net::SocketAddr::new(row.frontend.ip, row.frontend.port),
-                show(&wanted),
-                show(&has)
+                shown(&wanted),
+                shown(&has)
             ));
         }
     }
