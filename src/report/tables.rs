@@ -275,7 +275,7 @@ mod tests {
         let found = before.changed(&tables(IPCACHE, Some("")));
         let change = TableChange {
             table: "ipcache-list",
-            key: "10.9.2.8/32".to_owned(),
+            key: "10.9.2.8".to_owned(),
             before: Some("identity 7012, tunnel 192.0.2.99".to_owned()),
             after: Some("identity 7012, tunnel 192.0.2.12".to_owned()),
         };
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(drift.says, "before: refused");
         let text = found.text(100);
         assert!(
-            text.contains("10.9.2.8/32: identity 7012, tunnel 192.0.2.99 -> identity 7012, tunnel 192.0.2.12"),
+            text.contains("10.9.2.8: identity 7012, tunnel 192.0.2.99 -> identity 7012, tunnel 192.0.2.12"),
             "{text}"
         );
         assert!(text.contains("not compared: config-drift (before: refused)"), "{text}");
