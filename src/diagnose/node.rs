@@ -59,7 +59,7 @@ pub(super) struct Looker<'a, S, O> {
 }
 
 /// How long the first probe of a pod is waited for before the others begin beside it.
-const HELD_UP: Duration = Duration::from_secs(1);
+const HELD_UP: Duration = Duration::from_millis(500);
 
 /// What is known so far of a node that is being looked at.
 #[derive(Default)]
@@ -234,12 +234,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
                 (by_name.await, by_address.await, dns.await)
             } else {
                 // The first finds out what the pod has to ask with. One that hangs holds up no other.
-                match tokio::time::timeout(HELD_UP, &mut by_name).await {
-                    Ok(by_name) => {
-                        let (by_address, dns) = tokio::join!(by_address, dns);
-                        (by_name, by_address, dns)
-                    }
-                    Err(_) => tokio::join!(by_name, by_address, dns),
+                if let Ok(by_name) = tokio::time::timeout(HELD_UP, &mut by_name).await {
+                    let (by_address, dns) = tokio::join!(by_address, dns);
+                    (by_name, by_address, dns)
+                } else {
+                    tokio::join!(by_name, by_address, dns)
                 }
             };
             let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());

@@ -204,7 +204,7 @@ impl Beyond {
         let kinds = [
             (Evidence::LbList, self.lb.seen().is_none()),
             (Evidence::AgentStatus, self.status.seen().is_none()),
-            (Evidence::DropMetrics, self.drops.seen().is_none()),
+            (self.drops_from, self.drops.seen().is_none()),
             (Evidence::NatList, self.nat.seen().is_none()),
             (Evidence::AttachedPrograms, self.programs.seen().is_none()),
             (Evidence::AgentLog, self.log.seen().is_none()),
