@@ -290,11 +290,11 @@ mod tests {
         let found = report(vec![("a", Some(harmless())), ("b", Some(unread))]);
         let order: Vec<&str> = found.nodes.iter().map(|node| node.node.as_str()).collect();
         assert_eq!(order, ["b", "a"]);
-        assert_eq!((found.nodes[0].level, found.nodes[0].seen_level), (RiskLevel::High, RiskLevel::Low));
+        assert_eq!((found.nodes[0].level, found.nodes[0].seen_level), (RiskLevel::Medium, RiskLevel::Low));
         let text = found.text(120, false);
-        assert!(text.contains("what was looked at says low, the rest may say high"), "{text}");
-        assert!(text.contains("not looked at  high    bpf-mounts"), "{text}");
-        assert!(text.contains("2 nodes: 1 high, 0 medium, 1 low"), "{text}");
+        assert!(text.contains("what was looked at says low, the rest may say medium"), "{text}");
+        assert!(text.contains("not looked at  medium  bpf-mounts"), "{text}");
+        assert!(text.contains("2 nodes: 0 high, 1 medium, 1 low"), "{text}");
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) fn of_fact(id: RiskId, case: &RestartCase) -> RiskLine {
         RiskId::BpfMounts => counted(
             id,
             marked(Mark::SecondBpfMount),
-            RiskLevel::High,
+            RiskLevel::Medium,
             "one BPF file system is mounted at /sys/fs/bpf",
             "a second BPF file system is mounted over /sys/fs/bpf: a restart then makes duplicate programs \
              (cilium/cilium#47847); remove that mount first",
