@@ -28,6 +28,7 @@ const PUBLIC: &str = "
     timeout timed out time usr bin etc sha256 latest stable alpha beta rc pre distroless
     quay gcr ghcr docker registry github com org google in addr arpa ip ip6 src pkg go run lib var opt proc
     staledp diagnose capture fix from save redact
+    firewall wireguard ipsec dev nodeencryption chaining allocation mixed legacy tcx redirected
     true false ok disabled enabled strict partial iptables masquerading kubeproxyreplacement device mode clock source
     ktime jiffies hz allocated healthy reachable redirects active encryption cni non connection tracking kvstore
     routing host network tunnel attach bandwidthmanager nodemonitor size ports on off
