@@ -190,7 +190,9 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
             case.egress = pod_egress::judge(probes, None);
         }
-        if service_map(case).is_some() && deadline.left() > 2 * UPDATE {
+        // A silent agent catches up with nothing.
+        let may_catch_up = case.beyond.agent_silence.is_none();
+        if service_map(case).is_some() && may_catch_up && deadline.left() > 2 * UPDATE {
             tokio::time::sleep_until(differed + UPDATE).await;
             if let Some((services, endpoint_slices)) = self.source.cluster_dns_now().await {
                 case.around.cluster_dns = self.cluster.find_cluster_dns(&services, &endpoint_slices).map(Arc::new);

@@ -8,7 +8,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::lookalikes::firewall;
 use crate::rules::opinion::Opinion;
-use crate::rules::stale::selective::name;
+use crate::rules::stale::selective::{SEVERAL, name};
 use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
     DeadWay, Fate, HostWitness, ProbeFlow, dead_ways, host, host_figures, host_says, probe_flow, reaches_world,
@@ -92,8 +92,12 @@ fn silent(case: &Case, why: &str) -> Held {
 
 /// What leaves it open whether a rule of the host's own firewall killed these ways: all of them pass it, and its rules were
 /// not read. Where packets that do not end on the host die as well, as those to the world do, no rule between the host and
-/// its pods explains them.
+/// its pods explains them; several flows of one pod are enough for that.
 pub(super) fn host_rules_unread(case: &Case, dead: &[DeadWay]) -> Option<String> {
+    let world = &case.way(Way::World).counts;
+    if world.answered == 0 && world.dead() >= SEVERAL {
+        return None;
+    }
     let passes = |way: &DeadWay| matches!(way.fate, Fate::Host | Fate::HostIn);
     let unread = firewall::unread(case).filter(|_| dead.iter().all(passes))?;
     Some(format!("a rule of the host's own firewall would look the same, and {unread}"))

@@ -25,7 +25,7 @@ use crate::ways::way::Way;
 /// Packets that a network policy denied, as the counters name them.
 const POLICY_DENIED: &str = "policy denied";
 /// So many flows without an answer are not chance.
-const SEVERAL: u32 = 3;
+pub(super) const SEVERAL: u32 = 3;
 
 /// A pod that is cut off.
 pub struct CutOffPod {
