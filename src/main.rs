@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    staledp::commands::run(staledp::cli::Cli::parse())
+    staledp::commands::run(staledp::settings::arguments())
 }

@@ -16,6 +16,7 @@ pub mod probe_tools;
 pub mod prometheus;
 pub mod questions;
 pub mod screen;
+pub mod secret;
 pub mod selector;
 pub mod shard;
 pub mod source_kind;

@@ -18,6 +18,23 @@ pub enum Format {
     Jsonl,
     /// One YAML document
     Yaml,
+    /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms)
+    Name,
+}
+
+impl Format {
+    /// Its name, as `-o` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Wide => "wide",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Yaml => "yaml",
+            Self::Name => "name",
+        }
+    }
 }
 
 /// When to use colours.
@@ -36,6 +53,8 @@ pub enum When {
 pub struct Screen {
     /// The format of standard output.
     pub format: Format,
+    /// Whether tables have header rows.
+    pub headers: bool,
     /// Whether standard output takes colours.
     pub color: bool,
     /// The width of standard output in columns; none where it is not a terminal.

@@ -16,7 +16,8 @@ type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 const COMMANDS: [Row; 11] = [
     (
         "diagnose",
-        "  staledp diagnose --node prusik
+        "  staledp diagnose prusik
+  staledp diagnose --all-nodes -o name | xargs -rn1 staledp fix --dry-run
   staledp diagnose --all-nodes -o json > report.json
   staledp diagnose --from cilium-sysdump.zip",
         &Exit::OF_JUDGING,
@@ -31,7 +32,7 @@ const COMMANDS: [Row; 11] = [
     ),
     (
         "fix",
-        "  staledp fix --node prusik --dry-run
+        "  staledp fix prusik --dry-run
   staledp fix --node prusik
   staledp fix --node prusik --yes --watch 10m",
         &Exit::OF_FIX,
@@ -48,8 +49,8 @@ const COMMANDS: [Row; 11] = [
     (
         "diff",
         "  staledp diff before/ after/
-  staledp diff yesterday.json today.json -o json",
-        &Exit::OF_READING,
+  staledp diff yesterday.json today.json --exit-code -o json",
+        &Exit::OF_DIFF,
         "both could be compared, whatever changed",
     ),
     (
@@ -61,7 +62,7 @@ const COMMANDS: [Row; 11] = [
     ),
     (
         "explain",
-        "  staledp explain
+        "  staledp explain -o json
   staledp explain stale-datapath
   staledp explain cilium/cilium#46065",
         &Exit::OF_READING,

@@ -57,8 +57,12 @@ lock has expired. After an hour it starts anew.";
 #[command(next_help_heading = "Repair")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct FixArgs {
+    /// Nodes to repair, as with --node
+    #[arg(value_name = "NODE", value_parser = super::values::node)]
+    pub nodes: Vec<String>,
+
     /// Node to repair (repeatable: one after the other; stops at the first node that cannot be verified)
-    #[arg(long, value_name = "NAME", required = true)]
+    #[arg(long, value_name = "NAME", value_parser = super::values::node, required_unless_present = "nodes")]
     pub node: Vec<String>,
 
     /// Restart without asking

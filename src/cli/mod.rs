@@ -2,6 +2,7 @@
 
 mod examples;
 mod fix;
+mod formats;
 pub mod symptoms;
 mod values;
 
@@ -12,10 +13,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
 use crate::base::screen::{Format, When};
+use crate::base::secret::Secret;
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
-use values::{duration, ssh_option, url};
+use values::{duration, node, ssh_option, url};
+
+/// The options that choose a cluster: with saved evidence there is none.
+const FROM_A_CLUSTER: [&str; 7] = ["context", "kubeconfig", "as_user", "cluster", "user", "server", "token"];
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
 #[derive(Debug, Parser)]
@@ -28,6 +33,10 @@ pub struct Cli {
     /// How to show results.
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// The cluster, where it was typed before the command; [`crate::settings::arguments`] hands it to the command.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// The commands.
@@ -59,6 +68,10 @@ pub enum Command {
         before: PathBuf,
         /// The newer one
         after: PathBuf,
+
+        /// Exit with 1 if anything differs, as `git diff --exit-code` does
+        #[arg(long)]
+        exit_code: bool,
     },
     /// Show what the cluster already reports (failing probes, restarts, DNS errors, buffers), by node; never writes to
     /// the cluster
@@ -71,7 +84,7 @@ pub enum Command {
         code: Option<String>,
     },
     /// Print the completion script for a shell
-    #[command(after_help = after_help("completions"))]
+    #[command(alias = "completion", after_help = after_help("completions"))]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -79,7 +92,7 @@ pub enum Command {
     /// Print the manual page in roff
     #[command(after_help = after_help("man"))]
     Man,
-    /// Print the version
+    /// Print the version, the commit it was built from, and how recent its knowledge of upstream issues is
     #[command(after_help = after_help("version"))]
     Version,
 }
@@ -107,11 +120,18 @@ pub struct OutputArgs {
     /// Show no progress
     #[arg(long, global = true)]
     pub no_progress: bool,
+
+    /// Print tables without their header rows
+    #[arg(long, global = true)]
+    pub no_headers: bool,
 }
 
 /// `staledp diagnose`.
 #[derive(Args, Debug)]
 pub struct DiagnoseArgs {
+    /// Nodes to look at, as with --node
+    #[arg(value_name = "NODE", value_parser = node, conflicts_with_all = ["all_nodes", "selector"])]
+    pub nodes: Vec<String>,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -172,6 +192,22 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// Cluster of the kubeconfig, in place of the context's
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+
+    /// User of the kubeconfig, in place of the context's
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Address of the API server
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub server: Option<String>,
+
+    /// Bearer token, in place of all credentials of the kubeconfig
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<Secret>,
+
     /// User to impersonate
     #[arg(long = "as", value_name = "USER")]
     pub as_user: Option<String>,
@@ -179,6 +215,10 @@ pub struct ClusterArgs {
     /// Group to impersonate (repeatable)
     #[arg(long, value_name = "GROUP", requires = "as_user")]
     pub as_group: Vec<String>,
+
+    /// UID to impersonate
+    #[arg(long, value_name = "UID", requires = "as_user")]
+    pub as_uid: Option<String>,
 
     /// Timeout of a single request. A kubelet must also start each command within 8s
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
@@ -190,7 +230,7 @@ pub struct ClusterArgs {
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
     /// Node to look at (repeatable)
-    #[arg(long, value_name = "NAME", conflicts_with = "all_nodes")]
+    #[arg(long, value_name = "NAME", value_parser = node, conflicts_with = "all_nodes")]
     pub node: Vec<String>,
 
     /// Look at all nodes
@@ -201,8 +241,12 @@ pub struct TargetArgs {
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with_all = ["node", "all_nodes"])]
     pub selector: Option<String>,
 
+    /// Fail if no node has the labels of --selector; without this, that is a success with a note
+    #[arg(long, requires = "selector")]
+    pub fail_if_none: bool,
+
     /// Node to leave out (repeatable)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = node)]
     pub exclude_node: Vec<String>,
 
     /// Judge shard I of N, counted from 0 (as JOB_COMPLETION_INDEX does); `staledp merge` joins the reports
@@ -211,7 +255,7 @@ pub struct TargetArgs {
 
     /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a
     /// cluster
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = FROM_A_CLUSTER)]
     pub from: Option<PathBuf>,
 
     /// Timeout of the whole run. Nodes not finished by then are reported as not judged [default: none]

@@ -24,6 +24,13 @@ pub(super) fn url(text: &str) -> Result<String, Error> {
     }
 }
 
+/// The name of a node, also as `-o name` writes it: `node/prusik`.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser")]
+pub(super) fn node(text: &str) -> Result<String, Error> {
+    let name = text.strip_prefix("node/").or_else(|| text.strip_prefix("nodes/")).unwrap_or(text);
+    Ok(name.to_owned())
+}
+
 /// `K=V`.
 pub(super) fn ssh_option(text: &str) -> Result<(String, String), Error> {
     match text.split_once('=') {

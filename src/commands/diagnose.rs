@@ -1,5 +1,6 @@
 //! `staledp diagnose`: the five checks on each chosen node, a verdict, and the exit code of the worst.
 
+use super::nodes;
 use super::printing::{Terminal, render};
 use super::saving;
 use super::source::{Work, look};
@@ -16,21 +17,31 @@ use crate::settings::Settings;
 
 /// Diagnoses the chosen nodes and prints the report.
 pub(super) async fn run(args: DiagnoseArgs, terminal: &Terminal) -> Result<Exit, Error> {
-    let DiagnoseArgs { cluster, target, symptoms, save } = args;
+    let DiagnoseArgs { nodes, cluster, mut target, symptoms, save } = args;
+    target.node.extend(nodes);
     let settings = Settings::resolve(cluster, target, symptoms, save);
     let progress = terminal.progress();
     let judge = Judge { terminal, progress: &progress };
     let judged = terminal.signals.or_partial(&progress, "Printing partial results", look(&settings, &judge)).await;
     progress.clear();
-    let report = judged?;
+    let mut report = judged?;
+    let none = nodes::note_on_none(&settings, report.nodes.len() + report.skipped.len());
+    if let Some(note) = &none {
+        terminal.say(note);
+        report.notes.push(note.clone());
+    }
     let text = match terminal.screen.format {
         // The nodes' lines were printed as they came.
         Format::Jsonl => json::jsonl_end(&report)?,
-        Format::Table | Format::Wide | Format::Json | Format::Yaml => render(&report, &terminal.screen)?,
+        Format::Table | Format::Wide | Format::Json | Format::Yaml | Format::Name => render(&report, &terminal.screen)?,
     };
     terminal.print(text).await?;
     // A run that its own deadline ended is partial, too, and has judged what it could.
-    Ok(if report.partial && progress.was_stopped() { Exit::Interrupted } else { report.exit() })
+    Ok(match none {
+        _ if report.partial && progress.was_stopped() => Exit::Interrupted,
+        Some(_) if !report.partial => Exit::Healthy,
+        _ => report.exit(),
+    })
 }
 
 /// Judges nodes, and keeps the evidence where that is wanted.

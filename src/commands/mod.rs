@@ -32,7 +32,8 @@ use signals::{Manner, Signals};
 /// Runs one command.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    let Cli { command, output } = cli;
+    // The cluster is the command's by now.
+    let Cli { command, output, cluster: _ } = cli;
     let screen = settings::screen(&output);
     log(&screen);
     let exit = run_to_its_end(command, screen).unwrap_or_else(|error| {
@@ -54,6 +55,7 @@ fn log(screen: &Screen) {
 
 fn run_to_its_end(command: Command, screen: Screen) -> Result<Exit, Error> {
     let cannot = |error| Error::bug("cannot start").because(error);
+    command.check_format(screen.format)?;
     let manner = if matches!(command, Command::Fix(_)) { Manner::InGoodOrder } else { Manner::AnyTime };
     let signals = Signals::listen(manner)?;
     let terminal = Terminal { screen, signals, output: Output::start().map_err(cannot)? };
@@ -71,7 +73,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Capture(args) => Box::pin(capture::run(*args, terminal)).await,
         Command::Fix(args) => Box::pin(fix::run(*args, terminal)).await,
         Command::Symptoms(args) => Box::pin(symptoms::run(*args, terminal)).await,
-        Command::Diff { before, after } => Box::pin(diff::run(before, after, terminal)).await,
+        Command::Diff { before, after, exit_code } => Box::pin(diff::run(before, after, exit_code, terminal)).await,
         Command::Merge { reports } => merge::run(reports, terminal).await,
         Command::Explain { code } => explain::run(code.as_deref(), terminal).await,
         Command::Rbac(args) => rbac::run(args, terminal).await,

@@ -34,7 +34,7 @@ pub(super) fn choose(
             let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));
             let matching: Vec<String> = matching.map(|node| node.metadata.name.clone()).collect();
             if matching.is_empty() {
-                return Err(usage(format!("no node has the labels '{labels}'")));
+                return if settings.fail_if_none { Err(usage(none_has(labels))) } else { Ok(Vec::new()) };
             }
             matching
         }
@@ -46,6 +46,18 @@ pub(super) fn choose(
         return Err(usage(format!("no node named '{unknown}' to leave out")));
     }
     narrow(chosen, settings)
+}
+
+/// The note on a run whose labels no node has: that is a success, unless `--fail-if-none` is given.
+pub(super) fn note_on_none(settings: &Settings, chosen: usize) -> Option<String> {
+    match &settings.nodes {
+        NodeChoice::Labelled(labels) if chosen == 0 && settings.diagnose.shard.is_none() => Some(none_has(labels)),
+        _ => None,
+    }
+}
+
+fn none_has(labels: &str) -> String {
+    format!("no node has the labels '{labels}'")
 }
 
 /// The chosen nodes without those that are left out, and only those of this run's shard.

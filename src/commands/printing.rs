@@ -4,11 +4,13 @@ use std::io;
 use std::io::Write as _;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::sleep;
 
 use super::signals::Signals;
 use crate::base::error::Error;
 use crate::base::screen::{Format, Screen};
+use crate::knowledge::code::Kind;
 use crate::progress::{Output, Progress};
 use crate::report::{Report, json, table, text};
 
@@ -99,12 +101,29 @@ fn put(word: &str, error: &Error) {
     }
 }
 
+/// A value in one of the formats for programs, or the text for people.
+pub(super) fn document<T: Serialize>(
+    screen: &Screen,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> Result<String, Error> {
+    match screen.format {
+        Format::Json => json::json(value),
+        Format::Jsonl => json::line(value),
+        Format::Yaml => json::yaml(value),
+        Format::Table | Format::Wide | Format::Name => Ok(text()),
+    }
+}
+
 /// A report in the format of the screen.
 pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
     match screen.format {
         Format::Table | Format::Wide => Ok(table::render(report, &style(screen))),
         Format::Json => json::json(report),
         Format::Yaml => json::yaml(report),
+        Format::Name => {
+            Ok(text::names(report.nodes.iter().filter(|n| n.verdict.kind != Kind::Healthy).map(|n| &*n.node)))
+        }
         Format::Jsonl => report
             .nodes
             .iter()
@@ -116,5 +135,10 @@ pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> 
 
 /// How tables look on this screen.
 pub(super) fn style(screen: &Screen) -> table::Style {
-    table::Style { color: screen.color, width: screen.width, wide: screen.format == Format::Wide }
+    table::Style {
+        color: screen.color,
+        width: screen.width,
+        wide: screen.format == Format::Wide,
+        headers: screen.headers,
+    }
 }

@@ -3,7 +3,7 @@
 use super::printing::{Terminal, style};
 use super::saving;
 use super::source::{Work, look};
-use crate::base::cluster_settings::ClusterSettings;
+use crate::base::cluster_settings::{ClusterSettings, Overrides};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::Format;
@@ -13,7 +13,7 @@ use crate::gather::Source;
 use crate::gather::live;
 use crate::kubernetes::inventory::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
-use crate::report::{SourceInfo, json};
+use crate::report::{SourceInfo, json, text};
 use crate::rules::remedy::quoted;
 use crate::settings::{EvidenceFrom, Settings};
 
@@ -30,6 +30,7 @@ pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit,
     });
     let found = found.await?;
     let text = match terminal.screen.format {
+        Format::Name => text::names(found.nodes.iter().map(|node| &*node.node)),
         Format::Table | Format::Wide => render(&found, &style(&terminal.screen)),
         Format::Json => json::symptoms(&found, json::Form::Json)?,
         Format::Jsonl => json::symptoms(&found, json::Form::Jsonl)?,
@@ -102,6 +103,9 @@ fn how(origin: &EvidenceFrom, context: Option<&str>) -> Vec<String> {
         EvidenceFrom::Cluster(cluster) => {
             let mut how: Vec<String> = context.iter().map(|context| option("context", context)).collect();
             how.extend(cluster.kubeconfig.iter().map(|file| option("kubeconfig", &file.display().to_string())));
+            let Overrides { cluster: named, user, server, token: _, as_uid } = &cluster.overrides;
+            let typed = [("cluster", named), ("user", user), ("server", server), ("as-uid", as_uid)];
+            how.extend(typed.iter().filter_map(|(name, value)| Some(option(name, value.as_ref()?))));
             how.extend(cluster.as_user.iter().map(|user| option("as", user)));
             how.extend(cluster.as_groups.iter().map(|group| option("as-group", group)));
             how

@@ -35,6 +35,14 @@ pub struct Diff {
     pub unchanged: usize,
 }
 
+impl Diff {
+    /// Whether anything differs.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        !self.only_before.is_empty() || !self.only_after.is_empty() || !self.changed.is_empty()
+    }
+}
+
 /// What changed on one node.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeDiff {

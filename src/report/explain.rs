@@ -14,27 +14,51 @@ const COLUMNS: usize = DEFAULT_WIDTH as usize;
 /// What to do about an unknown topic.
 const LIST: &str = "`staledp explain` lists them all";
 
-/// Explains a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
-/// address). Without a topic it lists them all. The text ends with a newline.
+/// What can be explained.
+#[derive(Clone, Copy)]
+pub enum Topic {
+    /// Everything, as a list.
+    All,
+    /// A verdict code.
+    Code(Code),
+    /// A check.
+    Check(CheckId),
+    /// An upstream issue.
+    Issue(&'static Issue),
+}
+
+/// Explains a topic. The text ends with a newline.
+#[must_use]
+pub fn explain(topic: Topic) -> String {
+    match topic {
+        Topic::All => list(),
+        Topic::Code(code) => about_code(code),
+        Topic::Check(id) => about_check(id),
+        Topic::Issue(issue) => about_issue(issue),
+    }
+}
+
+/// Finds the topic that was typed: a verdict code, a check, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`,
+/// `#46065`, `46065`, its address); without one all of them.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Usage`](crate::base::error::ErrorKind) for any other topic; its hint names the nearest ones.
-pub fn explain(topic: Option<&str>) -> Result<String, Error> {
-    let Some(topic) = topic else { return Ok(list()) };
+pub fn find(topic: Option<&str>) -> Result<Topic, Error> {
+    let Some(topic) = topic else { return Ok(Topic::All) };
     let asked = topic.trim().to_ascii_lowercase();
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == asked) {
-        return Ok(about_code(*code));
+        return Ok(Topic::Code(*code));
     }
     if let Some(id) = CheckId::ALL.iter().find(|id| id.name() == asked) {
-        return Ok(about_check(*id));
+        return Ok(Topic::Check(*id));
     }
     if let Some(issue) = upstream::all().find(|issue| issue.id() == asked || issue.url() == asked) {
-        return Ok(about_issue(issue));
+        return Ok(Topic::Issue(issue));
     }
     if let Some(number) = number(&asked) {
         let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
-        return upstream::find(number).map(about_issue).ok_or_else(unknown);
+        return upstream::find(number).map(Topic::Issue).ok_or_else(unknown);
     }
     let near = near(&asked);
     let hint = if near.is_empty() { LIST.to_owned() } else { format!("did you mean {}? {LIST}", near.join(", ")) };
@@ -220,6 +244,10 @@ fn about_issue(issue: &Issue) -> String {
 mod tests {
     use super::*;
     use crate::report::text::width;
+
+    fn explain(topic: Option<&str>) -> Result<String, Error> {
+        find(topic).map(super::explain)
+    }
 
     fn refused(topic: &str) -> String {
         explain(Some(topic)).unwrap_err().with_advice()

@@ -5,6 +5,7 @@
 mod check;
 pub mod diff;
 pub mod explain;
+pub mod explain_data;
 pub mod figures;
 pub mod json;
 pub mod read;

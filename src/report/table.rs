@@ -26,12 +26,14 @@ pub(super) use head::{moment, source};
 use page::{CYAN, GREEN, Page, RED, YELLOW};
 
 /// How to show a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Whether escapes for colours may stand in the text.
     pub color: bool,
     /// The width of the screen in columns; none without a screen: then each finding has one line, however long.
     pub width: Option<u16>,
+    /// Whether tables have header rows.
+    pub headers: bool,
     /// Fold nothing: every healthy node with its details, every pod.
     pub wide: bool,
 }

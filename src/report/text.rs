@@ -152,6 +152,17 @@ pub fn hang(first: &str, text: &str, columns: usize) -> String {
     out
 }
 
+/// `node/NAME`, a line for each: as kubectl writes names, so that they can be handed to it or to `fix`. A name that no
+/// node can have is left out: in a pipe to other programs it could become an option or several words.
+#[must_use]
+pub fn names<'a>(nodes: impl Iterator<Item = &'a str>) -> String {
+    let is_name = |name: &&str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
+    };
+    nodes.filter(is_name).map(|name| format!("node/{name}\n")).collect()
+}
+
 /// `1 node`, `2 nodes`.
 #[must_use]
 pub fn count(n: usize, one: &str, many: &str) -> String {

@@ -1,5 +1,6 @@
 //! Settings: arguments, environment and terminal, resolved once. No other room reads any of them again.
 
+mod arguments;
 mod fix;
 
 use std::io::IsTerminal;
@@ -8,13 +9,14 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+use crate::base::cluster_settings::{ClusterSettings, Overrides, SshSettings};
 use crate::base::questions::Questions;
 use crate::base::screen::{DEFAULT_WIDTH, Screen, When};
 use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
 use crate::diagnose::DiagnoseSettings;
+pub use arguments::arguments;
 pub use fix::fix;
 
 /// How long `symptoms` looks at a cluster.
@@ -23,12 +25,13 @@ const SYMPTOMS: Duration = Duration::from_secs(120);
 /// How to show results: what was typed, with the environment and the terminal taken into account.
 #[must_use]
 pub fn screen(args: &OutputArgs) -> Screen {
-    let OutputArgs { output, verbose, quiet, color, no_progress } = args;
+    let OutputArgs { output, verbose, quiet, color, no_progress, no_headers } = args;
     let terminal = std::io::stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
     Screen {
         format: *output,
+        headers: !no_headers,
         color: match color {
             When::Always => true,
             When::Never => false,
@@ -55,6 +58,8 @@ pub struct Settings {
     pub evidence: EvidenceFrom,
     /// Which nodes.
     pub nodes: NodeChoice,
+    /// Whether it is an error that no node has the labels.
+    pub fail_if_none: bool,
     /// Nodes to leave out.
     pub exclude: Vec<String>,
     /// Where the evidence is saved as a bundle; none: nowhere.
@@ -91,7 +96,7 @@ impl Settings {
     /// Resolves what was typed for `diagnose` and `capture`.
     #[must_use]
     pub fn resolve(cluster: ClusterArgs, target: TargetArgs, symptoms: SymptomArgs, save: SaveArgs) -> Self {
-        let TargetArgs { node, all_nodes, selector, exclude_node, shard, from, deadline, look } = target;
+        let TargetArgs { node, all_nodes, selector, fail_if_none, exclude_node, shard, from, deadline, look } = target;
         let SaveArgs { save, redact } = save;
         let nodes = if all_nodes {
             NodeChoice::All
@@ -118,7 +123,7 @@ impl Settings {
             since_agent_start: false,
             compare,
         };
-        Self { evidence, nodes, exclude: exclude_node, save, redact, diagnose }
+        Self { evidence, nodes, fail_if_none, exclude: exclude_node, save, redact, diagnose }
     }
 
     /// Resolves what was typed for `symptoms`: the whole cluster, and no question to any node.
@@ -148,7 +153,7 @@ impl Settings {
             since_agent_start: false,
             compare: false,
         };
-        Self { evidence, nodes: NodeChoice::All, exclude: Vec::new(), save, redact, diagnose }
+        Self { evidence, nodes: NodeChoice::All, fail_if_none: false, exclude: Vec::new(), save, redact, diagnose }
     }
 }
 
@@ -208,8 +213,10 @@ impl Look {
 }
 
 fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bool) -> ClusterSettings {
-    let ClusterArgs { context, kubeconfig, as_user, as_group, request_timeout } = cluster;
-    ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, request_timeout, ssh, compress }
+    let ClusterArgs { context, kubeconfig, cluster, user, server, token, as_user, as_group, as_uid, request_timeout } =
+        cluster;
+    let overrides = Overrides { cluster, user, server, token, as_uid };
+    ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, overrides, request_timeout, ssh, compress }
 }
 
 fn symptom_options(args: SymptomArgs, keep: bool) -> SymptomOptions {

@@ -12,6 +12,7 @@ mod diagnose;
 mod direct;
 mod fix;
 mod fleet;
+mod keyboard;
 mod packed;
 mod redact;
 mod replay;

@@ -59,6 +59,7 @@ impl Page {
         let lines = draw(&rows);
         for (i, line) in lines.iter().enumerate() {
             let line = match i.checked_sub(1).and_then(|i| nodes.get(i)) {
+                None if !self.headers => continue,
                 None => self.ink(BOLD, line),
                 Some(node) => self.ink_columns(line, name + 2, verdict, mark(node.verdict.kind).1),
             };

@@ -1,0 +1,34 @@
+//! Which output formats each command has.
+
+use super::Command;
+use crate::base::error::Error;
+use crate::base::screen::Format;
+use crate::base::screen::Format::{Json, Jsonl, Name, Table, Wide, Yaml};
+
+impl Command {
+    /// Checks that the command has this output format.
+    ///
+    /// # Errors
+    ///
+    /// A usage error that names the formats it has.
+    pub fn check_format(&self, format: Format) -> Result<(), Error> {
+        let (name, formats): (_, &[Format]) = match self {
+            // What they print has one form, or they print nothing.
+            Self::Completions { .. } | Self::Man | Self::Capture(_) => return Ok(()),
+            Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name]),
+            Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name]),
+            Self::Symptoms(_) => ("symptoms", &[Table, Wide, Json, Jsonl, Yaml, Name]),
+            Self::Diff { .. } => ("diff", &[Table, Wide, Json, Yaml]),
+            Self::Explain { .. } => ("explain", &[Table, Wide, Json, Yaml]),
+            Self::Rbac(_) => ("rbac", &[Table, Wide, Json, Yaml]),
+            Self::Fix(_) => ("fix", &[Table, Wide, Json, Jsonl, Yaml]),
+            Self::Version => ("version", &[Table, Wide, Json, Jsonl, Yaml]),
+        };
+        if formats.contains(&format) {
+            return Ok(());
+        }
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        let failed = format!("{name} has no {} output", format.name());
+        Err(Error::usage(failed).with_hint(format!("use -o {}", names.join(", "))))
+    }
+}

@@ -1,0 +1,162 @@
+//! The habits of kubectl, offline: arguments as people type them, and output for programs.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn bundle(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("bundle").display().to_string()
+}
+
+fn staledp(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_staledp"));
+    command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    staledp(args).output().expect("the program runs")
+}
+
+#[track_caller]
+fn exits(output: Output, code: i32) -> (String, String) {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "--- stdout\n{stdout}\n--- stderr\n{stderr}");
+    (stdout, stderr)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn json(stdout: &str) -> Value {
+    serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}:\n{stdout}"))
+}
+
+#[test]
+fn version_names_how_recent_its_knowledge_is_and_programs_get_the_commit() {
+    let (shown, _) = exits(run(&["version"]), 0);
+    assert!(shown.contains("\nupstream issues known as of 2026-"), "{shown}");
+    let version = json(&exits(run(&["version", "-o", "json"]), 0).0);
+    for field in ["name", "version", "commit", "date", "upstream_known_as_of"] {
+        assert!(version.get(field).is_some(), "{field}: {version}");
+    }
+    let known = version["upstream_known_as_of"].as_str().expect("a month");
+    assert!(shown.contains(known), "{shown}");
+}
+
+#[test]
+fn completion_is_an_alias() {
+    assert_eq!(exits(run(&["completion", "bash"]), 0), exits(run(&["completions", "bash"]), 0));
+}
+
+#[test]
+fn node_is_chosen_by_position_by_option_and_as_kubectl_writes_names() {
+    let from = bundle("2026-06-06-prusik");
+    let nodes = |args: &[&str]| {
+        let (stdout, _) = exits(run(&[&["diagnose", "--from", &from, "-o", "json"], args].concat()), 0);
+        let report = json(&stdout);
+        let nodes = report["nodes"].as_array().expect("nodes").iter();
+        nodes.map(|node| node["node"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(nodes(&["brno"]), ["brno"]);
+    assert_eq!(nodes(&["brno", "--node", "vienna"]), ["brno", "vienna"]);
+    assert_eq!(nodes(&["node/brno", "nodes/vienna"]), ["brno", "vienna"]);
+    exits(run(&["diagnose", "--from", &from, "brno", "--all-nodes"]), 2);
+}
+
+#[test]
+fn name_output_lists_the_nodes_that_are_not_healthy() {
+    let from = bundle("2026-06-06-prusik");
+    assert_eq!(exits(run(&["diagnose", "--from", &from, "-o", "name"]), 1).0, "node/prusik\n");
+    assert_eq!(exits(run(&["diagnose", "--from", &from, "brno", "-o", "name"]), 0).0, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.json");
+    fs::write(&report, run(&["diagnose", "--from", &from, "-o", "json"]).stdout).expect("a file");
+    assert_eq!(exits(run(&["merge", &report.display().to_string(), "-o", "name"]), 1).0, "node/prusik\n");
+}
+
+#[test]
+fn explain_and_rbac_are_json_for_programs() {
+    let all = json(&exits(run(&["explain", "-o", "json"]), 0).0);
+    let codes = all["codes"].as_array().expect("codes");
+    assert!(codes.len() > 20 && codes.iter().all(|code| code["meaning"].is_string()), "{all}");
+    assert_eq!(all["checks"].as_array().map(Vec::len), Some(5));
+    let one = json(&exits(run(&["explain", "datapath-drops", "-o", "json"]), 0).0);
+    assert_eq!((&one["codes"][0]["code"], &one["codes"][0]["kind"]), (&"datapath-drops".into(), &"other-fault".into()));
+    assert!(one["codes"][0]["look_alike"]["settle"].is_string() && one["issues"] == Value::Array(vec![]), "{one}");
+
+    let roles = json(&exits(run(&["rbac", "fix", "-o", "json"]), 0).0);
+    let kinds: Vec<&Value> = roles["items"].as_array().expect("items").iter().map(|item| &item["kind"]).collect();
+    assert_eq!((&roles["kind"], kinds), (&"List".into(), vec![&"ClusterRole".into(), &"Role".into()]));
+    let yaml: Vec<Value> = exits(run(&["rbac", "fix"]), 0)
+        .0
+        .split("\n---\n")
+        .map(|text| serde_saphyr::from_str(text).expect("YAML"))
+        .collect();
+    assert_eq!(roles["items"], Value::Array(yaml));
+}
+
+#[test]
+fn format_that_a_command_lacks_is_a_usage_error_that_names_those_it_has() {
+    for (args, has) in [
+        (&["explain", "-o", "jsonl"][..], "use -o table, wide, json, yaml"),
+        (&["rbac", "fix", "-o", "name"], "use -o table, wide, json, yaml"),
+        (&["version", "-o", "name"], "use -o table, wide, json, jsonl, yaml"),
+        (&["diff", "a", "b", "-o", "jsonl"], "use -o table, wide, json, yaml"),
+        (&["fix", "a", "-o", "name"], "use -o table, wide, json, jsonl, yaml"),
+    ] {
+        let (stdout, stderr) = exits(run(args), 2);
+        assert!(stderr.contains(has) && stdout.is_empty(), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn tables_without_header_rows_are_otherwise_the_same() {
+    let from = bundle("2026-06-06-prusik");
+    let with = exits(run(&["diagnose", "--from", &from]), 1).0;
+    let without = exits(run(&["diagnose", "--from", &from, "--no-headers"]), 1).0;
+    let is_header = |line: &&str| line.starts_with("NODE  ") || line.starts_with("CHECK  ");
+    let expected: Vec<&str> = with.lines().filter(|line| !is_header(line)).collect();
+    assert!(expected.len() < with.lines().count(), "{with}");
+    assert_eq!(without.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn differences_are_exit_code_1_where_that_is_wanted() {
+    let (stale, healthy) = (bundle("stale-datapath"), bundle("healthy"));
+    exits(run(&["diff", &stale, &healthy]), 0);
+    exits(run(&["diff", &stale, &healthy, "--exit-code"]), 1);
+    exits(run(&["diff", &healthy, &healthy, "--exit-code"]), 0);
+    exits(run(&["diff", "/nowhere", &healthy, "--exit-code"]), 5);
+}
+
+#[test]
+fn labels_that_no_node_has_are_a_success_with_a_note() {
+    let from = bundle("2026-06-06-prusik");
+    let select = ["diagnose", "--from", &from, "-l", "zone=nowhere"];
+    let (stdout, stderr) = exits(run(&[&select[..], &["-o", "json"]].concat()), 0);
+    assert!(stderr.contains("no node has the labels 'zone=nowhere'"), "{stderr}");
+    assert_eq!(json(&stdout)["notes"][0], "no node has the labels 'zone=nowhere'");
+    let (_, stderr) = exits(run(&[&select[..], &["--fail-if-none"]].concat()), 2);
+    assert!(stderr.contains("no node has the labels") && stderr.contains("nodes: brno, prusik, vienna"), "{stderr}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("kept");
+    let capture = ["capture", &kept.display().to_string(), "--from", &from, "-l", "zone=nowhere"];
+    let (_, stderr) = exits(run(&capture), 0);
+    assert!(stderr.contains("no node has the labels") && !kept.exists(), "{stderr}");
+}
+
+#[test]
+fn node_lines_name_their_context_and_moment() {
+    let (stdout, _) = exits(run(&["diagnose", "--from", &bundle("2026-06-06-prusik"), "-o", "jsonl"]), 1);
+    let lines: Vec<Value> = stdout.lines().map(json).collect();
+    let (end, nodes) = lines.split_last().expect("lines");
+    assert_eq!((nodes.len(), &end["summary"]["nodes"]), (3, &3.into()));
+    for node in nodes {
+        assert_eq!((&node["context"], &node["captured_at"]), (&"grigri".into(), &end["source"]["captured_at"]));
+    }
+}
