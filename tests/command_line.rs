@@ -53,6 +53,7 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["rbac", "fix"],
         vec!["completions", "bash"],
         vec!["man"],
+        vec!["schema"],
         vec!["version"],
     ];
     for format in ["table", "json", "jsonl", "yaml"] {
@@ -195,9 +196,20 @@ fn errors_name_what_failed_why_and_what_to_do_next() {
 #[test]
 fn help_of_every_command_ends_with_examples_and_exit_codes() {
     let help = |command: &str| String::from_utf8(run(&[command, "--help"]).stdout).expect("text");
-    for command in
-        ["diagnose", "capture", "fix", "symptoms", "diff", "merge", "explain", "rbac", "completions", "man", "version"]
-    {
+    for command in [
+        "diagnose",
+        "capture",
+        "fix",
+        "symptoms",
+        "diff",
+        "merge",
+        "explain",
+        "rbac",
+        "completions",
+        "man",
+        "schema",
+        "version",
+    ] {
         let text = help(command);
         let (_, after) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples:\n{text}"));
         let examples = after.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>();

@@ -160,3 +160,109 @@ fn node_lines_name_their_context_and_moment() {
         assert_eq!((&node["context"], &node["captured_at"]), (&"grigri".into(), &end["source"]["captured_at"]));
     }
 }
+
+#[test]
+fn plugin_of_kubectl_names_itself_so_in_usage_hints_and_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plugin = folder.path().join("kubectl-staledp");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_staledp"), &plugin).expect("a link");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&plugin);
+        command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").stdin(Stdio::null());
+        command.output().expect("the program runs")
+    };
+    let from = bundle("2026-06-06-prusik");
+    let (shown, _) = exits(run(&["diagnose", "--from", &from]), 1);
+    let (report, _) = exits(run(&["diagnose", "--from", &from, "-o", "json"]), 1);
+    let (help, _) = exits(run(&["fix", "--help"]), 0);
+    let (explained, _) = exits(run(&["explain", "stale-datapath"]), 0);
+    for (text, has) in [
+        (&shown, "\nkubectl staledp fix --context=grigri --node prusik\n"),
+        (&shown, "\nkubectl staledp diagnose --context=grigri --node prusik\n"),
+        (&report, "\"kubectl staledp capture --context=grigri"),
+        (&help, "Usage: kubectl staledp fix [OPTIONS]"),
+        (&help, "\n  kubectl staledp fix prusik --dry-run\n"),
+        (&explained, "`kubectl staledp fix --node NODE`"),
+        (&exits(run(&["explain", "nonsense"]), 2).1, "`kubectl staledp explain` lists them all"),
+        (&exits(run(&["diagnose", "--bogus"]), 2).1, "Usage: kubectl staledp diagnose"),
+        (&exits(run(&["rbac", "diagnose"]), 0).0, "`kubectl staledp diagnose`"),
+    ] {
+        assert!(text.contains(has), "{has:?} is not in:\n{text}");
+    }
+    for text in [&shown, &report, &help, &explained] {
+        let plain = text.replace("kubectl staledp ", "");
+        for verb in ["diagnose", "fix", "capture", "explain", "rbac"] {
+            assert!(!plain.contains(&format!("staledp {verb} ")), "staledp {verb}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn completions_of_the_plugin_are_under_its_name() {
+    let (script, _) = exits(run(&["completions", "kubectl"]), 0);
+    assert!(script.starts_with("#!/bin/sh\n") && script.contains("kubectl-staledp") && script.ends_with("echo :4\n"));
+    let (bash, _) = exits(run(&["completions", "bash"]), 0);
+    assert!(bash.contains(" staledp\n") && !bash.contains("kubectl"), "{bash}");
+}
+
+#[test]
+fn evidence_and_reports_are_read_from_pipes() {
+    let from = bundle("2026-06-06-prusik");
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let sh = |script: &str| {
+        let mut bash = Command::new("bash");
+        let program = env!("CARGO_BIN_EXE_staledp");
+        bash.args(["-c", script]).env_clear().env("PATH", "/usr/bin:/bin").env("P", program).env("FROM", &from);
+        bash.current_dir(folder.path()).stdin(Stdio::null()).output().expect("bash runs")
+    };
+    // bundle.json last, and not packed: tar is walked to its end before anything is judged.
+    exits(sh("cd \"$FROM\" && tar cf \"$OLDPWD/plain.tar\" kube nodes bundle.json"), 0);
+    exits(sh("tar czf packed.tar.gz -C \"$FROM\" ."), 0);
+    let expected = exits(run(&["diagnose", "--from", &from, "-o", "name"]), 1).0;
+    assert_eq!(exits(run(&["diagnose", "--from", &at("plain.tar"), "-o", "name"]), 1).0, expected);
+    for script in [
+        "\"$P\" diagnose --from - -o name < plain.tar",
+        "cat packed.tar.gz | \"$P\" diagnose --from - -o name",
+        "\"$P\" diagnose -o name --from <(cat packed.tar.gz)",
+        "mkfifo fifo; (cat plain.tar > fifo &); \"$P\" diagnose -o name --from fifo",
+    ] {
+        let out = sh(script);
+        assert_eq!(exits(out, 1).0, expected, "{script}");
+    }
+    exits(sh("\"$P\" diff --exit-code <(\"$P\" diagnose --from \"$FROM\" -o json) <(cat packed.tar.gz)"), 0);
+    let (_, stderr) = exits(sh("echo nonsense | \"$P\" diagnose --from -"), 5);
+    assert!(stderr.contains("- is neither a bundle nor an archive"), "{stderr}");
+    let (_, stderr) = exits(sh("\"$P\" diagnose --from - < /dev/null"), 5);
+    assert!(stderr.contains("- is neither"), "{stderr}");
+}
+
+#[test]
+fn bundle_under_the_name_of_another_archive_is_refused_before_anything_is_asked() {
+    for args in [&["capture", "x.zip", "--all-nodes"][..], &["diagnose", "--all-nodes", "--save", "x.zip"]] {
+        let (_, stderr) = exits(run(args), 2);
+        assert!(stderr.contains("a bundle is a folder or NAME.tar.gz, not .zip: write x.tar.gz"), "{stderr}");
+    }
+}
+
+#[test]
+fn misspelt_nodes_codes_and_options_get_a_suggestion() {
+    let from = bundle("2026-06-06-prusik");
+    for (args, meant) in [
+        (&["diagnose", "--from", &from, "prusk"][..], "did you mean prusik?"),
+        (&["fix", "a", "--force", "stale-mpa"], "did you mean stale-map?"),
+        (&["explain", "stale-datpath"], "did you mean stale-datapath?"),
+        (&["diagnose", "--all-node"], "'--all-nodes'"),
+        (&["diagnoze"], "'diagnose'"),
+    ] {
+        let (_, stderr) = exits(run(args), 2);
+        assert!(stderr.contains(meant), "{args:?}: {stderr}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = folder.path().join("config");
+    let text = r#"{"contexts": [{"name": "grigri", "context": {"cluster": "a"}}, {"name": "prod", "context": {"cluster": "a"}}]}"#;
+    fs::write(&kubeconfig, text).expect("a file");
+    let args = ["diagnose", "a", "--kubeconfig", &kubeconfig.display().to_string(), "--context", "grigi"];
+    let (_, stderr) = exits(run(&args), 5);
+    assert!(stderr.contains("did you mean grigri? choose one of: grigri, prod"), "{stderr}");
+}

@@ -1,19 +1,21 @@
 //! What the help of each command ends with: two or three examples, and its exit codes.
 
 use crate::base::exit::Exit;
+use crate::base::program;
 
 /// The end of a command's help; empty for a command that is not in the table.
 pub(super) fn after_help(command: &str) -> String {
     let Some((_, examples, codes, healthy)) = COMMANDS.iter().find(|(name, ..)| *name == command) else {
         return String::new();
     };
+    let examples = examples.replace("staledp ", &format!("{} ", program::name()));
     format!("Examples:\n{examples}\n\n{}", Exit::help(codes, healthy))
 }
 
 /// Name, examples, exit codes, and what 0 means.
 type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 
-const COMMANDS: [Row; 11] = [
+const COMMANDS: [Row; 12] = [
     (
         "diagnose",
         "  staledp diagnose prusik
@@ -77,8 +79,9 @@ const COMMANDS: [Row; 11] = [
     ),
     (
         "completions",
-        "  staledp completions bash > /etc/bash_completion.d/staledp
-  source <(staledp completions zsh)",
+        "  source <(staledp completions bash)
+  staledp completions fish > ~/.config/fish/completions/staledp.fish
+  staledp completions kubectl > ~/bin/kubectl_complete-staledp",
         &Exit::OF_READING,
         "printed",
     ),
@@ -86,6 +89,13 @@ const COMMANDS: [Row; 11] = [
         "man",
         "  staledp man > /usr/local/share/man/man1/staledp.1
   staledp man | man -l -",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "schema",
+        "  staledp schema > staledp.report.v1.schema.json
+  staledp schema | jq .properties.nodes",
         &Exit::OF_READING,
         "printed",
     ),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::values::duration;
 use super::{ClusterArgs, LookArgs};
 use crate::base::error::Error;
+use crate::base::{program, similar};
 use crate::knowledge::code::{Code, Kind};
 
 /// What `fix --help` promises; in lines that a screen of 80 columns does not fold.
@@ -106,7 +107,7 @@ pub struct FixArgs {
 
     /// Where to save the evidence: a folder, or one file NAME.tar.gz; an existing bundle is renamed NAME.1. With several
     /// nodes, a folder that gets a bundle for each [default: ./staledp-NODE-TIME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::values::bundle)]
     pub save: Option<PathBuf>,
 
     /// The cluster.
@@ -145,7 +146,11 @@ pub enum RbacFor {
 fn code(text: &str) -> Result<Code, Error> {
     let code = Code::ALL.iter().copied().find(|code| code.name() == text);
     match code {
-        None => Err(Error::usage("unknown verdict code; `staledp explain` lists them")),
+        None => {
+            let names = Code::ALL.iter().map(|code| code.name());
+            let meant = similar::question(text, names);
+            Err(Error::usage(format!("unknown verdict code; {meant}`{} explain` lists them", program::name())))
+        }
         Some(code) if code.kind() == Kind::Healthy => Err(Error::usage("a healthy node is not restarted")),
         Some(code) => Ok(code),
     }

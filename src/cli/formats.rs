@@ -14,7 +14,7 @@ impl Command {
     pub fn check_format(&self, format: Format) -> Result<(), Error> {
         let (name, formats): (_, &[Format]) = match self {
             // What they print has one form, or they print nothing.
-            Self::Completions { .. } | Self::Man | Self::Capture(_) => return Ok(()),
+            Self::Completions { .. } | Self::Man | Self::Schema | Self::Capture(_) => return Ok(()),
             Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name]),
             Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name]),
             Self::Symptoms(_) => ("symptoms", &[Table, Wide, Json, Jsonl, Yaml, Name]),

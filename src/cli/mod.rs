@@ -6,18 +6,20 @@ mod formats;
 pub mod symptoms;
 mod values;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
+use crate::base::program;
 use crate::base::screen::{Format, When};
 use crate::base::secret::Secret;
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
-use values::{duration, node, ssh_option, url};
+use values::{bundle, duration, node, ssh_option, url};
 
 /// The options that choose a cluster: with saved evidence there is none.
 const FROM_A_CLUSTER: [&str; 7] = ["context", "kubeconfig", "as_user", "cluster", "user", "server", "token"];
@@ -37,6 +39,27 @@ pub struct Cli {
     /// The cluster, where it was typed before the command; [`crate::settings::arguments`] hands it to the command.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+}
+
+/// The whole command line, under the name that the caller types.
+#[must_use]
+pub fn command() -> clap::Command {
+    let mut command = with_callers_name(Cli::command()).bin_name(program::name());
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, with_callers_name);
+    }
+    command
+}
+
+fn with_callers_name(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| match arg.get_help().map(ToString::to_string) {
+        Some(help) => match program::named(&help) {
+            Cow::Owned(help) => arg.help(help),
+            Cow::Borrowed(_) => arg,
+        },
+        None => arg,
+    })
 }
 
 /// The commands.
@@ -83,18 +106,40 @@ pub enum Command {
         /// A verdict code, the id of a check, or the number of an upstream issue
         code: Option<String>,
     },
-    /// Print the completion script for a shell
+    /// Print the completion script for a shell; it completes nodes, contexts and codes, too
     #[command(alias = "completion", after_help = after_help("completions"))]
     Completions {
-        /// The shell
-        shell: clap_complete::Shell,
+        /// The shell, or kubectl for the file kubectl_complete-staledp of the plugin
+        #[arg(value_enum)]
+        shell: CompletionsFor,
     },
     /// Print the manual page in roff
     #[command(after_help = after_help("man"))]
     Man,
+    /// Print the JSON Schema of the report that `diagnose -o json` and `merge -o json` print
+    #[command(after_help = after_help("schema"))]
+    Schema,
     /// Print the version, the commit it was built from, and how recent its knowledge of upstream issues is
     #[command(after_help = after_help("version"))]
     Version,
+}
+
+/// What completion scripts are printed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompletionsFor {
+    /// Bash 4.4 or newer
+    Bash,
+    /// Elvish
+    Elvish,
+    /// Fish
+    Fish,
+    /// kubectl, for `kubectl staledp`: an executable file kubectl_complete-staledp on the PATH
+    Kubectl,
+    /// PowerShell
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Zsh
+    Zsh,
 }
 
 /// How to show results.
@@ -152,7 +197,7 @@ pub struct DiagnoseArgs {
 pub struct SaveArgs {
     /// Save the raw evidence of this run as a bundle: a folder, or one file NAME.tar.gz; an existing bundle is renamed
     /// NAME.1
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = bundle)]
     pub save: Option<PathBuf>,
 
     /// Anonymize names and addresses in the saved bundle so that it can be shared; the verdict stays the same
@@ -164,7 +209,7 @@ pub struct SaveArgs {
 #[derive(Args, Debug)]
 pub struct CaptureArgs {
     /// Where to save the bundle: a folder, or one file NAME.tar.gz; an existing bundle is renamed NAME.1
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = bundle, value_hint = clap::ValueHint::AnyPath)]
     pub to: PathBuf,
     /// Anonymize names and addresses in the saved bundle so that it can be shared; the verdict stays the same
     #[arg(long, help_heading = "Target")]
@@ -205,7 +250,7 @@ pub struct ClusterArgs {
     pub server: Option<String>,
 
     /// Bearer token, in place of all credentials of the kubeconfig
-    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN")]
     pub token: Option<Secret>,
 
     /// User to impersonate
@@ -254,7 +299,7 @@ pub struct TargetArgs {
     pub shard: Option<crate::base::shard::Shard>,
 
     /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a
-    /// cluster
+    /// cluster; `-` is standard input
     #[arg(long, value_name = "PATH", conflicts_with_all = FROM_A_CLUSTER)]
     pub from: Option<PathBuf>,
 

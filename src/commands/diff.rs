@@ -7,11 +7,12 @@ use clap::Parser as _;
 
 use super::diagnose::Judge;
 use super::printing::{Terminal, document};
-use super::source::look;
+use super::source::{look, spooled};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::cli::{Cli, Command, DiagnoseArgs};
 use crate::gather::saved;
+use crate::gather::spool::Spooled;
 use crate::report::{Report, diff, read, text};
 use crate::settings::Settings;
 
@@ -28,10 +29,13 @@ pub(super) async fn run(before: PathBuf, after: PathBuf, exit_code: bool, termin
 
 /// The report in a file, or the judgement of a bundle or archive with the usual settings.
 async fn report_of(path: PathBuf, terminal: &Terminal) -> Result<Report, Error> {
-    if !path.is_dir() && !saved::is_archive(&path).unwrap_or(false) {
-        return terminal.beside(move || read::read(&path)).await;
+    let spooled = terminal.signals.or_interrupted(spooled(&path)).await?;
+    let bytes = spooled.as_ref().map_or(&*path, Spooled::path).to_owned();
+    if !bytes.is_dir() && !saved::is_archive(&bytes).unwrap_or(false) {
+        let name = path.display().to_string();
+        return terminal.beside(move || read::read_as(&name, &bytes)).await;
     }
-    let settings = usual_settings(&path)?;
+    let settings = usual_settings(&bytes)?;
     let progress = terminal.progress();
     let judge = Judge { terminal, progress: &progress };
     // Half of a report differs from a whole one in what was not looked at, so an interrupted one is not compared.

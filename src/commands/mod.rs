@@ -1,5 +1,6 @@
 //! From arguments to an exit code: one file per command, and what they share: signals, printing, the choice of nodes.
 
+mod candidates;
 mod capture;
 mod completions;
 mod diagnose;
@@ -12,6 +13,7 @@ mod nodes;
 mod printing;
 mod rbac;
 mod saving;
+mod schema;
 mod signals;
 mod source;
 mod symptoms;
@@ -26,6 +28,7 @@ use crate::base::screen::Screen;
 use crate::cli::{Cli, Command};
 use crate::progress::Output;
 use crate::settings;
+pub use candidates::complete;
 use printing::{Terminal, show_error};
 use signals::{Manner, Signals};
 
@@ -79,6 +82,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Rbac(args) => rbac::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,
         Command::Man => man::run(terminal).await,
+        Command::Schema => schema::run(terminal).await,
         Command::Version => version::run(terminal).await,
     }
 }

@@ -6,6 +6,7 @@ use super::source::{Work, look};
 use crate::base::cluster_settings::{ClusterSettings, Overrides};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::program;
 use crate::base::screen::Format;
 use crate::cli::symptoms::SymptomsArgs;
 use crate::diagnose::supplement;
@@ -82,7 +83,7 @@ async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let found = supplement::read_symptoms(source, inventory, wish, None, settings.diagnose.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
     let next = likeliest.map(|node| {
-        let mut words = vec!["staledp diagnose".to_owned()];
+        let mut words = vec![format!("{} diagnose", program::name())];
         words.extend(how(&settings.evidence, about.context.as_deref()));
         words.push(format!("--node {node}"));
         words.join(" ")

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::node::SoFar;
 use crate::base::failure::FailureKind;
+use crate::base::program;
 use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData};
 use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
@@ -59,7 +60,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
 
 /// Advice in words for a verdict.
 pub(super) fn advice(code: Code) -> Vec<String> {
-    knowledge::codes::advice(code).iter().map(|a| (*a).to_owned()).collect()
+    knowledge::codes::advice(code).iter().map(|advice| program::named(advice).into_owned()).collect()
 }
 
 /// The entry of a node that was not looked at to its end, because the run was ended: with the checks that were

@@ -35,6 +35,7 @@ use serde_json::json;
 use tokio::sync::watch::Receiver;
 
 use crate::base::error::Error;
+use crate::base::program;
 use crate::base::screen::Screen;
 use crate::checks::Status;
 use crate::diagnose::diagnose;
@@ -449,7 +450,7 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
             "look for programs that a restart does not clean and for a second mount: `bpftool net show`, `mount -t bpf`; \
              then drain and reboot the node"
                 .to_owned(),
-            format!("report it upstream{evidence}; `staledp explain` names the known issues"),
+            format!("report it upstream{evidence}; `{} explain` names the known issues", program::name()),
         ],
     ))
 }

@@ -1,8 +1,12 @@
 //! `staledp explain`: codes, checks and upstream issues as text, without a cluster.
 
+use std::fmt::Write as _;
+
 use super::text::{count, hang, safe};
 use crate::base::error::Error;
+use crate::base::program;
 use crate::base::screen::DEFAULT_WIDTH;
+use crate::base::similar;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
@@ -12,7 +16,9 @@ use crate::knowledge::{checks, codes, lookalikes};
 const COLUMNS: usize = DEFAULT_WIDTH as usize;
 
 /// What to do about an unknown topic.
-const LIST: &str = "`staledp explain` lists them all";
+fn list_hint() -> String {
+    format!("`{} explain` lists them all", program::name())
+}
 
 /// What can be explained.
 #[derive(Clone, Copy)]
@@ -57,11 +63,11 @@ pub fn find(topic: Option<&str>) -> Result<Topic, Error> {
         return Ok(Topic::Issue(issue));
     }
     if let Some(number) = number(&asked) {
-        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
+        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(list_hint());
         return upstream::find(number).map(Topic::Issue).ok_or_else(unknown);
     }
-    let near = near(&asked);
-    let hint = if near.is_empty() { LIST.to_owned() } else { format!("did you mean {}? {LIST}", near.join(", ")) };
+    let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
+    let hint = format!("{}{}", similar::question(&asked, names), list_hint());
     Err(Error::usage(format!("unknown code, check or issue '{}'", safe(topic))).with_hint(hint))
 }
 
@@ -76,39 +82,6 @@ fn number(asked: &str) -> Option<u32> {
         .unwrap_or(asked);
     // `parse` would take a sign.
     number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok()).flatten()
-}
-
-/// At most three names similar to the one typed, nearest first.
-fn near(asked: &str) -> Vec<&'static str> {
-    // A longer text is not a typing error, and comparing costs its length.
-    if asked.is_empty() || asked.len() > 64 {
-        return vec![];
-    }
-    let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
-    let mut near: Vec<_> = names
-        .filter_map(|name| {
-            let away = distance(asked, name);
-            let part = asked.len() >= 3 && name.contains(asked);
-            (part || away <= name.len() / 3).then_some((if part { 0 } else { away }, name))
-        })
-        .collect();
-    near.sort_unstable();
-    near.into_iter().take(3).map(|(_, name)| name).collect()
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (above, y) in row.iter_mut().skip(1).zip(&b) {
-            left = (diagonal + usize::from(x != *y)).min(left + 1).min(*above + 1);
-            diagonal = std::mem::replace(above, left);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// What a kind means for the operator.
@@ -147,7 +120,7 @@ fn list() -> String {
     for issue in upstream::all() {
         out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
     }
-    out += "\nstaledp explain CODE, CHECK or #ISSUE explains one.\n";
+    let _ = writeln!(out, "\n{} explain CODE, CHECK or #ISSUE explains one.", program::name());
     out
 }
 
@@ -155,7 +128,7 @@ fn bullets(out: &mut String, title: &str, texts: &[&str]) {
     out.push('\n');
     out.push_str(&hang("", title, COLUMNS));
     for text in texts {
-        out.push_str(&hang("  - ", text, COLUMNS));
+        out.push_str(&hang("  - ", &program::named(text), COLUMNS));
     }
 }
 

@@ -36,6 +36,9 @@ pub use source::SourceInfo;
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
 
+/// The JSON Schema of a report: its fields, their types and what they mean.
+pub const JSON_SCHEMA: &str = include_str!("schema.json");
+
 /// A whole report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {

@@ -26,9 +26,17 @@ pub const LARGEST: u64 = 256 << 20;
 ///
 /// [`ErrorKind::CannotRead`](crate::base::error::ErrorKind): what is wrong with it, and what to do.
 pub fn read(path: &Path) -> Result<Report, Error> {
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| cannot(&name).because(error))?;
-    from(&name, file)
+    read_as(&path.display().to_string(), path)
+}
+
+/// Reads the report in a file that errors call `name`.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_as(name: &str, path: &Path) -> Result<Report, Error> {
+    let file = File::open(path).map_err(|error| cannot(name).because(error))?;
+    from(name, file)
 }
 
 /// Reads a report from anything; `name` is what errors call it.

@@ -2,11 +2,23 @@
 //! second reading gives them to the command as if they had been typed behind it.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, Command, FromArgMatches as _};
 
-use crate::cli::Cli;
+use super::cluster_settings;
+use crate::base::cluster_settings::ClusterSettings;
+use crate::base::program;
+use crate::cli;
+use crate::cli::{Cli, ClusterArgs};
+
+/// Notes the name by which the program was started. It comes before everything else.
+pub fn note_name() {
+    if let Some(word) = std::env::args_os().next() {
+        program::started_as(&word);
+    }
+}
 
 /// What was typed, completely. Help, a version and a wrong command line end the program here, as clap has it.
 #[must_use]
@@ -14,14 +26,46 @@ pub fn arguments() -> Cli {
     read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
 }
 
+/// Which cluster a command line means that is still being typed.
+#[must_use]
+pub fn cluster_of(typed: Vec<OsString>) -> Option<ClusterSettings> {
+    let matches = unfinished(typed)?;
+    let mut levels = levels(&matches);
+    levels.reverse();
+    let takes = levels.into_iter().filter(|matches| has(matches, "kubeconfig"));
+    let args = takes.map(ClusterArgs::from_arg_matches).find_map(Result::ok)?;
+    Some(cluster_settings(args, None, true))
+}
+
+/// What saved evidence a command line means that is still being typed.
+#[must_use]
+pub fn saved_of(typed: Vec<OsString>) -> Option<PathBuf> {
+    let matches = unfinished(typed)?;
+    let below = *levels(&matches).last()?;
+    if has(below, "from") { below.get_one::<PathBuf>("from").cloned() } else { None }
+}
+
 fn read(typed: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let words = complete(typed);
-    Cli::from_arg_matches(&Cli::command().try_get_matches_from(words)?)
+    Cli::from_arg_matches(&cli::command().try_get_matches_from(complete(typed))?)
+}
+
+/// What can be understood of a command line that is still being typed.
+fn unfinished(typed: Vec<OsString>) -> Option<ArgMatches> {
+    cli::command().ignore_errors(true).try_get_matches_from(complete(typed)).ok()
+}
+
+/// The matches of the program, its command, and the command below that.
+fn levels(matches: &ArgMatches) -> Vec<&ArgMatches> {
+    let mut levels = vec![matches];
+    while let Some((_, below)) = levels.last().and_then(|matches| matches.subcommand()) {
+        levels.push(below);
+    }
+    levels
 }
 
 /// The command line with everything that belongs to the command behind it.
 fn complete(typed: Vec<OsString>) -> Vec<OsString> {
-    let mut command = Cli::command();
+    let mut command = cli::command();
     command.build();
     // Errors are the second reading's to report.
     let Ok(matches) = command.clone().ignore_errors(true).try_get_matches_from(&typed) else { return typed };
@@ -31,11 +75,11 @@ fn complete(typed: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// The options that were typed before the command and that the command takes.
-fn before_the_command(command: &Command, matches: &ArgMatches, sub: &Command, below: &ArgMatches) -> Vec<OsString> {
+fn before_the_command(command: &Command, matches: &ArgMatches, leaf: &Command, below: &ArgMatches) -> Vec<OsString> {
     let mut words = Vec::new();
     for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
         let (id, Some(long)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
-        let takes = sub.get_arguments().any(|arg| arg.get_id() == id);
+        let takes = leaf.get_arguments().any(|arg| arg.get_id() == id);
         // What stands behind the command is nearer to it.
         if takes && is_typed(matches, id) && !is_typed(below, id) {
             words.extend(matches.get_raw(id).into_iter().flatten().map(|value| option(long, value)));
@@ -44,9 +88,14 @@ fn before_the_command(command: &Command, matches: &ArgMatches, sub: &Command, be
     words
 }
 
+/// Whether a command has this option.
+fn has(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok()
+}
+
 /// Whether an option or argument was typed.
 fn is_typed(matches: &ArgMatches, id: &str) -> bool {
-    matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    has(matches, id) && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 /// `--long=value`.

@@ -16,7 +16,7 @@ use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
 use crate::diagnose::DiagnoseSettings;
-pub use arguments::arguments;
+pub use arguments::{arguments, cluster_of, note_name, saved_of};
 pub use fix::fix;
 
 /// How long `symptoms` looks at a cluster.

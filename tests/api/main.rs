@@ -8,6 +8,7 @@ mod support;
 #[path = "../support/pipe.rs"]
 mod pipe;
 
+mod completion;
 mod diagnose;
 mod direct;
 mod fix;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::schema;
+
 /// How often the program is looked at: its peak memory can only be read while it runs.
 const GLANCE: Duration = Duration::from_millis(3);
 
@@ -184,12 +186,15 @@ impl Outcome {
         self
     }
 
-    /// Standard output as a JSON report.
+    /// Standard output as a JSON report; one of a diagnosis must be by the published schema.
     #[track_caller]
     pub(crate) fn report(&self) -> Report {
-        let report = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+        let report: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
             panic!("no JSON on standard output: {error}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr)
         });
+        if report["schema"] == staledp::report::SCHEMA {
+            schema::check(&report);
+        }
         Report(report)
     }
 }

@@ -3,6 +3,7 @@
 use anstyle::Style as Ink;
 
 use super::page::{BOLD, DIM, GREEN, Page, RED, YELLOW};
+use crate::base::program;
 use crate::knowledge::code::Kind;
 use crate::knowledge::risk::RiskLevel;
 use crate::report::text::safe;
@@ -74,8 +75,11 @@ impl Page {
         } else {
             "Only if the pod's replacement on this node fails too: restart this node's one Cilium pod"
         };
-        let with =
-            if fix.is_empty() { "" } else { " with staledp fix (recommended: it checks again, asks, and verifies)" };
+        let with = if fix.is_empty() {
+            String::new()
+        } else {
+            format!(" with {} fix (recommended: it checks again, asks, and verifies)", program::name())
+        };
         step(self, &format!("{restart}{with}."));
         self.risk(risk);
         self.commands(fix, BOLD);

@@ -12,6 +12,7 @@ use http::header::USER_AGENT;
 use super::chain;
 use crate::base::cluster_settings::{ClusterSettings, Overrides};
 use crate::base::error::Error;
+use crate::base::similar;
 
 /// A cluster and the name of its context.
 pub(super) struct Chosen {
@@ -60,7 +61,7 @@ pub(super) async fn choose(settings: &ClusterSettings) -> Result<Chosen, Error> 
 }
 
 /// The kubeconfig: the given file, else those of `KUBECONFIG`, else `~/.kube/config`.
-fn read(file: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
+pub(super) fn read(file: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
     if let Some(file) = file {
         return Kubeconfig::read_from(file);
     }
@@ -171,9 +172,10 @@ fn overridden(mut kubeconfig: Kubeconfig, mut context: Context, overrides: &Over
 }
 
 /// The error about a name that the kubeconfig does not have.
-fn missing<'a>(what: &str, name: &str, there: impl Iterator<Item = &'a str>) -> Error {
+fn missing<'a>(what: &str, name: &str, there: impl Iterator<Item = &'a str> + Clone) -> Error {
+    let meant = similar::question(name, there.clone());
     Error::cannot_reach(format!("the kubeconfig has no {what} '{name}'"))
-        .with_hint(format!("choose one of: {}", list(there)))
+        .with_hint(format!("{meant}choose one of: {}", list(there)))
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
