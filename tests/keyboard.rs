@@ -266,3 +266,85 @@ fn misspelt_nodes_codes_and_options_get_a_suggestion() {
     let (_, stderr) = exits(run(&args), 5);
     assert!(stderr.contains("did you mean grigri? choose one of: grigri, prod"), "{stderr}");
 }
+
+#[test]
+fn columns_of_the_environment_hold_in_a_pipe() {
+    let from = bundle("2026-06-06-prusik");
+    let longest = |columns: Option<&str>| {
+        let mut command = staledp(&["diagnose", "--from", &from]);
+        columns.map(|columns| command.env("COLUMNS", columns));
+        let (stdout, _) = exits(command.output().expect("the program runs"), 1);
+        let lines = stdout.lines().filter(|line| !line.starts_with("kubectl") && !line.starts_with("staledp"));
+        lines.map(|line| line.chars().count()).max().expect("lines")
+    };
+    assert!(longest(Some("80")) <= 80);
+    assert!(longest(None) > 120 && longest(Some("nonsense")) > 120);
+}
+
+#[test]
+fn marks_are_ascii_where_the_locale_is() {
+    let from = bundle("2026-06-06-prusik");
+    let shown = |locale: &str| {
+        let mut command = staledp(&["diagnose", "--from", &from]);
+        exits(command.env("LANG", locale).output().expect("the program runs"), 1).0
+    };
+    assert!(shown("C").is_ascii() && shown("C").contains("x stale-datapath") && shown("C").contains("+ healthy"));
+    assert!(shown("C.UTF-8").contains("✗ stale-datapath"));
+    // Programs read the same whatever the locale.
+    let json = |locale: &str| staledp(&["explain", "-o", "json"]).env("LANG", locale).output().expect("it runs").stdout;
+    assert_eq!(json("C"), json("C.UTF-8"));
+}
+
+#[test]
+fn junit_and_prometheus_have_every_node() {
+    let from = bundle("2026-06-06-prusik");
+    let (xml, _) = exits(run(&["diagnose", "--from", &from, "-o", "junit"]), 1);
+    assert!(xml.starts_with("<?xml version=\"1.0\"") && xml.contains("tests=\"3\" failures=\"1\""), "{xml}");
+    let python = "import sys, xml.dom.minidom as m; d = m.parseString(sys.stdin.buffer.read()); print(len(d.getElementsByTagName('testcase')))";
+    let mut parser = Command::new("python3").args(["-c", python]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    match &mut parser {
+        Ok(parser) => {
+            use std::io::Write as _;
+            parser.stdin.take().expect("a pipe").write_all(xml.as_bytes()).expect("it reads");
+            let mut said = String::new();
+            std::io::Read::read_to_string(&mut parser.stdout.take().expect("a pipe"), &mut said).expect("text");
+            parser.wait().expect("it ends");
+            assert_eq!(said.trim(), "3");
+        }
+        Err(error) => println!("skipped: no python3 to parse it: {error}"),
+    }
+    let (metrics, _) = exits(run(&["diagnose", "--from", &from, "-o", "prometheus"]), 1);
+    assert!(metrics.contains("staledp_node_verdict{context=\"grigri\",node=\"prusik\",kind=\"stale\""), "{metrics}");
+    assert!(metrics.contains("staledp_nodes{context=\"grigri\",kind=\"healthy\"} 2\n"), "{metrics}");
+}
+
+#[test]
+fn reports_of_thirty_clusters_are_one_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut paths = Vec::new();
+    for i in 0..30 {
+        let from = bundle(if i % 10 == 0 { "stale-datapath" } else { "healthy" });
+        let mut report = json(&text(&run(&["diagnose", "--from", &from, "-o", "json"]).stdout));
+        report["source"]["context"] = format!("cluster-{i:02}").into();
+        let path = folder.path().join(format!("{i}.json")).display().to_string();
+        fs::write(&path, report.to_string()).expect("a file");
+        paths.push(path);
+    }
+    let merge = |paths: &[String], more: &[&str]| {
+        let paths = paths.iter().map(String::as_str);
+        run(&["merge"].into_iter().chain(paths).chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let (fleet, _) = exits(merge(&paths, &["-o", "json"]), 1);
+    let fleet_report = json(&fleet);
+    let nodes = fleet_report["nodes"].as_array().expect("nodes");
+    assert_eq!((&fleet_report["summary"]["stale"], &nodes[0]["context"]), (&3.into(), &"cluster-00".into()));
+    assert!(nodes.iter().all(|node| node["context"].is_string()));
+    let (shown, _) = exits(merge(&paths, &[]), 1);
+    assert!(shown.contains("30 contexts") && shown.contains("\nCONTEXT     NODE"), "{shown}");
+    // In two steps it is the same.
+    let half = folder.path().join("half.json").display().to_string();
+    fs::write(&half, merge(&paths[..15], &["-o", "json"]).stdout).expect("a file");
+    let again = json(&exits(merge(&[&[half][..], &paths[15..]].concat(), &["-o", "json"]), 1).0);
+    assert_eq!((&again["nodes"], &again["summary"]), (&fleet_report["nodes"], &fleet_report["summary"]));
+    exits(merge(&paths[..1], &["-o", "name"]), 1);
+}

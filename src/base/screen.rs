@@ -20,6 +20,10 @@ pub enum Format {
     Yaml,
     /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms)
     Name,
+    /// JUnit XML, a test case a node, for CI systems
+    Junit,
+    /// Metrics in Prometheus' text format, for the node exporter's textfile collector
+    Prometheus,
 }
 
 impl Format {
@@ -33,6 +37,8 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Yaml => "yaml",
             Self::Name => "name",
+            Self::Junit => "junit",
+            Self::Prometheus => "prometheus",
         }
     }
 }
@@ -50,11 +56,14 @@ pub enum When {
 
 /// How to show results, with the environment and the terminal taken into account.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Screen {
     /// The format of standard output.
     pub format: Format,
     /// Whether tables have header rows.
     pub headers: bool,
+    /// Whether text for people is kept to ASCII.
+    pub ascii: bool,
     /// Whether standard output takes colours.
     pub color: bool,
     /// The width of standard output in columns; none where it is not a terminal.

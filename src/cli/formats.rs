@@ -3,9 +3,27 @@
 use super::Command;
 use crate::base::error::Error;
 use crate::base::screen::Format;
-use crate::base::screen::Format::{Json, Jsonl, Name, Table, Wide, Yaml};
+use crate::base::screen::Format::{Json, Jsonl, Junit, Name, Prometheus, Table, Wide, Yaml};
 
 impl Command {
+    /// Checks that a command that works on one cluster got at most one.
+    ///
+    /// # Errors
+    ///
+    /// A usage error.
+    pub fn check_contexts(&self) -> Result<(), Error> {
+        let cluster = match self {
+            Self::Fix(args) => &args.cluster,
+            Self::Capture(args) => &args.cluster,
+            Self::Symptoms(args) => &args.cluster,
+            _ => return Ok(()),
+        };
+        if cluster.context.len() > 1 {
+            return Err(Error::usage("several --context: only diagnose looks at several clusters in one run"));
+        }
+        Ok(())
+    }
+
     /// Checks that the command has this output format.
     ///
     /// # Errors
@@ -15,8 +33,8 @@ impl Command {
         let (name, formats): (_, &[Format]) = match self {
             // What they print has one form, or they print nothing.
             Self::Completions { .. } | Self::Man | Self::Schema | Self::Capture(_) => return Ok(()),
-            Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name]),
-            Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name]),
+            Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name, Junit, Prometheus]),
+            Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name, Junit, Prometheus]),
             Self::Symptoms(_) => ("symptoms", &[Table, Wide, Json, Jsonl, Yaml, Name]),
             Self::Diff { .. } => ("diff", &[Table, Wide, Json, Yaml]),
             Self::Explain { .. } => ("explain", &[Table, Wide, Json, Yaml]),

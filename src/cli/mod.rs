@@ -77,7 +77,8 @@ pub enum Command {
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     #[command(after_help = after_help("rbac"))]
     Rbac(RbacArgs),
-    /// Join the reports of shards (json, jsonl or yaml) into one, and compare all their nodes
+    /// Join the reports of shards (json, jsonl or yaml) into one, and compare all their nodes; of several contexts into a
+    /// report of the fleet
     #[command(after_help = after_help("merge"))]
     Merge {
         /// Reports to join; `-` is standard input
@@ -229,9 +230,9 @@ pub struct CaptureArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
-    /// Context of the kubeconfig
-    #[arg(long)]
-    pub context: Option<String>,
+    /// Context of the kubeconfig (`diagnose`: repeatable, for a report of several clusters)
+    #[arg(long, value_name = "CONTEXT")]
+    pub context: Vec<String>,
 
     /// Path of the kubeconfig
     #[arg(long, value_name = "FILE")]

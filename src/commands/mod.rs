@@ -59,6 +59,7 @@ fn log(screen: &Screen) {
 fn run_to_its_end(command: Command, screen: Screen) -> Result<Exit, Error> {
     let cannot = |error| Error::bug("cannot start").because(error);
     command.check_format(screen.format)?;
+    command.check_contexts()?;
     let manner = if matches!(command, Command::Fix(_)) { Manner::InGoodOrder } else { Manner::AnyTime };
     let signals = Signals::listen(manner)?;
     let terminal = Terminal { screen, signals, output: Output::start().map_err(cannot)? };

@@ -21,7 +21,7 @@ pub(super) async fn run(args: RbacArgs, terminal: &Terminal) -> Result<Exit, Err
     let yaml = rights::yaml(name, grants, &cilium_namespace);
     let text = match terminal.screen.format {
         Format::Json => json::json(&list(&yaml)?)?,
-        Format::Table | Format::Wide | Format::Yaml | Format::Jsonl | Format::Name => yaml,
+        _ => yaml,
     };
     terminal.print(text).await?;
     Ok(Exit::Healthy)

@@ -37,6 +37,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
     let agent = case.agent();
     NodeReport {
         node: case.around.node.clone(),
+        context: None,
         cilium: Cilium {
             namespace: agent.map(|a| a.pod.namespace.clone()),
             pod: agent.map(|a| a.pod.name.clone()),
@@ -115,6 +116,7 @@ fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check],
     };
     NodeReport {
         node: node.to_owned(),
+        context: None,
         cilium: Cilium {
             namespace: pod.as_ref().map(|p| p.namespace.clone()),
             pod: pod.map(|p| p.name),

@@ -84,7 +84,11 @@ pub struct Change {
 #[must_use]
 pub fn compare(before: &Report, after: &Report) -> Diff {
     let by_name = |report: &Report| -> BTreeMap<String, NodeReport> {
-        report.nodes.iter().map(|node| (node.node.clone(), node.clone())).collect()
+        let named = |node: &NodeReport| match &node.context {
+            Some(context) => format!("{context}/{}", node.node),
+            None => node.node.clone(),
+        };
+        report.nodes.iter().map(|node| (named(node), node.clone())).collect()
     };
     let (mut old, new) = (by_name(before), by_name(after));
     let mut diff = Diff {

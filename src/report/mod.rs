@@ -8,6 +8,8 @@ pub mod explain;
 pub mod explain_data;
 pub mod figures;
 pub mod json;
+pub mod junit;
+pub mod prometheus;
 pub mod read;
 pub mod settle;
 pub mod source;
@@ -151,6 +153,9 @@ impl Summary {
 pub struct NodeReport {
     /// Its name.
     pub node: String,
+    /// Its cluster's context, in a report of several clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// Its Cilium agent.
     pub cilium: Cilium,
     /// Its verdict.

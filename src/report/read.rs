@@ -156,10 +156,16 @@ fn known(schema: Option<&str>) -> Result<(), Error> {
 }
 
 /// What the types alone do not check.
-fn sound(report: Report) -> Result<Report, Error> {
-    let mut names: Vec<&str> = report.nodes.iter().map(|node| node.node.as_str()).collect();
+fn sound(mut report: Report) -> Result<Report, Error> {
+    // A JSON line names its context, which in a report of one cluster is the whole report's.
+    for node in &mut report.nodes {
+        if node.context == report.source.context {
+            node.context = None;
+        }
+    }
+    let mut names: Vec<_> = report.nodes.iter().map(|node| (&node.context, node.node.as_str())).collect();
     names.sort_unstable();
-    if let Some((name, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
+    if let Some(((_, name), _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
         return Err(Error::cannot_read(format!("it has two entries for node {name}")));
     }
     if report.shard.is_some_and(|shard| shard.index >= shard.of) {

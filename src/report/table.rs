@@ -6,6 +6,7 @@
 
 mod checks;
 mod details;
+mod groups;
 mod head;
 mod overview;
 mod page;
@@ -47,14 +48,15 @@ pub fn render(report: &Report, style: &Style) -> String {
     if report.nodes.len() > 1 {
         page.overview(&report.nodes);
     }
-    for node in &report.nodes {
-        if report.nodes.len() == 1 || style.wide || node.verdict.kind != Kind::Healthy {
-            page.blank();
-            if report.nodes.len() > 1 {
-                page.rule();
-            }
-            page.node(node, &report.source);
+    let alone = report.nodes.len() == 1;
+    let shown = report.nodes.iter().filter(|node| alone || style.wide || node.verdict.kind != Kind::Healthy);
+    for group in groups::groups(shown, style.wide) {
+        page.blank();
+        if !alone {
+            page.rule();
         }
+        page.node(group.first, &report.source);
+        page.same_verdict(&group);
     }
     page.closing(&report.summary);
     page.out

@@ -32,6 +32,7 @@ pub fn screen(args: &OutputArgs) -> Screen {
     Screen {
         format: *output,
         headers: !no_headers,
+        ascii: is_ascii(|name| std::env::var(name).ok()),
         color: match color {
             When::Always => true,
             When::Never => false,
@@ -45,10 +46,22 @@ pub fn screen(args: &OutputArgs) -> Screen {
     }
 }
 
-/// The width of a stream in columns; none where it is not a terminal.
+/// The width of a stream in columns: that of its terminal; in a pipe or file what `COLUMNS` says, else none.
 fn width<S: IsTerminal + AsFd>(stream: S) -> Option<u16> {
-    let columns = |stream| terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0);
-    stream.is_terminal().then(|| columns(stream))
+    if stream.is_terminal() {
+        return Some(terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0));
+    }
+    std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|columns| *columns > 0)
+}
+
+/// Whether the locale has a character set other than UTF-8. Without any locale UTF-8 is taken for granted: pods and cron
+/// jobs have none, and their output is read elsewhere.
+fn is_ascii(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        !locale.contains("utf-8") && !locale.contains("utf8")
+    })
 }
 
 /// What was meant by a command that reads evidence.
@@ -85,6 +98,7 @@ pub enum NodeChoice {
 
 /// Where the evidence comes from.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum EvidenceFrom {
     /// A live cluster.
     Cluster(ClusterSettings),
@@ -215,6 +229,8 @@ impl Look {
 fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bool) -> ClusterSettings {
     let ClusterArgs { context, kubeconfig, cluster, user, server, token, as_user, as_group, as_uid, request_timeout } =
         cluster;
+    // As kubectl has it, the last counts; `diagnose` looks at each.
+    let context = context.into_iter().next_back();
     let overrides = Overrides { cluster, user, server, token, as_uid };
     ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, overrides, request_timeout, ssh, compress }
 }
@@ -222,4 +238,21 @@ fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bo
 fn symptom_options(args: SymptomArgs, keep: bool) -> SymptomOptions {
     let SymptomArgs { logs, prometheus, query } = args;
     SymptomOptions { logs, prometheus, queries: query, keep }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locale_of_another_character_set_means_ascii() {
+        let ascii = |set: &[(&str, &str)]| {
+            is_ascii(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert!(!ascii(&[]) && !ascii(&[("LANG", "")]));
+        assert!(!ascii(&[("LANG", "C.UTF-8")]) && !ascii(&[("LANG", "de_AT.utf8")]));
+        assert!(ascii(&[("LANG", "C")]) && ascii(&[("LANG", "de_AT.ISO-8859-1")]));
+        assert!(ascii(&[("LANG", "C.UTF-8"), ("LC_ALL", "POSIX")]));
+        assert!(!ascii(&[("LANG", "C"), ("LC_CTYPE", "en_US.UTF-8")]));
+    }
 }

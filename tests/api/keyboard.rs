@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::support::api::ApiServer;
 use crate::support::run::{Outcome, staledp};
 use crate::support::scenes::Scene;
@@ -98,4 +100,59 @@ fn names_of_nodes_that_are_not_healthy_go_through_xargs_to_fix() {
     // This world has no DaemonSet, so the preflight stops the run; it has understood the name.
     let fixed = run(&["fix", names.trim(), "--dry-run", "--no-ssh", "--kubeconfig", &kubeconfig.path()]).exits(7);
     assert!(fixed.stderr.contains("prusik: stopped by the preflight"), "{}", fixed.stderr);
+}
+
+#[test]
+fn several_contexts_are_one_report_whose_nodes_name_theirs() {
+    let (stale, healthy) = (ApiServer::start(Scene::stale().world()), ApiServer::start(Scene::healthy().world()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = folder.path().join("config");
+    let named = |name: &str, key: &str, value: Value| json!({"name": name, key: value});
+    let server = |api: &ApiServer| json!({"server": format!("http://{}", api.address())});
+    let context = |cluster: &str| json!({"cluster": cluster});
+    let config = json!({
+        "clusters": [
+            named("a", "cluster", server(&stale)),
+            named("b", "cluster", server(&healthy)),
+            named("c", "cluster", json!({"server": "http://127.0.0.1:9"})),
+        ],
+        "contexts": [
+            named("east", "context", context("a")), named("west", "context", context("b")), named("gone", "context", context("c")),
+        ],
+    });
+    fs::write(&kubeconfig, config.to_string()).expect("a file");
+    let path = kubeconfig.display().to_string();
+    let args = ["diagnose", "--all-nodes", "--no-ssh", "--kubeconfig", &path, "--context", "east", "--context", "west"];
+    let report = run(&[&args[..], &["-o", "json"]].concat()).exits(1).report().0;
+    assert_eq!((&report["summary"]["nodes"], &report["source"]["context"]), (&4.into(), &Value::Null));
+    let first = &report["nodes"][0];
+    assert_eq!((&first["context"], &first["node"]), (&"east".into(), &"prusik".into()));
+    assert!(first["remediation"]["fix"][0].as_str().is_some_and(|fix| fix.contains("--context=east")), "{first:#}");
+    let shown = run(&args).exits(1).stdout;
+    assert!(shown.contains("2 contexts · 4 nodes") && shown.contains("CONTEXT  NODE"), "{shown}");
+    assert!(!shown.contains("names no context"), "{shown}");
+    // The lines of a fleet are read back as the whole is.
+    let lines = run(&[&args[..], &["-o", "jsonl"]].concat()).exits(1).stdout;
+    fs::write(folder.path().join("lines"), lines).expect("a file");
+    let again = run(&["merge", &folder.path().join("lines").display().to_string(), "-o", "json"]).exits(1).report().0;
+    assert_eq!((&again["summary"], &again["nodes"][0]["context"]), (&report["summary"], &"east".into()));
+    // A cluster that cannot be reached makes the report partial, and is named.
+    let partial = run(&[
+        "--context",
+        "gone",
+        "diagnose",
+        "--all-nodes",
+        "--no-ssh",
+        "--kubeconfig",
+        &path,
+        "--context",
+        "west",
+        "--context",
+        "gone",
+        "-o",
+        "json",
+    ]);
+    let partial = partial.exits(4).report().0;
+    assert!(partial["partial_reason"].as_str().is_some_and(|why| why.contains("gone: ")), "{partial:#}");
+    run(&["fix", "prusik", "--kubeconfig", &path, "--context", "east", "--context", "west"]).exits(2);
 }

@@ -273,6 +273,42 @@ fn many_healthy_nodes_fold_into_a_line_unless_wide() {
 }
 
 #[test]
+fn many_nodes_with_one_verdict_are_one_screen_and_wide_shows_each() {
+    let mut nodes: Vec<_> = (0..1_500)
+        .map(|i| {
+            let mut node = sample::other_fault();
+            node.node = format!("node-{i:04}");
+            node
+        })
+        .collect();
+    nodes.insert(0, sample::stale());
+    let report = sample::report(nodes);
+    let shown = render(&report, &Style { width: Some(100), ..PLAIN });
+    assert!(shown.lines().count() < 120, "{} lines:\n{shown}", shown.lines().count());
+    let row = shown.lines().find(|line| line.starts_with("1500 nodes  ! ")).expect("a row of the group");
+    assert!(row.contains(report.nodes[1].verdict.code.name()), "{row}");
+    assert!(shown.contains("The same verdict on 1499 more nodes\n") && shown.contains("node-0001, "), "{shown}");
+    assert!(
+        shown.contains("\nprusik ") && shown.ends_with("\n1501 nodes: 1 stale, 1500 with another fault\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("node-1499"));
+    let wide = render(&report, &Style { width: Some(100), wide: true, ..PLAIN });
+    assert!(wide.contains("\nnode-1499 ") && !wide.contains("The same verdict on"));
+}
+
+#[test]
+fn few_nodes_with_one_verdict_are_shown_one_by_one() {
+    let node = |i: usize| {
+        let mut node = sample::other_fault();
+        node.node = format!("node-{i}");
+        node
+    };
+    let shown = render(&sample::report((0..5).map(node).collect()), &PLAIN);
+    assert!((0..5).all(|i| shown.contains(&format!("\nnode-{i}  ! OTHER-FAULT"))), "{shown}");
+}
+
+#[test]
 fn twenty_nodes_are_listed_one_by_one() {
     let report = sample::report((0..20).map(|i| sample::healthy(&format!("node-{i:02}"))).collect());
     let shown = render(&report, &PLAIN);

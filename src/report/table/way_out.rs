@@ -19,7 +19,7 @@ impl Page {
         // A command beside a verdict that forbids it would be read as the way out.
         let remedy = node.remediation.as_ref().filter(|_| node.verdict.kind == Kind::Stale);
         match (remedy, node.verdict.kind) {
-            (Some(remedy), _) => self.remedy(remedy, source),
+            (Some(remedy), _) => self.remedy(remedy, node, source),
             (None, Kind::OtherFault) => self.advice("Do not restart the Cilium pod", &node.advice),
             (None, Kind::Inconclusive) => self.what_settles(node),
             (None, Kind::Stale) => self.advice("No command can be named", &node.advice),
@@ -48,10 +48,10 @@ impl Page {
     }
 
     /// The steps in their order: keep the evidence, the gentle remedy, the restart, the verification.
-    fn remedy(&mut self, remedy: &Remediation, source: &SourceInfo) {
+    fn remedy(&mut self, remedy: &Remediation, node: &NodeReport, source: &SourceInfo) {
         let Remediation { keep, gentle, fix, commands, verify, risk } = remedy;
         self.heading("What to do, in this order");
-        if source.context.is_none() {
+        if source.context.is_none() && node.context.is_none() {
             self.item("", YELLOW, NO_CONTEXT);
         }
         if let Some(age) = source.old() {
