@@ -54,6 +54,7 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["completions", "bash"],
         vec!["man"],
         vec!["schema"],
+        vec!["config", "view"],
         vec!["version"],
     ];
     for format in ["table", "json", "jsonl", "yaml"] {
@@ -208,6 +209,7 @@ fn help_of_every_command_ends_with_examples_and_exit_codes() {
         "completions",
         "man",
         "schema",
+        "config",
         "version",
     ] {
         let text = help(command);

@@ -318,6 +318,77 @@ fn junit_and_prometheus_have_every_node() {
     assert!(metrics.contains("staledp_nodes{context=\"grigri\",kind=\"healthy\"} 2\n"), "{metrics}");
 }
 
+/// A run with a home that has this configuration, and with these variables.
+fn configured(toml: &str, set: &[(&str, &str)], args: &[&str]) -> Output {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join(".config/staledp");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("staledp.toml"), toml).expect("a file");
+    staledp(args).env("HOME", home.path()).envs(set.iter().copied()).output().expect("the program runs")
+}
+
+#[test]
+fn options_come_from_typing_then_the_environment_then_the_file() {
+    let from = bundle("2026-06-06-prusik");
+    let run = |set: &[(&str, &str)], args: &[&str]| {
+        configured("output = 'name'\nno-headers = true\n", set, &[&["diagnose", "--from", &from], args].concat())
+    };
+    assert_eq!(exits(run(&[], &[]), 1).0, "node/prusik\n");
+    assert!(exits(run(&[("STALEDP_OUTPUT", "json")], &[]), 1).0.starts_with("{\n"));
+    let typed = exits(run(&[("STALEDP_OUTPUT", "json")], &["-o", "table"]), 1).0;
+    assert!(typed.contains("✗ stale-datapath") && !typed.contains("NODE  "), "{typed}");
+    // A variable that does not go with what was typed is silent.
+    assert_eq!(exits(run(&[("STALEDP_CONTEXT", "x"), ("STALEDP_NODE", "vienna")], &["prusik"]), 1).0, "node/prusik\n");
+}
+
+#[test]
+fn section_of_a_context_counts_for_it_and_view_says_where_from() {
+    let toml = "timeout = '90s'\n[contexts.grigri]\nssh-user = 'ops'\ntimeout = '2m'\n[contexts.other]\nssh-port = 1\n";
+    let view =
+        |set: &[(&str, &str)], args: &[&str]| exits(configured(toml, set, &[&["config", "view"], args].concat()), 0).0;
+    let shown = view(&[("STALEDP_TOKEN", "hunter2"), ("STALEDP_CONCURRENCY", "4")], &["--context", "grigri"]);
+    let row = |option: &str| {
+        let found = shown.lines().find(|line| line.starts_with(option)).unwrap_or_else(|| panic!("{option}:\n{shown}"));
+        found.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("--concurrency")[1..], ["4", "STALEDP_CONCURRENCY"]);
+    assert_eq!(
+        (row("--timeout")[1].as_str(), row("--timeout").last().map(String::as_str)),
+        ("2m", Some("[contexts.grigri]"))
+    );
+    assert_eq!(row("--ssh-user")[1], "ops");
+    assert!(!shown.contains("ssh-port") && !shown.contains("hunter2") && shown.contains("context: grigri"), "{shown}");
+    let other = json(&view(&[("STALEDP_CONTEXT", "other")], &["-o", "json"]));
+    let settings = other["settings"].as_array().expect("settings");
+    let value = |option: &str| settings.iter().find(|s| s["option"] == option).map(|s| s["values"][0].clone());
+    assert_eq!((value("ssh-port"), value("timeout")), (Some("1".into()), Some("90s".into())));
+    assert!(exits(run(&["config", "view"]), 0).0.starts_with("configuration: none"));
+}
+
+#[test]
+fn wrong_configuration_is_exit_code_2_and_names_its_place() {
+    let from = bundle("healthy");
+    let args = ["diagnose", "--from", &from];
+    for (toml, set, words) in [
+        ("timeuot = '1s'", &[][..], &["staledp.toml: 'timeuot' is not an option", "did you mean timeout?"][..]),
+        ("yes = true", &[], &["must be typed each time"]),
+        ("timeout = ", &[], &["cannot read the configuration"]),
+        ("timeout = 'soon'", &[], &["not a duration", "--timeout is set by", "staledp.toml"]),
+        ("", &[("STALEDP_TIMEOUT", "soon")], &["not a duration", "--timeout is set by STALEDP_TIMEOUT"]),
+        ("", &[("STALEDP_NO_SSH", "perhaps")], &["STALEDP_NO_SSH sets --no-ssh to 'perhaps'"]),
+        ("", &[("STALEDP_CONFIG", "/nowhere.toml")], &["cannot read the configuration /nowhere.toml"]),
+    ] {
+        let (_, stderr) = exits(configured(toml, set, &args), 2);
+        for words in words {
+            assert!(stderr.contains(words), "{toml} {set:?}: {words:?} is not in:\n{stderr}");
+        }
+    }
+    exits(configured("timeout = ", &[("STALEDP_CONFIG", "")], &args), 0);
+    exits(configured("timeout = ", &[], &["diagnose", "--help"]), 0);
+    let (_, stderr) = exits(configured("timeout = ", &[], &["diagnose", "--config", "/nowhere.toml"]), 2);
+    assert!(stderr.contains("/nowhere.toml"), "{stderr}");
+}
+
 #[test]
 fn reports_of_thirty_clusters_are_one_table() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -15,7 +15,7 @@ pub(super) fn after_help(command: &str) -> String {
 /// Name, examples, exit codes, and what 0 means.
 type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 
-const COMMANDS: [Row; 12] = [
+const COMMANDS: [Row; 13] = [
     (
         "diagnose",
         "  staledp diagnose prusik
@@ -89,6 +89,13 @@ const COMMANDS: [Row; 12] = [
         "man",
         "  staledp man > /usr/local/share/man/man1/staledp.1
   staledp man | man -l -",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "config",
+        "  staledp config view
+  staledp config view --context grigri -o json",
         &Exit::OF_READING,
         "printed",
     ),

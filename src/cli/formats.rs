@@ -40,6 +40,7 @@ impl Command {
             Self::Explain { .. } => ("explain", &[Table, Wide, Json, Yaml]),
             Self::Rbac(_) => ("rbac", &[Table, Wide, Json, Yaml]),
             Self::Fix(_) => ("fix", &[Table, Wide, Json, Jsonl, Yaml]),
+            Self::Config(_) => ("config view", &[Table, Wide, Json, Jsonl, Yaml]),
             Self::Version => ("version", &[Table, Wide, Json, Jsonl, Yaml]),
         };
         if formats.contains(&format) {

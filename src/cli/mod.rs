@@ -117,12 +117,23 @@ pub enum Command {
     /// Print the manual page in roff
     #[command(after_help = after_help("man"))]
     Man,
+    /// Show the settings that options have without being typed
+    #[command(subcommand, after_help = after_help("config"))]
+    Config(ConfigCommand),
     /// Print the JSON Schema of the report that `diagnose -o json` and `merge -o json` print
     #[command(after_help = after_help("schema"))]
     Schema,
     /// Print the version, the commit it was built from, and how recent its knowledge of upstream issues is
     #[command(after_help = after_help("version"))]
     Version,
+}
+
+/// `staledp config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show what the environment (STALEDP_…) and the configuration file set for this context, and where from
+    #[command(after_help = after_help("config"))]
+    View(Box<ClusterArgs>),
 }
 
 /// What completion scripts are printed for.
@@ -166,6 +177,11 @@ pub struct OutputArgs {
     /// Show no progress
     #[arg(long, global = true)]
     pub no_progress: bool,
+
+    /// Configuration file [default: ~/.config/staledp/staledp.toml]. Every long option can be set there or as an
+    /// environment variable STALEDP_OPTION_NAME, except for those that consent to a restart
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Print tables without their header rows
     #[arg(long, global = true)]

@@ -3,6 +3,7 @@
 mod candidates;
 mod capture;
 mod completions;
+mod config;
 mod diagnose;
 mod diff;
 mod explain;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::Screen;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::progress::Output;
 use crate::settings;
 pub use candidates::complete;
@@ -34,7 +35,14 @@ use signals::{Manner, Signals};
 
 /// Runs one command.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+pub fn run(typed: Result<Cli, Error>) -> ExitCode {
+    let cli = match typed {
+        Ok(cli) => cli,
+        Err(error) => {
+            show_error(&error);
+            return error.exit().into();
+        }
+    };
     // The cluster is the command's by now.
     let Cli { command, output, cluster: _ } = cli;
     let screen = settings::screen(&output);
@@ -83,6 +91,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Rbac(args) => rbac::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,
         Command::Man => man::run(terminal).await,
+        Command::Config(ConfigCommand::View(_)) => config::view(terminal).await,
         Command::Schema => schema::run(terminal).await,
         Command::Version => version::run(terminal).await,
     }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod fix;
+mod layers;
 
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
 use crate::diagnose::DiagnoseSettings;
-pub use arguments::{arguments, cluster_of, note_name, saved_of};
+pub use arguments::{ConfigView, arguments, cluster_of, note_name, saved_of, view};
 pub use fix::fix;
 
 /// How long `symptoms` looks at a cluster.
@@ -25,7 +26,7 @@ const SYMPTOMS: Duration = Duration::from_secs(120);
 /// How to show results: what was typed, with the environment and the terminal taken into account.
 #[must_use]
 pub fn screen(args: &OutputArgs) -> Screen {
-    let OutputArgs { output, verbose, quiet, color, no_progress, no_headers } = args;
+    let OutputArgs { output, verbose, quiet, color, no_progress, no_headers, config: _ } = args;
     let terminal = std::io::stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
