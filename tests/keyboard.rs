@@ -21,6 +21,7 @@ fn run(args: &[&str]) -> Output {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "a run is asked for its end where it is made")]
 fn exits(output: Output, code: i32) -> (String, String) {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "--- stdout\n{stdout}\n--- stderr\n{stderr}");

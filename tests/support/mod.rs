@@ -17,7 +17,6 @@ pub(crate) mod packing;
 pub(crate) mod run;
 pub(crate) mod saved;
 pub(crate) mod scenes;
-pub(crate) mod schema;
 #[allow(dead_code, reason = "only some of the test crates judge sentences")]
 pub(crate) mod sentences;
 pub(crate) mod sshd;

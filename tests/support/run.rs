@@ -1,5 +1,8 @@
 //! Runs the real program, under a deadline: a test that hangs tells nobody anything.
 
+#[path = "schema.rs"]
+mod schema;
+
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -8,8 +11,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-
-use super::schema;
 
 /// How often the program is looked at: its peak memory can only be read while it runs.
 const GLANCE: Duration = Duration::from_millis(3);
