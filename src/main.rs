@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    staledp::commands::run(staledp::cli::Cli::parse())
+    staledp::settings::note_name();
+    staledp::commands::complete();
+    staledp::commands::run(staledp::settings::arguments())
 }

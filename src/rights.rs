@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::base::program;
+
 /// The name of the one Lease.
 pub const LEASE: &str = "staledp-fix";
 
@@ -106,8 +108,9 @@ pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
     let name = format!("staledp-{command}");
     let of = |scope: Scope| grants.iter().copied().flatten().filter(move |grant| grant.scope == scope);
     let mut text = format!(
-        "# The least permissions for `staledp {command}`. Bind them to a user:\n\
-         #   kubectl create clusterrolebinding {name} --clusterrole={name} --user=USER\n"
+        "# The least permissions for `{} {command}`. Bind them to a user:\n\
+         #   kubectl create clusterrolebinding {name} --clusterrole={name} --user=USER\n",
+        program::name()
     );
     if of(Scope::CiliumNamespace).next().is_some() {
         let _ = writeln!(text, "#   kubectl create rolebinding {name} -n {namespace} --role={name} --user=USER");

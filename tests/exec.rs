@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::SinkExt as _;
 use staledp::base::answer::{Answer, End, Raw, Via};
-use staledp::base::cluster_settings::{ClusterSettings, SshSettings};
+use staledp::base::cluster_settings::{ClusterSettings, Overrides, SshSettings};
 use staledp::base::error::ErrorKind;
 use staledp::base::evidence::Evidence;
 use staledp::base::failure::{Failure, FailureKind};
@@ -149,6 +149,7 @@ impl Api {
             kubeconfig: Some(file.path().to_owned()),
             as_user: None,
             as_groups: Vec::new(),
+            overrides: Overrides::default(),
             request_timeout,
             ssh: None,
             compress: false,

@@ -303,7 +303,7 @@ fn read(path: &Path, panics: &Mutex<Vec<String>>) -> Result<bool, String> {
     let report = panic::catch_unwind(AssertUnwindSafe(|| {
         let (report, _) = judged::judge(path);
         report.map(|report| {
-            let style = table::Style { color: false, width: Some(100), wide: true };
+            let style = table::Style { headers: true, color: false, width: Some(100), wide: true };
             (json::json(&report).is_ok(), table::render(&report, &style))
         })
     }));

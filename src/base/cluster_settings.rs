@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::secret::Secret;
 use super::ssh_address::SshAddress;
 
 /// Which cluster, and how to reach its nodes.
@@ -16,12 +17,29 @@ pub struct ClusterSettings {
     pub as_user: Option<String>,
     /// The groups to act as.
     pub as_groups: Vec<String>,
+    /// What replaces parts of the kubeconfig.
+    pub overrides: Overrides,
     /// How long a single request may take.
     pub request_timeout: Duration,
     /// SSH; none: not to be used.
     pub ssh: Option<SshSettings>,
     /// Whether large tables may cross the wire compressed.
     pub compress: bool,
+}
+
+/// What replaces parts of the kubeconfig, as kubectl's options of these names do.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The kubeconfig's cluster to use in place of the context's.
+    pub cluster: Option<String>,
+    /// The kubeconfig's user to use in place of the context's.
+    pub user: Option<String>,
+    /// The address of the API server.
+    pub server: Option<String>,
+    /// The bearer token to log in with; other credentials are then not used.
+    pub token: Option<Secret>,
+    /// The UID to act as.
+    pub as_uid: Option<String>,
 }
 
 /// How to reach a node by SSH.

@@ -15,6 +15,8 @@ pub enum Exit {
     Healthy,
     /// At least one node is stale.
     Stale,
+    /// `diff --exit-code`: the two differ. Its number is that of `git diff`, and so of [`Self::Stale`].
+    Differs,
     /// The command line or the configuration is wrong; nothing was contacted.
     Usage,
     /// No node is stale, but at least one has another fault.
@@ -32,7 +34,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All of them, by code.
+    /// Every code once, with what it means for the commands that judge nodes.
     pub const ALL: [Self; 9] = [
         Self::Healthy,
         Self::Stale,
@@ -59,6 +61,9 @@ impl Exit {
     /// Those of a command that judges nothing.
     pub const OF_READING: [Self; 4] = [Self::Healthy, Self::Usage, Self::CannotRun, Self::Interrupted];
 
+    /// Those of `diff`.
+    pub const OF_DIFF: [Self; 5] = [Self::Healthy, Self::Differs, Self::Usage, Self::CannotRun, Self::Interrupted];
+
     /// Those of `fix`.
     pub const OF_FIX: [Self; 6] =
         [Self::Healthy, Self::Usage, Self::CannotRun, Self::NotVerified, Self::Refused, Self::Interrupted];
@@ -68,7 +73,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Healthy => 0,
-            Self::Stale => 1,
+            Self::Stale | Self::Differs => 1,
             Self::Usage => 2,
             Self::OtherFault => 3,
             Self::Inconclusive => 4,
@@ -85,6 +90,7 @@ impl Exit {
         match self {
             Self::Healthy => "every node judged is healthy; or `fix` worked and was verified",
             Self::Stale => "at least one node is stale",
+            Self::Differs => "with --exit-code: the two differ",
             Self::Usage => "the command line or the configuration is wrong; nothing was contacted",
             Self::OtherFault => "no node is stale, but at least one has another fault",
             Self::Inconclusive => "no node is stale or otherwise faulty, but at least one could not be judged",

@@ -18,6 +18,29 @@ pub enum Format {
     Jsonl,
     /// One YAML document
     Yaml,
+    /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms)
+    Name,
+    /// JUnit XML, a test case a node, for CI systems
+    Junit,
+    /// Metrics in Prometheus' text format, for the node exporter's textfile collector
+    Prometheus,
+}
+
+impl Format {
+    /// Its name, as `-o` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Wide => "wide",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Yaml => "yaml",
+            Self::Name => "name",
+            Self::Junit => "junit",
+            Self::Prometheus => "prometheus",
+        }
+    }
 }
 
 /// When to use colours.
@@ -33,9 +56,14 @@ pub enum When {
 
 /// How to show results, with the environment and the terminal taken into account.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Screen {
     /// The format of standard output.
     pub format: Format,
+    /// Whether tables have header rows.
+    pub headers: bool,
+    /// Whether text for people is kept to ASCII.
+    pub ascii: bool,
     /// Whether standard output takes colours.
     pub color: bool,
     /// The width of standard output in columns; none where it is not a terminal.

@@ -1,22 +1,25 @@
 //! What the help of each command ends with: two or three examples, and its exit codes.
 
 use crate::base::exit::Exit;
+use crate::base::program;
 
 /// The end of a command's help; empty for a command that is not in the table.
 pub(super) fn after_help(command: &str) -> String {
     let Some((_, examples, codes, healthy)) = COMMANDS.iter().find(|(name, ..)| *name == command) else {
         return String::new();
     };
+    let examples = examples.replace("staledp ", &format!("{} ", program::name()));
     format!("Examples:\n{examples}\n\n{}", Exit::help(codes, healthy))
 }
 
 /// Name, examples, exit codes, and what 0 means.
 type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 
-const COMMANDS: [Row; 12] = [
+const COMMANDS: [Row; 14] = [
     (
         "diagnose",
-        "  staledp diagnose --node prusik
+        "  staledp diagnose prusik
+  staledp diagnose --all-nodes -o name | xargs -rn1 staledp fix --dry-run
   staledp diagnose --all-nodes -o json > report.json
   staledp diagnose --from cilium-sysdump.zip",
         &Exit::OF_JUDGING,
@@ -31,7 +34,7 @@ const COMMANDS: [Row; 12] = [
     ),
     (
         "fix",
-        "  staledp fix --node prusik --dry-run
+        "  staledp fix prusik --dry-run
   staledp fix --node prusik
   staledp fix --node prusik --yes --watch 10m",
         &Exit::OF_FIX,
@@ -48,8 +51,8 @@ const COMMANDS: [Row; 12] = [
     (
         "diff",
         "  staledp diff before/ after/
-  staledp diff yesterday.json today.json -o json",
-        &Exit::OF_READING,
+  staledp diff yesterday.json today.json --exit-code -o json",
+        &Exit::OF_DIFF,
         "both could be compared, whatever changed",
     ),
     (
@@ -69,7 +72,7 @@ const COMMANDS: [Row; 12] = [
     ),
     (
         "explain",
-        "  staledp explain
+        "  staledp explain -o json
   staledp explain stale-datapath
   staledp explain cilium/cilium#46065",
         &Exit::OF_READING,
@@ -84,8 +87,9 @@ const COMMANDS: [Row; 12] = [
     ),
     (
         "completions",
-        "  staledp completions bash > /etc/bash_completion.d/staledp
-  source <(staledp completions zsh)",
+        "  source <(staledp completions bash)
+  staledp completions fish > ~/.config/fish/completions/staledp.fish
+  staledp completions kubectl > ~/bin/kubectl_complete-staledp",
         &Exit::OF_READING,
         "printed",
     ),
@@ -93,6 +97,20 @@ const COMMANDS: [Row; 12] = [
         "man",
         "  staledp man > /usr/local/share/man/man1/staledp.1
   staledp man | man -l -",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "config",
+        "  staledp config view
+  staledp config view --context grigri -o json",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "schema",
+        "  staledp schema > staledp.report.v1.schema.json
+  staledp schema | jq .properties.nodes",
         &Exit::OF_READING,
         "printed",
     ),

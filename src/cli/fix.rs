@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::values::duration;
 use super::{ClusterArgs, LookArgs};
 use crate::base::error::Error;
+use crate::base::{program, similar};
 use crate::knowledge::code::{Code, Kind};
 
 /// What `fix --help` promises; in lines that a screen of 80 columns does not fold.
@@ -57,8 +58,12 @@ lock has expired. After an hour it starts anew.";
 #[command(next_help_heading = "Repair")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct FixArgs {
+    /// Nodes to repair, as with --node
+    #[arg(value_name = "NODE", value_parser = super::values::node)]
+    pub nodes: Vec<String>,
+
     /// Node to repair (repeatable: one after the other; stops at the first node that cannot be verified)
-    #[arg(long, value_name = "NAME", required = true)]
+    #[arg(long, value_name = "NAME", value_parser = super::values::node, required_unless_present = "nodes")]
     pub node: Vec<String>,
 
     /// Restart without asking
@@ -102,7 +107,7 @@ pub struct FixArgs {
 
     /// Where to save the evidence: a folder, or one file NAME.tar.gz; an existing bundle is renamed NAME.1. With several
     /// nodes, a folder that gets a bundle for each [default: ./staledp-NODE-TIME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::values::bundle)]
     pub save: Option<PathBuf>,
 
     /// The cluster.
@@ -143,7 +148,11 @@ pub enum RbacFor {
 fn code(text: &str) -> Result<Code, Error> {
     let code = Code::ALL.iter().copied().find(|code| code.name() == text);
     match code {
-        None => Err(Error::usage("unknown verdict code; `staledp explain` lists them")),
+        None => {
+            let names = Code::ALL.iter().map(|code| code.name());
+            let meant = similar::question(text, names);
+            Err(Error::usage(format!("unknown verdict code; {meant}`{} explain` lists them", program::name())))
+        }
         Some(code) if code.kind() == Kind::Healthy => Err(Error::usage("a healthy node is not restarted")),
         Some(code) => Ok(code),
     }

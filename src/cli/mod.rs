@@ -2,24 +2,31 @@
 
 mod examples;
 mod fix;
+mod formats;
 mod report;
 mod risk;
 pub mod symptoms;
 mod values;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::base::pod_ref::PodRef;
+use crate::base::program;
 use crate::base::screen::{Format, When};
+use crate::base::secret::Secret;
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
 pub use report::ReportArgs;
 pub use risk::RiskArgs;
-use values::{duration, ssh_option, url};
+use values::{bundle, duration, node, ssh_option, url};
+
+/// The options that choose a cluster: with saved evidence there is none.
+const FROM_A_CLUSTER: [&str; 7] = ["context", "kubeconfig", "as_user", "cluster", "user", "server", "token"];
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
 #[derive(Debug, Parser)]
@@ -32,6 +39,31 @@ pub struct Cli {
     /// How to show results.
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// The cluster, where it was typed before the command; [`crate::settings::arguments`] hands it to the command.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// The whole command line, under the name that the caller types.
+#[must_use]
+pub fn command() -> clap::Command {
+    let mut command = with_callers_name(Cli::command()).bin_name(program::name());
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, with_callers_name);
+    }
+    command
+}
+
+fn with_callers_name(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| match arg.get_help().map(ToString::to_string) {
+        Some(help) => match program::named(&help) {
+            Cow::Owned(help) => arg.help(help),
+            Cow::Borrowed(_) => arg,
+        },
+        None => arg,
+    })
 }
 
 /// The commands.
@@ -55,7 +87,8 @@ pub enum Command {
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     #[command(after_help = after_help("rbac"))]
     Rbac(RbacArgs),
-    /// Join the reports of shards (json, jsonl or yaml) into one, and compare all their nodes
+    /// Join the reports of shards (json, jsonl or yaml) into one, and compare all their nodes; of several contexts into a
+    /// report of the fleet
     #[command(after_help = after_help("merge"))]
     Merge {
         /// Reports to join; `-` is standard input
@@ -69,6 +102,10 @@ pub enum Command {
         before: PathBuf,
         /// The newer one
         after: PathBuf,
+
+        /// Exit with 1 if anything differs, as `git diff --exit-code` does
+        #[arg(long)]
+        exit_code: bool,
     },
     /// Show what the cluster already reports (failing probes, restarts, DNS errors, buffers), by node; never writes to
     /// the cluster
@@ -80,18 +117,51 @@ pub enum Command {
         /// A verdict code, the id of a check or of a line of `risk`, or the number of an upstream issue
         code: Option<String>,
     },
-    /// Print the completion script for a shell
-    #[command(after_help = after_help("completions"))]
+    /// Print the completion script for a shell; it completes nodes, contexts and codes, too
+    #[command(alias = "completion", after_help = after_help("completions"))]
     Completions {
-        /// The shell
-        shell: clap_complete::Shell,
+        /// The shell, or kubectl for the file kubectl_complete-staledp of the plugin
+        #[arg(value_enum)]
+        shell: CompletionsFor,
     },
     /// Print the manual page in roff
     #[command(after_help = after_help("man"))]
     Man,
-    /// Print the version
+    /// Show the settings that options have without being typed
+    #[command(subcommand, after_help = after_help("config"))]
+    Config(ConfigCommand),
+    /// Print the JSON Schema of the report that `diagnose -o json` and `merge -o json` print
+    #[command(after_help = after_help("schema"))]
+    Schema,
+    /// Print the version, the commit it was built from, and how recent its knowledge of upstream issues is
     #[command(after_help = after_help("version"))]
     Version,
+}
+
+/// `staledp config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show what the environment (STALEDP_…) and the configuration file set for this context, and where from
+    #[command(after_help = after_help("config"))]
+    View(Box<ClusterArgs>),
+}
+
+/// What completion scripts are printed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompletionsFor {
+    /// Bash 4.4 or newer
+    Bash,
+    /// Elvish
+    Elvish,
+    /// Fish
+    Fish,
+    /// kubectl, for `kubectl staledp`: an executable file kubectl_complete-staledp on the PATH
+    Kubectl,
+    /// PowerShell
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Zsh
+    Zsh,
 }
 
 /// How to show results.
@@ -117,11 +187,23 @@ pub struct OutputArgs {
     /// Show no progress
     #[arg(long, global = true)]
     pub no_progress: bool,
+
+    /// Configuration file [default: ~/.config/staledp/staledp.toml]. Every long option can be set there or as an
+    /// environment variable STALEDP_OPTION_NAME, except for those that consent to a restart
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print tables without their header rows
+    #[arg(long, global = true)]
+    pub no_headers: bool,
 }
 
 /// `staledp diagnose`.
 #[derive(Args, Debug)]
 pub struct DiagnoseArgs {
+    /// Nodes to look at, as with --node
+    #[arg(value_name = "NODE", value_parser = node, conflicts_with_all = ["all_nodes", "selector"])]
+    pub nodes: Vec<String>,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -142,7 +224,7 @@ pub struct DiagnoseArgs {
 pub struct SaveArgs {
     /// Save the raw evidence of this run as a bundle: a folder, or one file NAME.tar.gz; an existing bundle is renamed
     /// NAME.1
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = bundle)]
     pub save: Option<PathBuf>,
 
     /// Anonymize names and addresses in the saved bundle so that it can be shared; the verdict stays the same
@@ -154,7 +236,7 @@ pub struct SaveArgs {
 #[derive(Args, Debug)]
 pub struct CaptureArgs {
     /// Where to save the bundle: a folder, or one file NAME.tar.gz; an existing bundle is renamed NAME.1
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = bundle, value_hint = clap::ValueHint::AnyPath)]
     pub to: PathBuf,
     /// Anonymize names and addresses in the saved bundle so that it can be shared; the verdict stays the same
     #[arg(long, help_heading = "Target")]
@@ -174,13 +256,29 @@ pub struct CaptureArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
-    /// Context of the kubeconfig
-    #[arg(long)]
-    pub context: Option<String>,
+    /// Context of the kubeconfig (`diagnose`: repeatable, for a report of several clusters)
+    #[arg(long, value_name = "CONTEXT")]
+    pub context: Vec<String>,
 
     /// Path of the kubeconfig
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// Cluster of the kubeconfig, in place of the context's
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+
+    /// User of the kubeconfig, in place of the context's
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Address of the API server
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub server: Option<String>,
+
+    /// Bearer token, in place of all credentials of the kubeconfig
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<Secret>,
 
     /// User to impersonate
     #[arg(long = "as", value_name = "USER")]
@@ -189,6 +287,10 @@ pub struct ClusterArgs {
     /// Group to impersonate (repeatable)
     #[arg(long, value_name = "GROUP", requires = "as_user")]
     pub as_group: Vec<String>,
+
+    /// UID to impersonate
+    #[arg(long, value_name = "UID", requires = "as_user")]
+    pub as_uid: Option<String>,
 
     /// Timeout of a single request. A kubelet must also start each command within 8s
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
@@ -200,7 +302,7 @@ pub struct ClusterArgs {
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
     /// Node to look at (repeatable)
-    #[arg(long, value_name = "NAME", conflicts_with = "all_nodes")]
+    #[arg(long, value_name = "NAME", value_parser = node, conflicts_with = "all_nodes")]
     pub node: Vec<String>,
 
     /// Look at all nodes
@@ -211,8 +313,12 @@ pub struct TargetArgs {
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with_all = ["node", "all_nodes"])]
     pub selector: Option<String>,
 
+    /// Fail if no node has the labels of --selector; without this, that is a success with a note
+    #[arg(long, requires = "selector")]
+    pub fail_if_none: bool,
+
     /// Node to leave out (repeatable)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = node)]
     pub exclude_node: Vec<String>,
 
     /// Judge shard I of N, counted from 0 (as JOB_COMPLETION_INDEX does); `staledp merge` joins the reports
@@ -220,8 +326,8 @@ pub struct TargetArgs {
     pub shard: Option<crate::base::shard::Shard>,
 
     /// Read the evidence from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a
-    /// cluster
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
+    /// cluster; `-` is standard input
+    #[arg(long, value_name = "PATH", conflicts_with_all = FROM_A_CLUSTER)]
     pub from: Option<PathBuf>,
 
     /// Timeout of the whole run. Nodes not finished by then are reported as not judged [default: none]

@@ -15,7 +15,7 @@ pub struct SymptomsArgs {
     pub cluster: ClusterArgs,
 
     /// Read from a bundle (a folder or a tar), a `cilium sysdump` zip or a `cilium-bugtool` tar instead of a cluster
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["context", "kubeconfig", "as_user"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = super::FROM_A_CLUSTER)]
     pub from: Option<PathBuf>,
 
     /// Symptoms that cost requests of their own.

@@ -1,5 +1,6 @@
 //! Values as they are typed: durations, URLs, options for ssh.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::error::Error;
@@ -22,6 +23,29 @@ pub(super) fn url(text: &str) -> Result<String, Error> {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(text.to_owned()),
         _ => Err(wrong()),
     }
+}
+
+/// Where a bundle is saved: a folder, or NAME.tar.gz. Names of other archives are refused, for a folder of that name would
+/// be taken for one.
+pub(super) fn bundle(text: &str) -> Result<PathBuf, Error> {
+    const OTHERS: [&str; 9] = [".zip", ".tar", ".gz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".7z", ".json"];
+    const OURS: [&str; 2] = [".tar.gz", ".tgz"];
+    let name = text.to_ascii_lowercase();
+    let is_ours = OURS.iter().any(|ending| name.ends_with(ending));
+    match OTHERS.iter().find(|ending| !is_ours && name.ends_with(**ending)) {
+        Some(ending) => {
+            let stem = &text[..text.len() - ending.len()];
+            Err(Error::usage(format!("a bundle is a folder or NAME.tar.gz, not {ending}: write {stem}.tar.gz")))
+        }
+        None => Ok(PathBuf::from(text)),
+    }
+}
+
+/// The name of a node, also as `-o name` writes it: `node/prusik`.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser")]
+pub(super) fn node(text: &str) -> Result<String, Error> {
+    let name = text.strip_prefix("node/").or_else(|| text.strip_prefix("nodes/")).unwrap_or(text);
+    Ok(name.to_owned())
 }
 
 /// `K=V`.
@@ -59,6 +83,18 @@ mod tests {
         for text in ["", "soon", "-5", "-5s", "1x", "99999999999999999999"] {
             assert!(ms(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn bundle_is_not_saved_under_the_name_of_another_archive() {
+        for text in ["x", "x/", "evidence/2026.06", "x.tar.gz", "X.TGZ", "x.zip.d", "zip"] {
+            assert_eq!(bundle(text).unwrap(), PathBuf::from(text));
+        }
+        for text in ["x.zip", "a/X.ZIP", "x.tar", "x.tar.xz", "x.gz"] {
+            let why = bundle(text).unwrap_err().to_string();
+            assert!(why.contains("NAME.tar.gz") && why.contains(": write "), "{text}: {why}");
+        }
+        assert!(bundle("x.zip").unwrap_err().to_string().ends_with("write x.tar.gz"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::nodes;
 use super::printing::Terminal;
 use super::saving;
 use super::source::{Work, look};
@@ -54,6 +55,10 @@ impl Work for Collect<'_> {
         settings: &Settings,
         _about: SourceInfo,
     ) -> Result<Exit, Error> {
+        if let Some(note) = nodes::note_on_none(settings, nodes.len()) {
+            self.terminal.say(&note);
+            return Ok(Exit::Healthy);
+        }
         let Some(save) = &settings.save else { return Err(Error::bug("a capture without a place for it")) };
         let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
         let Capture { partial, answers, missing } =

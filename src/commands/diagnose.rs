@@ -1,9 +1,11 @@
 //! `staledp diagnose`: the five checks on each chosen node, a verdict, and the exit code of the worst.
 
+use super::merge;
+use super::nodes;
 use super::printing::{Terminal, render};
 use super::saving;
 use super::source::{Work, look};
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::base::exit::Exit;
 use crate::base::screen::Format;
 use crate::cli::DiagnoseArgs;
@@ -12,25 +14,83 @@ use crate::gather::Source;
 use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
 use crate::report::{Report, SourceInfo, json};
-use crate::settings::Settings;
+use crate::settings::{EvidenceFrom, Settings};
 
 /// Diagnoses the chosen nodes and prints the report.
 pub(super) async fn run(args: DiagnoseArgs, terminal: &Terminal) -> Result<Exit, Error> {
-    let DiagnoseArgs { cluster, target, symptoms, save } = args;
+    let DiagnoseArgs { nodes, cluster, mut target, symptoms, save } = args;
+    target.node.extend(nodes);
+    let contexts = if cluster.context.len() > 1 { cluster.context.clone() } else { Vec::new() };
     let settings = Settings::resolve(cluster, target, symptoms, save);
-    let progress = terminal.progress();
-    let judge = Judge { terminal, progress: &progress };
-    let judged = terminal.signals.or_partial(&progress, "Printing partial results", look(&settings, &judge)).await;
-    progress.clear();
-    let report = judged?;
+    let (mut report, was_stopped) = if contexts.is_empty() {
+        one_cluster(&settings, terminal).await?
+    } else {
+        fleet(&contexts, settings.clone(), terminal).await?
+    };
+    let none = nodes::note_on_none(&settings, report.nodes.len() + report.skipped.len());
+    if let Some(note) = &none {
+        terminal.say(note);
+        report.notes.push(note.clone());
+    }
     let text = match terminal.screen.format {
         // The nodes' lines were printed as they came.
         Format::Jsonl => json::jsonl_end(&report)?,
-        Format::Table | Format::Wide | Format::Json | Format::Yaml => render(&report, &terminal.screen)?,
+        _ => render(&report, &terminal.screen)?,
     };
     terminal.print(text).await?;
     // A run that its own deadline ended is partial, too, and has judged what it could.
-    Ok(if report.partial && progress.was_stopped() { Exit::Interrupted } else { report.exit() })
+    Ok(match none {
+        _ if report.partial && was_stopped => Exit::Interrupted,
+        Some(_) if !report.partial => Exit::Healthy,
+        _ => report.exit(),
+    })
+}
+
+/// Judges the nodes of one cluster, or of saved evidence; says whether the run was interrupted.
+async fn one_cluster(settings: &Settings, terminal: &Terminal) -> Result<(Report, bool), Error> {
+    let progress = terminal.progress();
+    let judge = Judge { terminal, progress: &progress };
+    let judged = terminal.signals.or_partial(&progress, "Printing partial results", look(settings, &judge)).await;
+    progress.clear();
+    Ok((judged?, progress.was_stopped()))
+}
+
+/// Judges the nodes of several clusters, one after the other. A cluster that cannot be looked at makes the report partial;
+/// the run fails where none can.
+async fn fleet(contexts: &[String], mut settings: Settings, terminal: &Terminal) -> Result<(Report, bool), Error> {
+    if settings.save.is_some() {
+        return Err(Error::usage("cannot save several clusters as one bundle").with_hint("capture each cluster"));
+    }
+    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    let mut was_stopped = false;
+    for context in contexts {
+        if was_stopped {
+            failed.push((context, Error::interrupted()));
+            continue;
+        }
+        if let EvidenceFrom::Cluster(cluster) = &mut settings.evidence {
+            cluster.context = Some(context.clone());
+        }
+        match one_cluster(&settings, terminal).await {
+            Ok((report, stopped)) => {
+                was_stopped = stopped;
+                reports.push((context.clone(), report));
+            }
+            Err(error) => {
+                was_stopped = error.kind() == ErrorKind::Interrupted;
+                failed.push((context, error));
+            }
+        }
+    }
+    if reports.is_empty() {
+        return Err(failed.into_iter().next().map_or_else(Error::interrupted, |(_, error)| error));
+    }
+    let mut report = merge::join(reports)?;
+    let reasons = failed.iter().map(|(context, error)| format!("{context}: {error}"));
+    let reasons: Vec<String> = report.partial_reason.take().into_iter().chain(reasons).collect();
+    report.partial = !reasons.is_empty();
+    report.partial_reason = report.partial.then(|| reasons.join("; "));
+    Ok((report, was_stopped))
 }
 
 /// Judges nodes, and keeps the evidence where that is wanted.

@@ -6,37 +6,36 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 
 use super::diagnose::Judge;
-use super::printing::Terminal;
-use super::source::look;
+use super::printing::{Terminal, document};
+use super::source::{look, spooled};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::base::screen::Format;
 use crate::cli::{Cli, Command, DiagnoseArgs};
 use crate::gather::saved;
-use crate::report::{Report, diff, json, read, text};
+use crate::gather::spool::Spooled;
+use crate::report::{Report, diff, read, text};
 use crate::settings::Settings;
 
 /// Compares two reports and prints what changed.
-pub(super) async fn run(before: PathBuf, after: PathBuf, terminal: &Terminal) -> Result<Exit, Error> {
-    if terminal.screen.format == Format::Jsonl {
-        return Err(Error::usage("diff has no jsonl output").with_hint("use -o table, json or yaml"));
-    }
+///
+/// `exit_code`: differences are an exit code of their own.
+pub(super) async fn run(before: PathBuf, after: PathBuf, exit_code: bool, terminal: &Terminal) -> Result<Exit, Error> {
     let diff = diff::compare(&report_of(before, terminal).await?, &report_of(after, terminal).await?);
-    let text = match terminal.screen.format {
-        Format::Table | Format::Wide => diff::text(&diff, text::prose(text::columns(terminal.screen.width))),
-        Format::Yaml => json::yaml(&diff)?,
-        Format::Json | Format::Jsonl => json::json(&diff)?,
-    };
+    let screen = &terminal.screen;
+    let text = document(screen, &diff, || diff::text(&diff, text::prose(text::columns(screen.width))))?;
     terminal.print(text).await?;
-    Ok(Exit::Healthy)
+    Ok(if exit_code && diff.is_any() { Exit::Differs } else { Exit::Healthy })
 }
 
 /// The report in a file, or the judgement of a bundle or archive with the usual settings.
 async fn report_of(path: PathBuf, terminal: &Terminal) -> Result<Report, Error> {
-    if !path.is_dir() && !saved::is_archive(&path).unwrap_or(false) {
-        return terminal.beside(move || read::read(&path)).await;
+    let spooled = terminal.signals.or_interrupted(spooled(&path)).await?;
+    let bytes = spooled.as_ref().map_or(&*path, Spooled::path).to_owned();
+    if !bytes.is_dir() && !saved::is_archive(&bytes).unwrap_or(false) {
+        let name = path.display().to_string();
+        return terminal.beside(move || read::read_as(&name, &bytes)).await;
     }
-    let settings = usual_settings(&path)?;
+    let settings = usual_settings(&bytes)?;
     let progress = terminal.progress();
     let judge = Judge { terminal, progress: &progress };
     // Half of a report differs from a whole one in what was not looked at, so an interrupted one is not compared.
@@ -50,7 +49,7 @@ fn usual_settings(path: &Path) -> Result<Settings, Error> {
     let words = [OsStr::new("staledp"), OsStr::new("diagnose"), OsStr::new("--from"), path.as_os_str()];
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Diagnose(args)) => {
-            let DiagnoseArgs { cluster, target, symptoms, save } = *args;
+            let DiagnoseArgs { nodes: _, cluster, target, symptoms, save } = *args;
             Ok(Settings::resolve(cluster, target, symptoms, save))
         }
         Ok(_) => Err(Error::bug(format!("cannot read {}", path.display()))),

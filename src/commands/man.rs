@@ -99,7 +99,14 @@ SSH never prompts: keys must be in the agent or have no passphrase.
 \fIbundle.json\fR, \fIkube/\fR, \fInodes/\fR, \fIsymptoms/\fR
 a bundle, which \fB\-\-from\fR reads: the output of each command of a diagnosis in a plain file of its own, and what
 symptoms were read from
+.TP
+\fI~/.config/staledp/staledp.toml\fR
+values of options by their long names, for all contexts and in sections \fB[contexts.NAME]\fR; \fBstaledp config view\fR
+shows what holds
 .SH ENVIRONMENT
+.TP
+\fBSTALEDP_OPTION_NAME\fR
+the value of \fB\-\-option\-name\fR where that is not typed, for every option but those that consent to a restart
 .TP
 \fBKUBECONFIG\fR
 the kubeconfig files, unless \fB\-\-kubeconfig\fR is given

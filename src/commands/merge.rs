@@ -1,4 +1,5 @@
-//! `staledp merge REPORT…`: joins the reports of shards into one, as if one run had judged all nodes.
+//! `staledp merge REPORT…`: joins the reports of shards into one, as if one run had judged all nodes, and the reports of
+//! several clusters into one of the fleet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,6 +10,7 @@ use crate::base::clock;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::shard::Shard;
+use crate::base::source_kind::SourceKind;
 use crate::base::time;
 use crate::base::tool::Tool;
 use crate::diagnose::{compare, make_final, sort};
@@ -33,22 +35,107 @@ fn read_one(path: &Path) -> Result<(String, Report), Error> {
     Ok((name, report?))
 }
 
-/// Joins reports of one cluster; each comes with what errors call it.
+/// Joins reports; each comes with what errors call it. Those of one context become one, as if one run had judged all its
+/// nodes; those of several contexts become a report of the fleet, whose nodes name their context.
+///
+/// # Errors
+///
+/// Where reports do not go together: a usage error.
+pub(super) fn join(named: Vec<(String, Report)>) -> Result<Report, Error> {
+    let mut clusters: BTreeMap<Option<String>, Vec<(String, Report)>> = BTreeMap::new();
+    for (name, report) in named.into_iter().flat_map(|(name, report)| by_context(name, report)) {
+        clusters.entry(report.source.context.clone()).or_default().push((name, report));
+    }
+    if clusters.len() < 2 {
+        return join_cluster(clusters.into_values().flatten().collect());
+    }
+    if let Some((name, _)) = clusters.get(&None).and_then(|unnamed| unnamed.first()) {
+        return Err(Error::usage(format!("cannot join the reports: {name} names no context and others do"))
+            .with_hint("join only reports that name their context, or only reports of one cluster"));
+    }
+    let whole = |mut reports: Vec<(String, Report)>| match &reports[..] {
+        // A whole report was compared already, and a second comparison would rest on less than the first.
+        [(_, one)] if one.shard.is_none() => Ok(reports.swap_remove(0).1),
+        _ => join_cluster(reports),
+    };
+    fleet(clusters.into_values().map(whole).collect::<Result<_, Error>>()?)
+}
+
+/// A report of a fleet as reports of its clusters; any other as it is.
+fn by_context(name: String, mut report: Report) -> Vec<(String, Report)> {
+    let mut clusters: BTreeMap<Option<String>, Vec<NodeReport>> = BTreeMap::new();
+    for mut node in std::mem::take(&mut report.nodes) {
+        clusters.entry(node.context.take().or_else(|| report.source.context.clone())).or_default().push(node);
+    }
+    if clusters.is_empty() {
+        return vec![(name, report)];
+    }
+    let mut parts = Vec::new();
+    for (context, nodes) in clusters {
+        let mut part = report.clone();
+        // What is said of the whole is said once.
+        (report.notes, report.skipped, report.partial) = (Vec::new(), Vec::new(), false);
+        part.source.context = context;
+        part.summary = Summary::of(&nodes);
+        part.nodes = nodes;
+        parts.push((name.clone(), part));
+    }
+    parts
+}
+
+/// The reports of several clusters as one. Nodes are compared within their cluster only, which was done before.
+fn fleet(clusters: Vec<Report>) -> Result<Report, Error> {
+    let kinds: Vec<SourceKind> = clusters.iter().map(|report| report.source.kind).collect();
+    let Some((kind, newest)) = kinds.first().zip(clusters.iter().map(|report| &report.generated_at).max()) else {
+        return Err(Error::usage("no report to join"));
+    };
+    if let Some(other) = kinds.iter().find(|other| *other != kind) {
+        let kinds = format!("{kind:?} and {other:?}").to_lowercase();
+        return Err(Error::usage(format!("cannot join the reports: they have different sources ({kinds})"))
+            .with_hint("join live reports with live ones and saved ones with saved ones"));
+    }
+    let captured_at = clusters.iter().filter_map(|report| time::moment(report.source.captured_at.as_deref()?)).min();
+    let source = SourceInfo::saved(*kind, None, None).read_back(captured_at, clock::now());
+    let generated_at = newest.clone();
+    let (mut nodes, mut remarks, mut skipped, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for report in clusters {
+        let context = report.source.context.unwrap_or_default();
+        if report.partial {
+            let why = report.partial_reason.as_deref().unwrap_or("no reason given");
+            reasons.push(format!("{context}: {why}"));
+        }
+        remarks.extend(report.notes.into_iter().map(|note| format!("{context}: {note}")));
+        let of_context =
+            |skipped: Skipped| Skipped { says: format!("{} (context {context})", skipped.says), ..skipped };
+        skipped.extend(report.skipped.into_iter().map(of_context));
+        nodes.extend(report.nodes.into_iter().map(|node| NodeReport { context: Some(context.clone()), ..node }));
+    }
+    sort(&mut nodes);
+    Ok(Report {
+        schema: SCHEMA.into(),
+        tool: Tool::THIS,
+        generated_at,
+        source,
+        summary: Summary::of(&nodes),
+        partial: !reasons.is_empty(),
+        partial_reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        shard: None,
+        notes: remarks,
+        skipped,
+        nodes,
+    })
+}
+
+/// Joins reports of one cluster.
 ///
 /// A node in several of them is taken from the newest, or the last one given if equally old. Missing shards make the whole
-/// partial. Reports of different clusters or of different numbers of shards are a usage error.
-fn join(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
+/// partial. Reports of different sources or of different numbers of shards are a usage error.
+fn join_cluster(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
     let cannot = |why: String| Error::usage(format!("cannot join the reports: {why}"));
     // A stable sort: of equally old ones the last that was named stays last, and counts.
     named.sort_by_key(|(_, report)| time::moment(&report.generated_at));
     let Some((newest, last)) = named.last() else { return Err(Error::usage("no report to join")) };
-    let context = |report: &Report| report.source.context.clone();
-    let (last_context, generated_at) = (context(last), last.generated_at.clone());
-    if let Some((other, report)) = named.iter().find(|(_, report)| context(report) != last_context) {
-        let say = |context: &Option<String>| context.clone().unwrap_or_else(|| "no context".to_owned());
-        return Err(cannot(format!("{other} is of {} and {newest} of {}", say(&context(report)), say(&last_context)))
-            .with_hint("join only reports of one cluster"));
-    }
+    let (last_context, generated_at) = (last.source.context.clone(), last.generated_at.clone());
     if let Some((other, report)) = named.iter().find(|(_, report)| report.source.kind != last.source.kind) {
         let kinds = format!("{:?} and {:?}", report.source.kind, last.source.kind).to_lowercase();
         return Err(cannot(format!("{other} and {newest} have different sources ({kinds})"))

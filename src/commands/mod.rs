@@ -1,7 +1,9 @@
 //! From arguments to an exit code: one file per command, and what they share: signals, printing, the choice of nodes.
 
+mod candidates;
 mod capture;
 mod completions;
+mod config;
 mod diagnose;
 mod diff;
 mod explain;
@@ -14,6 +16,7 @@ mod rbac;
 mod report;
 mod risk;
 mod saving;
+mod schema;
 mod signals;
 mod source;
 mod symptoms;
@@ -25,16 +28,25 @@ use std::process::ExitCode;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::Screen;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::progress::Output;
 use crate::settings;
+pub use candidates::complete;
 use printing::{Terminal, show_error};
 use signals::{Manner, Signals};
 
 /// Runs one command.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
-    let Cli { command, output } = cli;
+pub fn run(typed: Result<Cli, Error>) -> ExitCode {
+    let cli = match typed {
+        Ok(cli) => cli,
+        Err(error) => {
+            show_error(&error);
+            return error.exit().into();
+        }
+    };
+    // The cluster is the command's by now.
+    let Cli { command, output, cluster: _ } = cli;
     let screen = settings::screen(&output);
     log(&screen);
     let exit = run_to_its_end(command, screen).unwrap_or_else(|error| {
@@ -56,6 +68,8 @@ fn log(screen: &Screen) {
 
 fn run_to_its_end(command: Command, screen: Screen) -> Result<Exit, Error> {
     let cannot = |error| Error::bug("cannot start").because(error);
+    command.check_format(screen.format)?;
+    command.check_contexts()?;
     let manner = if matches!(command, Command::Fix(_)) { Manner::InGoodOrder } else { Manner::AnyTime };
     let signals = Signals::listen(manner)?;
     let terminal = Terminal { screen, signals, output: Output::start().map_err(cannot)? };
@@ -73,7 +87,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Capture(args) => Box::pin(capture::run(*args, terminal)).await,
         Command::Fix(args) => Box::pin(fix::run(*args, terminal)).await,
         Command::Symptoms(args) => Box::pin(symptoms::run(*args, terminal)).await,
-        Command::Diff { before, after } => Box::pin(diff::run(before, after, terminal)).await,
+        Command::Diff { before, after, exit_code } => Box::pin(diff::run(before, after, exit_code, terminal)).await,
         Command::Merge { reports } => merge::run(reports, terminal).await,
         Command::Explain { code } => explain::run(code.as_deref(), terminal).await,
         Command::Report(args) => Box::pin(report::run(*args, terminal)).await,
@@ -81,6 +95,8 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Rbac(args) => rbac::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,
         Command::Man => man::run(terminal).await,
+        Command::Config(ConfigCommand::View(_)) => config::view(terminal).await,
+        Command::Schema => schema::run(terminal).await,
         Command::Version => version::run(terminal).await,
     }
 }

@@ -4,13 +4,15 @@ use std::io;
 use std::io::Write as _;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::sleep;
 
 use super::signals::Signals;
 use crate::base::error::Error;
 use crate::base::screen::{Format, Screen};
+use crate::knowledge::code::Kind;
 use crate::progress::{Output, Progress};
-use crate::report::{Report, json, table, text};
+use crate::report::{Report, json, junit, prometheus, table, text};
 
 /// How long an interrupted run waits for a reader that takes nothing of its partial results.
 const STALLED: Duration = Duration::from_millis(600);
@@ -35,7 +37,13 @@ impl Terminal {
     /// Prints on standard output and waits until the reader has taken it. A closed pipe is not an error. The first signal
     /// ends the waiting; what an interrupted run prints has a reader as long as that one takes anything.
     pub(super) async fn print(&self, text: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.output.put(text);
+        let text = text.into();
+        let is_table = matches!(self.screen.format, Format::Table | Format::Wide);
+        self.output.put(if is_table && self.screen.ascii {
+            text::ascii(&String::from_utf8_lossy(&text)).into_bytes()
+        } else {
+            text
+        });
         let was_interrupted = self.signals.has_come();
         let mut written = std::pin::pin!(self.output.written());
         loop {
@@ -74,7 +82,9 @@ impl Terminal {
     /// Writes a remark to standard error.
     pub(super) fn say(&self, line: &str) {
         if !self.screen.quiet {
-            let _ = writeln!(io::stderr(), "{}", text::safe(line));
+            let line = text::safe(line);
+            let line = if self.screen.ascii { text::ascii(&line) } else { line.into_owned() };
+            let _ = writeln!(io::stderr(), "{line}");
         }
     }
 }
@@ -99,12 +109,31 @@ fn put(word: &str, error: &Error) {
     }
 }
 
+/// A value in one of the formats for programs, or the text for people.
+pub(super) fn document<T: Serialize>(
+    screen: &Screen,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> Result<String, Error> {
+    match screen.format {
+        Format::Json => json::json(value),
+        Format::Jsonl => json::line(value),
+        Format::Yaml => json::yaml(value),
+        Format::Table | Format::Wide | Format::Name | Format::Junit | Format::Prometheus => Ok(text()),
+    }
+}
+
 /// A report in the format of the screen.
 pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> {
     match screen.format {
         Format::Table | Format::Wide => Ok(table::render(report, &style(screen))),
         Format::Json => json::json(report),
         Format::Yaml => json::yaml(report),
+        Format::Name => {
+            Ok(text::names(report.nodes.iter().filter(|n| n.verdict.kind != Kind::Healthy).map(|n| &*n.node)))
+        }
+        Format::Junit => Ok(junit::junit(report)),
+        Format::Prometheus => Ok(prometheus::metrics(report)),
         Format::Jsonl => report
             .nodes
             .iter()
@@ -116,5 +145,10 @@ pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> 
 
 /// How tables look on this screen.
 pub(super) fn style(screen: &Screen) -> table::Style {
-    table::Style { color: screen.color, width: screen.width, wide: screen.format == Format::Wide }
+    table::Style {
+        color: screen.color,
+        width: screen.width,
+        wide: screen.format == Format::Wide,
+        headers: screen.headers,
+    }
 }

@@ -47,6 +47,7 @@ pub(super) async fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, E
         all_nodes: false,
         selector: None,
         exclude_node: Vec::new(),
+        fail_if_none: false,
         shard: None,
         from,
         deadline: None,

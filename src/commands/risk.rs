@@ -1,6 +1,6 @@
 //! `staledp risk`: what a restart of the agent may cost on each chosen node, from facts.
 
-use super::printing::Terminal;
+use super::printing::{Terminal, document};
 use super::saving;
 use super::source::{Work, look};
 use crate::base::error::Error;
@@ -16,7 +16,7 @@ use crate::kubernetes::inventory::{Inventory, Page};
 use crate::kubernetes::objects::{ControllerRevision, newest};
 use crate::progress::Progress;
 use crate::report::risk::RiskReport;
-use crate::report::{Report, SourceInfo, json, text};
+use crate::report::{Report, SourceInfo, text};
 use crate::settings::Settings;
 
 /// Looks at the chosen nodes and prints the risk of a restart of each agent.
@@ -32,11 +32,8 @@ pub(super) async fn run(args: RiskArgs, terminal: &Terminal) -> Result<Exit, Err
     let report = RiskReport::new(looked?);
     let columns = text::prose(text::columns(terminal.screen.width));
     let text = match terminal.screen.format {
-        Format::Table => report.text(columns, false),
-        Format::Wide => report.text(columns, true),
-        Format::Json => json::json(&report)?,
         Format::Jsonl => report.jsonl()?,
-        Format::Yaml => json::yaml(&report)?,
+        format => document(&terminal.screen, &report, || report.text(columns, format == Format::Wide))?,
     };
     terminal.print(text).await?;
     Ok(if report.partial && progress.was_stopped() { Exit::Interrupted } else { report.exit() })

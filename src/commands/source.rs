@@ -14,6 +14,7 @@ use crate::gather::live;
 use crate::gather::live::Live;
 use crate::gather::saved;
 use crate::gather::saved::Saved;
+use crate::gather::spool::Spooled;
 use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
 use crate::report::SourceInfo;
@@ -50,11 +51,13 @@ pub(super) async fn look<W: Work>(settings: &Settings, work: &W) -> Result<W::Do
 
 async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Result<W::Done, Error> {
     let path_shown = Some(path.display().to_string());
-    let meter = work.progress().filter(|_| path.is_file()).map(Progress::meter).unwrap_or_default();
+    let spooled = spooled(path).await?;
+    let bytes = spooled.as_ref().map_or(path, Spooled::path);
+    let meter = work.progress().filter(|_| bytes.is_file()).map(Progress::meter).unwrap_or_default();
     let choose = |inventory: &Inventory, there: Vec<String>| {
         if W::NEEDS_NODES { nodes::choose(settings, inventory, &there, true) } else { Ok(there) }
     };
-    match saved::open(path, &Arc::new(meter)).await? {
+    match saved::open_copy(bytes, path, &Arc::new(meter)).await? {
         Saved::Archive(archive) => {
             let inventory = archive.inventory().await;
             let nodes = choose(&inventory, archive.nodes(&inventory).into_iter().collect())?;
@@ -71,6 +74,14 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
             work.on(&bundle, &inventory, &nodes, settings, about).await
         }
     }
+}
+
+/// A copy of what can be read only once.
+pub(super) async fn spooled(path: &Path) -> Result<Option<Spooled>, Error> {
+    let (taken, shown) = (path.to_owned(), path.display());
+    let done = tokio::task::spawn_blocking(move || Spooled::take(&taken)).await;
+    let done = done.map_err(|error| Error::bug("cannot read").because(error))?;
+    done.map_err(|error| Error::cannot_read(format!("cannot read {shown}")).because(error))
 }
 
 async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work: &W) -> Result<W::Done, Error> {

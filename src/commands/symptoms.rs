@@ -3,9 +3,10 @@
 use super::printing::{Terminal, style};
 use super::saving;
 use super::source::{Work, look};
-use crate::base::cluster_settings::ClusterSettings;
+use crate::base::cluster_settings::{ClusterSettings, Overrides};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
+use crate::base::program;
 use crate::base::screen::Format;
 use crate::cli::symptoms::SymptomsArgs;
 use crate::diagnose::supplement;
@@ -13,7 +14,7 @@ use crate::gather::Source;
 use crate::gather::live;
 use crate::kubernetes::inventory::Inventory;
 use crate::report::symptoms::{NotAsked, SymptomsReport, render, report};
-use crate::report::{SourceInfo, json};
+use crate::report::{SourceInfo, json, text};
 use crate::rules::remedy::quoted;
 use crate::settings::{EvidenceFrom, Settings};
 
@@ -30,7 +31,8 @@ pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit,
     });
     let found = found.await?;
     let text = match terminal.screen.format {
-        Format::Table | Format::Wide => render(&found, &style(&terminal.screen)),
+        Format::Name => text::names(found.nodes.iter().map(|node| &*node.node)),
+        Format::Table | Format::Wide | Format::Junit | Format::Prometheus => render(&found, &style(&terminal.screen)),
         Format::Json => json::symptoms(&found, json::Form::Json)?,
         Format::Jsonl => json::symptoms(&found, json::Form::Jsonl)?,
         Format::Yaml => json::symptoms(&found, json::Form::Yaml)?,
@@ -81,7 +83,7 @@ async fn read<S: Source>(source: &S, inventory: &Inventory, settings: &Settings,
     let found = supplement::read_symptoms(source, inventory, wish, None, settings.diagnose.timeout).await;
     let likeliest = found.ranked().first().copied().filter(|node| found.weight(node) > 0).map(quoted);
     let next = likeliest.map(|node| {
-        let mut words = vec!["staledp diagnose".to_owned()];
+        let mut words = vec![format!("{} diagnose", program::name())];
         words.extend(how(&settings.evidence, about.context.as_deref()));
         words.push(format!("--node {node}"));
         words.join(" ")
@@ -102,6 +104,9 @@ fn how(origin: &EvidenceFrom, context: Option<&str>) -> Vec<String> {
         EvidenceFrom::Cluster(cluster) => {
             let mut how: Vec<String> = context.iter().map(|context| option("context", context)).collect();
             how.extend(cluster.kubeconfig.iter().map(|file| option("kubeconfig", &file.display().to_string())));
+            let Overrides { cluster: named, user, server, token: _, as_uid } = &cluster.overrides;
+            let typed = [("cluster", named), ("user", user), ("server", server), ("as-uid", as_uid)];
+            how.extend(typed.iter().filter_map(|(name, value)| Some(option(name, value.as_ref()?))));
             how.extend(cluster.as_user.iter().map(|user| option("as", user)));
             how.extend(cluster.as_groups.iter().map(|group| option("as-group", group)));
             how

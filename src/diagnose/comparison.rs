@@ -137,6 +137,7 @@ mod tests {
         }];
         NodeReport {
             node: format!("node-{index:02}"),
+            context: None,
             cilium: Cilium { version: Some("1.19.4".to_owned()), ..Cilium::default() },
             verdict: Verdict {
                 kind: code.kind(),

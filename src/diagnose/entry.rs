@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::node::SoFar;
 use crate::base::failure::FailureKind;
+use crate::base::program;
 use crate::checks::{DnsBackendsData, DnsConntrackData, ExternalConntrackData, Finding, HostPingData, PodEgressData};
 use crate::knowledge;
 use crate::knowledge::check_id::CheckId;
@@ -38,6 +39,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
     let agent = case.agent();
     NodeReport {
         node: case.around.node.clone(),
+        context: None,
         cilium: Cilium {
             namespace: agent.map(|a| a.pod.namespace.clone()),
             pod: agent.map(|a| a.pod.name.clone()),
@@ -62,7 +64,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
 
 /// Advice in words for a verdict.
 pub(super) fn advice(code: Code) -> Vec<String> {
-    knowledge::codes::advice(code).iter().map(|a| (*a).to_owned()).collect()
+    knowledge::codes::advice(code).iter().map(|advice| program::named(advice).into_owned()).collect()
 }
 
 /// The entry of a node that was not looked at to its end, because the run was ended: with the checks that were
@@ -117,6 +119,7 @@ fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check],
     };
     NodeReport {
         node: node.to_owned(),
+        context: None,
         cilium: Cilium {
             namespace: pod.as_ref().map(|p| p.namespace.clone()),
             pod: pod.map(|p| p.name),

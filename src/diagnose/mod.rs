@@ -237,9 +237,9 @@ async fn judged_alone<S: Source>(looker: &Looker<'_, S, impl Observer>, only: bo
     entry
 }
 
-/// Problems first, then by name.
+/// Problems first, then by context, then by name.
 pub(crate) fn sort(reports: &mut [NodeReport]) {
-    reports.sort_by(|a, b| (a.verdict.kind, &a.node).cmp(&(b.verdict.kind, &b.node)));
+    reports.sort_by(|a, b| (a.verdict.kind, &a.context, &a.node).cmp(&(b.verdict.kind, &b.context, &b.node)));
 }
 
 /// What the cluster itself says of this node. No verdict changes by it.

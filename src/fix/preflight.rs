@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::requests::DeleteAnswer;
 use super::trace::CONTROLLER;
 use crate::base::failure::Failure;
+use crate::base::program;
 use crate::base::time::{moment, seconds_between};
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
@@ -164,7 +165,7 @@ async fn rights(cx: &FixContext<'_>, namespace: &str) -> RuleReport {
     match (missing.is_empty(), unasked) {
         (false, _) => stop(
             "rights",
-            format!("missing permissions: {}; `staledp rbac fix` prints what to grant", missing.join(", ")),
+            format!("missing permissions: {}; `{} rbac fix` prints what to grant", missing.join(", "), program::name()),
         ),
         // A missing permission is refused later: not knowing it beforehand does no harm.
         (true, Some(why)) => unknown("rights", format!("cannot check permissions: {why}")),
@@ -444,7 +445,8 @@ async fn cooldown(cx: &FixContext<'_>, plan: &Plan) -> RuleReport {
     if age < COOLDOWN_S && before.iter().flatten().any(|ago| *ago < COOLDOWN_S) {
         let says = format!(
             "staledp restarted this agent {age} s ago and the node is still {code}: another restart will not help. \
-             See `staledp explain {code}`; a restart is allowed again in {left} s"
+             See `{} explain {code}`; a restart is allowed again in {left} s",
+            program::name()
         );
         return stop(RULE, says);
     }

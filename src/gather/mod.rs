@@ -11,6 +11,7 @@ pub mod probes;
 pub mod reading;
 pub mod save;
 pub mod saved;
+pub mod spool;
 pub mod supplement;
 
 use crate::base::answer::{Answer, End, Raw, SMALL_OUTPUT};

@@ -53,7 +53,16 @@ fn file_type(path: &Path) -> io::Result<FileType> {
 ///
 /// Says what is missing or damaged.
 pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, Error> {
-    let shown = path.display();
+    open_copy(path, path, meter).await
+}
+
+/// The same where the bytes lie elsewhere than the path that was named: a copy of what came through a pipe.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn open_copy(path: &Path, named: &Path, meter: &Arc<Meter>) -> Result<Saved, Error> {
+    let shown = named.display();
     let cannot = |error: io::Error| Error::cannot_read(format!("cannot read the archive {shown}")).because(error);
     if !path.is_file() {
         return Bundle::open(path).map(Saved::Bundle);
@@ -62,14 +71,14 @@ pub async fn open(path: &Path, meter: &Arc<Meter>) -> Result<Saved, Error> {
     match file_type(path).map_err(cannot)? {
         FileType::Zip => {
             let zip = beside(move |_| Zip::open(&from, meter), &mut |_| {}).await.map_err(cannot)?;
-            Archived::sysdump(zip, path).map(Saved::Archive)
+            Archived::sysdump(zip, named).map(Saved::Archive)
         }
         FileType::Tar => {
             let is_wanted = |name: &str| is_of_bugtool(name) || is_of_bundle(name);
             let walk = move |_: &Outlet<'_>| Tarball::walked(ByteSource::File(from, meter), is_wanted);
             let tar = beside(walk, &mut |_| {}).await.map_err(cannot)?;
             if let Some(root) = root_of_bundle(tar.names()) {
-                return Bundle::in_tar(tar, &root, path).map(Saved::Bundle);
+                return Bundle::in_tar(tar, &root, named).map(Saved::Bundle);
             }
             let broken = tar.broken();
             let no = "is a tar but contains neither a bundle nor the cmd folder of cilium-bugtool";

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Failure;
 use crate::base::net::Families;
 use crate::base::pod_ref::PodRef;
+use crate::base::program;
 use crate::base::time::Timestamp;
 use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service, null_is_default};
 
@@ -120,7 +121,8 @@ impl Inventory {
             let Listed::Partial { of, why, .. } = list else { return None };
             Some(format!(
                 "Only the {what} of {of} could be listed: {why}. What the others would say is unknown. \
-                 `staledp rbac diagnose` prints the rights to grant."
+                 `{} rbac diagnose` prints the rights to grant.",
+                program::name()
             ))
         }
         [

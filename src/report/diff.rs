@@ -35,6 +35,14 @@ pub struct Diff {
     pub unchanged: usize,
 }
 
+impl Diff {
+    /// Whether anything differs.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        !self.only_before.is_empty() || !self.only_after.is_empty() || !self.changed.is_empty()
+    }
+}
+
 /// What changed on one node.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeDiff {
@@ -76,7 +84,11 @@ pub struct Change {
 #[must_use]
 pub fn compare(before: &Report, after: &Report) -> Diff {
     let by_name = |report: &Report| -> BTreeMap<String, NodeReport> {
-        report.nodes.iter().map(|node| (node.node.clone(), node.clone())).collect()
+        let named = |node: &NodeReport| match &node.context {
+            Some(context) => format!("{context}/{}", node.node),
+            None => node.node.clone(),
+        };
+        report.nodes.iter().map(|node| (named(node), node.clone())).collect()
     };
     let (mut old, new) = (by_name(before), by_name(after));
     let mut diff = Diff {

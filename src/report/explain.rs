@@ -1,8 +1,12 @@
 //! `staledp explain`: codes, checks and upstream issues as text, without a cluster.
 
+use std::fmt::Write as _;
+
 use super::text::{count, hang, safe};
 use crate::base::error::Error;
+use crate::base::program;
 use crate::base::screen::DEFAULT_WIDTH;
+use crate::base::similar;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::RiskId;
@@ -13,36 +17,66 @@ use crate::knowledge::{checks, codes, lookalikes};
 const COLUMNS: usize = DEFAULT_WIDTH as usize;
 
 /// What to do about an unknown topic.
-const LIST: &str = "`staledp explain` lists them all";
+fn list_hint() -> String {
+    format!("`{} explain` lists them all", program::name())
+}
 
-/// Explains a verdict code, a check, a line of a restart's risk, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its
-/// address). Without a topic it lists them all. The text ends with a newline.
+/// What can be explained.
+#[derive(Clone, Copy)]
+pub enum Topic {
+    /// Everything, as a list.
+    All,
+    /// A verdict code.
+    Code(Code),
+    /// A check.
+    Check(CheckId),
+    /// A line of a restart's risk.
+    Risk(RiskId),
+    /// An upstream issue.
+    Issue(&'static Issue),
+}
+
+/// Explains a topic. The text ends with a newline.
+#[must_use]
+pub fn explain(topic: Topic) -> String {
+    match topic {
+        Topic::All => list(),
+        Topic::Code(code) => about_code(code),
+        Topic::Check(id) => about_check(id),
+        Topic::Risk(id) => about_risk(id),
+        Topic::Issue(issue) => about_issue(issue),
+    }
+}
+
+/// Finds the topic that was typed: a verdict code, a check, a line of `risk`, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`,
+/// `#46065`, `46065`, its address); without one all of them.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Usage`](crate::base::error::ErrorKind) for any other topic; its hint names the nearest ones.
-pub fn explain(topic: Option<&str>) -> Result<String, Error> {
-    let Some(topic) = topic else { return Ok(list()) };
+pub fn find(topic: Option<&str>) -> Result<Topic, Error> {
+    let Some(topic) = topic else { return Ok(Topic::All) };
     let asked = topic.trim().to_ascii_lowercase();
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == asked) {
-        return Ok(about_code(*code));
+        return Ok(Topic::Code(*code));
     }
     if let Some(id) = CheckId::ALL.iter().find(|id| id.name() == asked) {
-        return Ok(about_check(*id));
+        return Ok(Topic::Check(*id));
     }
     if let Some(id) = RiskId::all().find(|id| id.name() == asked) {
-        return Ok(about_risk(id));
+        return Ok(Topic::Risk(id));
     }
     if let Some(issue) = upstream::all().find(|issue| issue.id() == asked || issue.url() == asked) {
-        return Ok(about_issue(issue));
+        return Ok(Topic::Issue(issue));
     }
     if let Some(number) = number(&asked) {
-        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(LIST);
-        return upstream::find(number).map(about_issue).ok_or_else(unknown);
+        let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(list_hint());
+        return upstream::find(number).map(Topic::Issue).ok_or_else(unknown);
     }
-    let near = near(&asked);
-    let hint = if near.is_empty() { LIST.to_owned() } else { format!("did you mean {}? {LIST}", near.join(", ")) };
-    Err(Error::usage(format!("unknown code, check or issue '{}'", safe(topic))).with_hint(hint))
+    let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
+    let names = names.chain(RiskId::all().map(RiskId::name));
+    let hint = format!("{}{}", similar::question(&asked, names), list_hint());
+    Err(Error::usage(format!("unknown code, check, line of risk or issue '{}'", safe(topic))).with_hint(hint))
 }
 
 /// The number of an issue of cilium/cilium, as people write it.
@@ -56,40 +90,6 @@ fn number(asked: &str) -> Option<u32> {
         .unwrap_or(asked);
     // `parse` would take a sign.
     number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok()).flatten()
-}
-
-/// At most three names similar to the one typed, nearest first.
-fn near(asked: &str) -> Vec<&'static str> {
-    // A longer text is not a typing error, and comparing costs its length.
-    if asked.is_empty() || asked.len() > 64 {
-        return vec![];
-    }
-    let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
-    let names = names.chain(RiskId::all().map(RiskId::name));
-    let mut near: Vec<_> = names
-        .filter_map(|name| {
-            let away = distance(asked, name);
-            let part = asked.len() >= 3 && name.contains(asked);
-            (part || away <= name.len() / 3).then_some((if part { 0 } else { away }, name))
-        })
-        .collect();
-    near.sort_unstable();
-    near.into_iter().take(3).map(|(_, name)| name).collect()
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (above, y) in row.iter_mut().skip(1).zip(&b) {
-            left = (diagonal + usize::from(x != *y)).min(left + 1).min(*above + 1);
-            diagonal = std::mem::replace(above, left);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// What a kind means for the operator.
@@ -132,7 +132,7 @@ fn list() -> String {
     for issue in upstream::all() {
         out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
     }
-    out += "\nstaledp explain CODE, CHECK, LINE or #ISSUE explains one.\n";
+    let _ = writeln!(out, "\n{} explain CODE, CHECK, LINE or #ISSUE explains one.", program::name());
     out
 }
 
@@ -140,7 +140,7 @@ fn bullets(out: &mut String, title: &str, texts: &[&str]) {
     out.push('\n');
     out.push_str(&hang("", title, COLUMNS));
     for text in texts {
-        out.push_str(&hang("  - ", text, COLUMNS));
+        out.push_str(&hang("  - ", &program::named(text), COLUMNS));
     }
 }
 
@@ -249,6 +249,10 @@ mod tests {
     use super::*;
     use crate::report::text::width;
 
+    fn explain(topic: Option<&str>) -> Result<String, Error> {
+        find(topic).map(super::explain)
+    }
+
     fn refused(topic: &str) -> String {
         explain(Some(topic)).unwrap_err().with_advice()
     }
@@ -327,7 +331,10 @@ mod tests {
     #[test]
     fn typing_error_gets_a_suggestion() {
         assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
-        assert!(refused("stale-mpa").contains("unknown code, check or issue 'stale-mpa'; did you mean stale-map"));
+        assert!(
+            refused("stale-mpa")
+                .contains("unknown code, check, line of risk or issue 'stale-mpa'; did you mean stale-map")
+        );
         assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
         assert!(!refused("xyzzy").contains("did you mean"));

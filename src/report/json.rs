@@ -81,8 +81,10 @@ pub fn jsonl_node(node: &NodeReport, source: &SourceInfo) -> Result<String, Erro
         #[serde(flatten)]
         node: &'a NodeReport,
     }
-    let (context, captured_at) = (source.context.as_deref(), source.captured_at.as_deref());
-    line(&NodeLine { context, captured_at, node })
+    let context = node.context.as_deref().or(source.context.as_deref());
+    // It stands once in a line.
+    let node = &NodeReport { context: None, ..node.clone() };
+    line(&NodeLine { context, captured_at: source.captured_at.as_deref(), node })
 }
 
 /// The last line of `-o jsonl`: the report without its nodes, which were printed before.

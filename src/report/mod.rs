@@ -5,9 +5,12 @@
 mod check;
 pub mod diff;
 pub mod explain;
+pub mod explain_data;
 pub mod figures;
 pub mod json;
+pub mod junit;
 pub mod markdown;
+pub mod prometheus;
 pub mod read;
 pub mod risk;
 pub mod settle;
@@ -39,6 +42,9 @@ pub use source::SourceInfo;
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
+
+/// The JSON Schema of a report: its fields, their types and what they mean.
+pub const JSON_SCHEMA: &str = include_str!("schema.json");
 
 /// A whole report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -152,6 +158,9 @@ impl Summary {
 pub struct NodeReport {
     /// Its name.
     pub node: String,
+    /// Its cluster's context, in a report of several clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// Its Cilium agent.
     pub cilium: Cilium,
     /// Its verdict.

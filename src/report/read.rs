@@ -26,9 +26,17 @@ pub const LARGEST: u64 = 256 << 20;
 ///
 /// [`ErrorKind::CannotRead`](crate::base::error::ErrorKind): what is wrong with it, and what to do.
 pub fn read(path: &Path) -> Result<Report, Error> {
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| cannot(&name).because(error))?;
-    from(&name, file)
+    read_as(&path.display().to_string(), path)
+}
+
+/// Reads the report in a file that errors call `name`.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_as(name: &str, path: &Path) -> Result<Report, Error> {
+    let file = File::open(path).map_err(|error| cannot(name).because(error))?;
+    from(name, file)
 }
 
 /// Reads a report from anything; `name` is what errors call it.
@@ -148,10 +156,16 @@ fn known(schema: Option<&str>) -> Result<(), Error> {
 }
 
 /// What the types alone do not check.
-fn sound(report: Report) -> Result<Report, Error> {
-    let mut names: Vec<&str> = report.nodes.iter().map(|node| node.node.as_str()).collect();
+fn sound(mut report: Report) -> Result<Report, Error> {
+    // A JSON line names its context, which in a report of one cluster is the whole report's.
+    for node in &mut report.nodes {
+        if node.context == report.source.context {
+            node.context = None;
+        }
+    }
+    let mut names: Vec<_> = report.nodes.iter().map(|node| (&node.context, node.node.as_str())).collect();
     names.sort_unstable();
-    if let Some((name, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
+    if let Some(((_, name), _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
         return Err(Error::cannot_read(format!("it has two entries for node {name}")));
     }
     if report.shard.is_some_and(|shard| shard.index >= shard.of) {

@@ -59,6 +59,7 @@ fn backends_ok() -> Check {
 fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: Vec<Check>) -> NodeReport {
     NodeReport {
         node: name.to_owned(),
+        context: None,
         cilium: Cilium {
             namespace: Some("kube-system".to_owned()),
             pod: Some("cilium-swmbt".to_owned()),

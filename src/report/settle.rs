@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::NodeReport;
 use crate::base::evidence::Evidence;
+use crate::base::program;
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
@@ -85,8 +86,10 @@ pub fn steps(node: &NodeReport) -> Vec<String> {
     }
     open.retain(|settled| !settled.codes.is_empty());
 
-    let mut steps: Vec<String> =
-        rights.iter().map(|missing| format!("{} (`staledp rbac diagnose` prints the role)", missing.right)).collect();
+    let mut steps: Vec<String> = rights
+        .iter()
+        .map(|missing| format!("{} (`{} rbac diagnose` prints the role)", missing.right, program::name()))
+        .collect();
     let mut checks = unknown_checks(node);
     for unknown in &mut checks {
         let reads = |settled: &Settled<'_>| unknown.checks.iter().any(|id| reads(*id, settled.by));

@@ -6,6 +6,7 @@
 
 mod checks;
 mod details;
+mod groups;
 mod head;
 mod overview;
 mod page;
@@ -26,12 +27,14 @@ pub(super) use head::{moment, source};
 use page::{CYAN, GREEN, Page, RED, YELLOW};
 
 /// How to show a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Whether escapes for colours may stand in the text.
     pub color: bool,
     /// The width of the screen in columns; none without a screen: then each finding has one line, however long.
     pub width: Option<u16>,
+    /// Whether tables have header rows.
+    pub headers: bool,
     /// Fold nothing: every healthy node with its details, every pod.
     pub wide: bool,
 }
@@ -45,14 +48,15 @@ pub fn render(report: &Report, style: &Style) -> String {
     if report.nodes.len() > 1 {
         page.overview(&report.nodes);
     }
-    for node in &report.nodes {
-        if report.nodes.len() == 1 || style.wide || node.verdict.kind != Kind::Healthy {
-            page.blank();
-            if report.nodes.len() > 1 {
-                page.rule();
-            }
-            page.node(node, &report.source);
+    let alone = report.nodes.len() == 1;
+    let shown = report.nodes.iter().filter(|node| alone || style.wide || node.verdict.kind != Kind::Healthy);
+    for group in groups::groups(shown, style.wide) {
+        page.blank();
+        if !alone {
+            page.rule();
         }
+        page.node(group.first, &report.source);
+        page.same_verdict(&group);
     }
     page.closing(&report.summary);
     page.out

@@ -152,6 +152,40 @@ pub fn hang(first: &str, text: &str, columns: usize) -> String {
     out
 }
 
+/// `node/NAME`, a line for each: as kubectl writes names, so that they can be handed to it or to `fix`. A name that no
+/// node can have is left out: in a pipe to other programs it could become an option or several words.
+#[must_use]
+pub fn names<'a>(nodes: impl Iterator<Item = &'a str>) -> String {
+    let is_name = |name: &&str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
+    };
+    nodes.filter(is_name).fold(String::new(), |mut out, name| {
+        let _ = writeln!(out, "node/{name}");
+        out
+    })
+}
+
+/// The same text for a screen that has ASCII only, column by column: marks and lines have stand-ins, and whatever else is
+/// not ASCII is a question mark.
+#[must_use]
+pub fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '✓' => out.push('+'),
+            '✗' | '×' => out.push('x'),
+            '·' | '•' => out.push('*'),
+            '─' | '–' | '—' => out.push('-'),
+            '…' => out.push('~'),
+            '→' | '▶' => out.push('>'),
+            c if c.is_ascii() => out.push(c),
+            c => out.extend(std::iter::repeat_n('?', c.width().unwrap_or(1))),
+        }
+    }
+    out
+}
+
 /// `1 node`, `2 nodes`.
 #[must_use]
 pub fn count(n: usize, one: &str, many: &str) -> String {
@@ -187,6 +221,16 @@ mod tests {
         let shown = safe(&"x".repeat(100_000)).into_owned();
         assert_eq!(shown.chars().count(), LONGEST + 1);
         assert!(shown.ends_with('…'));
+    }
+
+    #[test]
+    fn ascii_text_takes_the_same_columns() {
+        for text in ["✗ stale · 3 ✓", "────", "日本 …", "plain", "žluť"] {
+            let plain = ascii(text);
+            assert!(plain.is_ascii());
+            assert_eq!(width(&plain), width(text), "{plain}");
+        }
+        assert_eq!(ascii("✗ stale ✓"), "x stale +");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The remedy: the exact command, its risk, and how to verify it.
 
+use crate::base::program;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::of_restart;
 use crate::rules::case::Case;
@@ -17,7 +18,7 @@ pub fn remedy(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<R
     Some(Remediation {
         keep: vec![keep(context, node)],
         gentle: gentle(case, verdict, affected),
-        fix: vec![format!("staledp fix{} --node {}", option(context), quoted(node))],
+        fix: vec![format!("{} fix{} --node {}", program::name(), option(context), quoted(node))],
         commands: vec![delete(context, &agent.pod.namespace, &agent.pod.name)],
         verify: vec![agents("get", context, &agent.pod.namespace, node), diagnose(context, node)],
         risk: risk(case, verdict),
@@ -40,7 +41,7 @@ pub fn agents(verb: &str, context: Option<&str>, namespace: &str, node: &str) ->
 /// The command that judges a node anew.
 #[must_use]
 pub fn diagnose(context: Option<&str>, node: &str) -> String {
-    format!("staledp diagnose{} --node {}", option(context), quoted(node))
+    format!("{} diagnose{} --node {}", program::name(), option(context), quoted(node))
 }
 
 /// The option that names the cluster; empty without a context.
@@ -52,7 +53,7 @@ fn option(context: Option<&str>) -> String {
 fn keep(context: Option<&str>, node: &str) -> String {
     // A name from an archive may be anything; a path that leads elsewhere is not a node's name.
     let folder = if node.contains('/') { "evidence".to_owned() } else { format!("evidence-{node}") };
-    format!("staledp capture{} --node {} {}", option(context), quoted(node), quoted(&folder))
+    format!("{} capture{} --node {} {}", program::name(), option(context), quoted(node), quoted(&folder))
 }
 
 /// The command that restarts the one pod that is cut off; none where several are, or where it is another fault.

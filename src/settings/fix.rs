@@ -12,6 +12,7 @@ use crate::fix::{FixSettings, RENEW_LOCK_AFTER, process};
 #[must_use]
 pub fn fix(args: FixArgs) -> FixSettings {
     let FixArgs {
+        nodes: positional,
         node,
         yes,
         dry_run,
@@ -29,7 +30,7 @@ pub fn fix(args: FixArgs) -> FixSettings {
     let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
     let cluster = cluster_settings(cluster, ssh, compress);
     let mut nodes: Vec<String> = Vec::new();
-    for node in node {
+    for node in positional.into_iter().chain(node) {
         if !nodes.contains(&node) {
             nodes.push(node);
         }

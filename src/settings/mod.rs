@@ -1,6 +1,8 @@
 //! Settings: arguments, environment and terminal, resolved once. No other room reads any of them again.
 
+mod arguments;
 mod fix;
+mod layers;
 
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -8,13 +10,14 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::cluster_settings::{ClusterSettings, SshSettings};
+use crate::base::cluster_settings::{ClusterSettings, Overrides, SshSettings};
 use crate::base::questions::Questions;
 use crate::base::screen::{DEFAULT_WIDTH, Screen, When};
 use crate::base::symptom_options::SymptomOptions;
 use crate::cli::symptoms::SymptomArgs;
 use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArgs};
 use crate::diagnose::DiagnoseSettings;
+pub use arguments::{ConfigView, arguments, cluster_of, note_name, saved_of, view};
 pub use fix::fix;
 
 /// How long `symptoms` looks at a cluster.
@@ -23,12 +26,14 @@ const SYMPTOMS: Duration = Duration::from_secs(120);
 /// How to show results: what was typed, with the environment and the terminal taken into account.
 #[must_use]
 pub fn screen(args: &OutputArgs) -> Screen {
-    let OutputArgs { output, verbose, quiet, color, no_progress } = args;
+    let OutputArgs { output, verbose, quiet, color, no_progress, no_headers, config: _ } = args;
     let terminal = std::io::stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
     Screen {
         format: *output,
+        headers: !no_headers,
+        ascii: is_ascii(|name| std::env::var(name).ok()),
         color: match color {
             When::Always => true,
             When::Never => false,
@@ -42,10 +47,22 @@ pub fn screen(args: &OutputArgs) -> Screen {
     }
 }
 
-/// The width of a stream in columns; none where it is not a terminal.
+/// The width of a stream in columns: that of its terminal; in a pipe or file what `COLUMNS` says, else none.
 fn width<S: IsTerminal + AsFd>(stream: S) -> Option<u16> {
-    let columns = |stream| terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0);
-    stream.is_terminal().then(|| columns(stream))
+    if stream.is_terminal() {
+        return Some(terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0));
+    }
+    std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|columns| *columns > 0)
+}
+
+/// Whether the locale has a character set other than UTF-8. Without any locale UTF-8 is taken for granted: pods and cron
+/// jobs have none, and their output is read elsewhere.
+fn is_ascii(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        !locale.contains("utf-8") && !locale.contains("utf8")
+    })
 }
 
 /// What was meant by a command that reads evidence.
@@ -55,6 +72,8 @@ pub struct Settings {
     pub evidence: EvidenceFrom,
     /// Which nodes.
     pub nodes: NodeChoice,
+    /// Whether it is an error that no node has the labels.
+    pub fail_if_none: bool,
     /// Nodes to leave out.
     pub exclude: Vec<String>,
     /// Where the evidence is saved as a bundle; none: nowhere.
@@ -80,6 +99,7 @@ pub enum NodeChoice {
 
 /// Where the evidence comes from.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum EvidenceFrom {
     /// A live cluster.
     Cluster(ClusterSettings),
@@ -91,7 +111,7 @@ impl Settings {
     /// Resolves what was typed for `diagnose` and `capture`.
     #[must_use]
     pub fn resolve(cluster: ClusterArgs, target: TargetArgs, symptoms: SymptomArgs, save: SaveArgs) -> Self {
-        let TargetArgs { node, all_nodes, selector, exclude_node, shard, from, deadline, look } = target;
+        let TargetArgs { node, all_nodes, selector, fail_if_none, exclude_node, shard, from, deadline, look } = target;
         let SaveArgs { save, redact } = save;
         let nodes = if all_nodes {
             NodeChoice::All
@@ -118,7 +138,7 @@ impl Settings {
             since_agent_start: false,
             compare,
         };
-        Self { evidence, nodes, exclude: exclude_node, save, redact, diagnose }
+        Self { evidence, nodes, fail_if_none, exclude: exclude_node, save, redact, diagnose }
     }
 
     /// Resolves what was typed for `symptoms`: the whole cluster, and no question to any node.
@@ -148,7 +168,7 @@ impl Settings {
             since_agent_start: false,
             compare: false,
         };
-        Self { evidence, nodes: NodeChoice::All, exclude: Vec::new(), save, redact, diagnose }
+        Self { evidence, nodes: NodeChoice::All, fail_if_none: false, exclude: Vec::new(), save, redact, diagnose }
     }
 }
 
@@ -208,11 +228,32 @@ impl Look {
 }
 
 fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bool) -> ClusterSettings {
-    let ClusterArgs { context, kubeconfig, as_user, as_group, request_timeout } = cluster;
-    ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, request_timeout, ssh, compress }
+    let ClusterArgs { context, kubeconfig, cluster, user, server, token, as_user, as_group, as_uid, request_timeout } =
+        cluster;
+    // As kubectl has it, the last counts; `diagnose` looks at each.
+    let context = context.into_iter().next_back();
+    let overrides = Overrides { cluster, user, server, token, as_uid };
+    ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, overrides, request_timeout, ssh, compress }
 }
 
 fn symptom_options(args: SymptomArgs, keep: bool) -> SymptomOptions {
     let SymptomArgs { logs, prometheus, query } = args;
     SymptomOptions { logs, prometheus, queries: query, keep }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locale_of_another_character_set_means_ascii() {
+        let ascii = |set: &[(&str, &str)]| {
+            is_ascii(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert!(!ascii(&[]) && !ascii(&[("LANG", "")]));
+        assert!(!ascii(&[("LANG", "C.UTF-8")]) && !ascii(&[("LANG", "de_AT.utf8")]));
+        assert!(ascii(&[("LANG", "C")]) && ascii(&[("LANG", "de_AT.ISO-8859-1")]));
+        assert!(ascii(&[("LANG", "C.UTF-8"), ("LC_ALL", "POSIX")]));
+        assert!(!ascii(&[("LANG", "C"), ("LC_CTYPE", "en_US.UTF-8")]));
+    }
 }

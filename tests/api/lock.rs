@@ -23,6 +23,8 @@ const SILENT: Screen = Screen {
     progress: false,
     verbose: 0,
     quiet: true,
+    headers: true,
+    ascii: false,
 };
 
 /// Repairs prusik in this process, with a lock that is old after [`SOON`].

@@ -9,10 +9,12 @@ mod support;
 mod pipe;
 
 mod commands;
+mod completion;
 mod diagnose;
 mod direct;
 mod fix;
 mod fleet;
+mod keyboard;
 mod lock;
 mod packed;
 mod redact;

@@ -29,7 +29,7 @@ pub(crate) fn judge(path: &Path) -> (Result<Report, String>, u64) {
     let words = ["staledp", "diagnose", "--timeout", "10s", "--from"].map(OsStr::new);
     let cli = Cli::try_parse_from(words.into_iter().chain([path.as_os_str()])).expect("arguments");
     let Command::Diagnose(args) = cli.command else { panic!("it is `diagnose`") };
-    let DiagnoseArgs { cluster, target, symptoms, save } = *args;
+    let DiagnoseArgs { nodes: _, cluster, target, symptoms, save } = *args;
     let settings = Settings::resolve(cluster, target, symptoms, save).diagnose;
     let meter = Arc::new(Meter::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,5 +1,8 @@
 //! Runs the real program, under a deadline: a test that hangs tells nobody anything.
 
+#[path = "schema.rs"]
+mod schema;
+
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -184,12 +187,15 @@ impl Outcome {
         self
     }
 
-    /// Standard output as a JSON report.
+    /// Standard output as a JSON report; one of a diagnosis must be by the published schema.
     #[track_caller]
     pub(crate) fn report(&self) -> Report {
-        let report = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+        let report: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
             panic!("no JSON on standard output: {error}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr)
         });
+        if report["schema"] == staledp::report::SCHEMA {
+            schema::check(&report);
+        }
         Report(report)
     }
 }

@@ -2,22 +2,28 @@
 
 /// What stands for something that was taken out.
 const REMOVED: &str = "(removed)";
+/// The option whose value is a credential.
+const TOKEN: &str = "--token";
 /// Options of this program whose values may hold anything.
 const SSH_OPTION: &str = "--ssh-option";
 
-/// A command line without the values of `--ssh-option`, without user and password in URLs, without the query part of
+/// A command line without the values of `--ssh-option` and `--token`, without user and password in URLs, without the query part of
 /// URLs, and without the values of words that call themselves a secret.
 #[must_use]
 pub(super) fn without_secrets(words: &[String]) -> Vec<String> {
     let mut out = Vec::with_capacity(words.len());
     let mut value_of_ssh_option = false;
+    let mut value_of_token = false;
     for word in words {
-        if std::mem::take(&mut value_of_ssh_option) {
+        if std::mem::take(&mut value_of_token) {
+            out.push(REMOVED.to_owned());
+        } else if std::mem::take(&mut value_of_ssh_option) {
             out.push(ssh_option(word));
         } else if let Some(value) = word.strip_prefix(SSH_OPTION).and_then(|rest| rest.strip_prefix('=')) {
             out.push(format!("{SSH_OPTION}={}", ssh_option(value)));
         } else {
             value_of_ssh_option = word == SSH_OPTION;
+            value_of_token = word == TOKEN;
             out.push(secret_value(&without_url_secrets(word)));
         }
     }
@@ -99,6 +105,14 @@ mod tests {
             "curl: (7) https://(removed)@x: refused, http://y?"
         );
         assert_eq!(without_url_secrets("no url"), "no url");
+    }
+
+    #[test]
+    fn token_does_not_stay_however_it_is_typed() {
+        for words in [&["staledp", "--token", "hunter2", "diagnose"][..], &["staledp", "--token=hunter2", "diagnose"]] {
+            let out = scrubbed(words);
+            assert!(!out.contains("hunter2") && out.ends_with("(removed) diagnose"), "{out}");
+        }
     }
 
     #[test]

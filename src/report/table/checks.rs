@@ -71,7 +71,7 @@ impl Page {
             rows.push(row);
         }
         let mut lines = draw(&rows).into_iter();
-        if let Some(head) = lines.next() {
+        if let Some(head) = lines.next().filter(|_| self.headers) {
             let head = self.ink(BOLD, &head);
             self.line(&head);
         }

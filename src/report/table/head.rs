@@ -1,6 +1,6 @@
 //! The first and the last lines of the page: what the report rests on, how the run went, and how many nodes of which kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::page::{CYAN, DIM, GREEN, Page, RED, YELLOW};
 use crate::base::source_kind::SourceKind;
@@ -14,6 +14,10 @@ impl Page {
     /// What the report rests on.
     pub(super) fn header(&mut self, report: &Report) {
         let mut parts = source(&report.source);
+        let contexts: BTreeSet<&String> = report.nodes.iter().filter_map(|node| node.context.as_ref()).collect();
+        if !contexts.is_empty() {
+            parts.push(count(contexts.len(), "context", "contexts"));
+        }
         parts.push(count(report.nodes.len(), "node", "nodes"));
         if let Some(shard) = report.shard {
             parts.push(format!("shard {shard}"));

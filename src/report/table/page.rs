@@ -21,6 +21,8 @@ pub(super) struct Page {
     pub(super) out: String,
     pub(super) color: bool,
     pub(super) wide: bool,
+    /// Whether tables have header rows.
+    pub(super) headers: bool,
     /// Columns of the screen.
     pub(super) columns: usize,
     /// Columns of prose.
@@ -30,7 +32,14 @@ pub(super) struct Page {
 impl Page {
     pub(super) fn new(style: Style) -> Self {
         let columns = text::columns(style.width);
-        Self { out: String::new(), color: style.color, wide: style.wide, columns, prose: text::prose(columns) }
+        Self {
+            out: String::new(),
+            color: style.color,
+            wide: style.wide,
+            headers: style.headers,
+            columns,
+            prose: text::prose(columns),
+        }
     }
 
     /// Harmless text in a colour, where colours are wanted.

@@ -1,6 +1,7 @@
 //! Why the verdict is what it is: its reasons, what is ruled out, what is open, and the rights that are missing.
 
 use super::page::{BOLD, Page};
+use crate::base::program;
 use crate::knowledge::code::Kind;
 use crate::report::settle::{self, MissingRight, missing_rights};
 use crate::report::text::{count, safe};
@@ -54,7 +55,11 @@ impl Page {
                 let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
                 costs.push(format!("{} ({})", count(codes.len(), "look-alike", "look-alikes"), names.join(", ")));
             }
-            let says = format!("{right}: it costs {}. `staledp rbac diagnose` prints the role.", costs.join(" and "));
+            let says = format!(
+                "{right}: it costs {}. `{} rbac diagnose` prints the role.",
+                costs.join(" and "),
+                program::name()
+            );
             self.item("  - ", BOLD, &safe(&says));
         }
     }

@@ -10,7 +10,7 @@ use crate::rules::verdict::Cause;
 
 const HOSTILE: &str = "evil\u{1b}[2J\n\u{202e}kubectl delete\u{9b}31m\u{200b}";
 const COMMAND: &str = "kubectl --context=grigri delete pod cilium-swmbt -n kube-system";
-const PLAIN: Style = Style { color: false, width: None, wide: false };
+const PLAIN: Style = Style { color: false, width: None, headers: true, wide: false };
 
 fn four() -> Report {
     sample::report(vec![sample::stale(), sample::other_fault(), sample::inconclusive(), sample::healthy("brno")])
@@ -19,7 +19,7 @@ fn four() -> Report {
 fn widths_in_use() -> impl Iterator<Item = Style> {
     [None, Some(0), Some(40), Some(63), Some(64), Some(80), Some(110), Some(200), Some(u16::MAX)]
         .into_iter()
-        .flat_map(|width| [false, true].map(|wide| Style { color: false, width, wide }))
+        .flat_map(|width| [false, true].map(|wide| Style { width, wide, ..PLAIN }))
 }
 
 /// Escapes taken out again: what the reader sees.
@@ -168,13 +168,13 @@ fn names_are_not_broken_at_any_width() {
 fn colours_change_no_text() {
     for width in [40, 80, 200] {
         let plain = render(&four(), &Style { width: Some(width), ..PLAIN });
-        let color = render(&four(), &Style { width: Some(width), color: true, wide: false });
+        let color = render(&four(), &Style { width: Some(width), color: true, ..PLAIN });
         assert!(!plain.contains('\u{1b}'));
         assert!(color.contains('\u{1b}'));
         assert_eq!(bleached(&color), plain);
     }
     // A colour ends with its word.
-    let color = render(&four(), &Style { color: true, width: Some(80), wide: false });
+    let color = render(&four(), &Style { color: true, width: Some(80), ..PLAIN });
     assert!(color.contains("✓ pass\u{1b}[0m  the node reaches"), "{color}");
     assert!(color.contains("✗ stale-datapath\u{1b}[0m  "), "{color}");
 }
@@ -273,6 +273,42 @@ fn many_healthy_nodes_fold_into_a_line_unless_wide() {
 }
 
 #[test]
+fn many_nodes_with_one_verdict_are_one_screen_and_wide_shows_each() {
+    let mut nodes: Vec<_> = (0..1_500)
+        .map(|i| {
+            let mut node = sample::other_fault();
+            node.node = format!("node-{i:04}");
+            node
+        })
+        .collect();
+    nodes.insert(0, sample::stale());
+    let report = sample::report(nodes);
+    let shown = render(&report, &Style { width: Some(100), ..PLAIN });
+    assert!(shown.lines().count() < 120, "{} lines:\n{shown}", shown.lines().count());
+    let row = shown.lines().find(|line| line.starts_with("1500 nodes  ! ")).expect("a row of the group");
+    assert!(row.contains(report.nodes[1].verdict.code.name()), "{row}");
+    assert!(shown.contains("The same verdict on 1499 more nodes\n") && shown.contains("node-0001, "), "{shown}");
+    assert!(
+        shown.contains("\nprusik ") && shown.ends_with("\n1501 nodes: 1 stale, 1500 with another fault\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("node-1499"));
+    let wide = render(&report, &Style { width: Some(100), wide: true, ..PLAIN });
+    assert!(wide.contains("\nnode-1499 ") && !wide.contains("The same verdict on"));
+}
+
+#[test]
+fn few_nodes_with_one_verdict_are_shown_one_by_one() {
+    let node = |i: usize| {
+        let mut node = sample::other_fault();
+        node.node = format!("node-{i}");
+        node
+    };
+    let shown = render(&sample::report((0..5).map(node).collect()), &PLAIN);
+    assert!((0..5).all(|i| shown.contains(&format!("\nnode-{i}  ! OTHER-FAULT"))), "{shown}");
+}
+
+#[test]
 fn twenty_nodes_are_listed_one_by_one() {
     let report = sample::report((0..20).map(|i| sample::healthy(&format!("node-{i:02}"))).collect());
     let shown = render(&report, &PLAIN);
@@ -302,7 +338,7 @@ fn report_without_nodes_has_nothing_to_judge() {
 fn samples_for_a_reader() {
     let var = |name: &str| std::env::var(name).ok();
     let width = var("W").and_then(|w| w.parse().ok());
-    let style = Style { color: var("C").is_some(), width, wide: var("WIDE").is_some() };
+    let style = Style { color: var("C").is_some(), width, wide: var("WIDE").is_some(), ..PLAIN };
     let report = if var("ONE").is_some() { sample::report(vec![sample::stale()]) } else { four() };
     println!("{}", render(&report, &style));
 }

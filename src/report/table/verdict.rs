@@ -10,7 +10,8 @@ impl Page {
     pub(super) fn verdict(&mut self, node: &NodeReport) {
         let Verdict { kind, code, confidence, summary, cause, .. } = &node.verdict;
         let (mark, ink) = mark(*kind);
-        let name = safe(&node.node).into_owned();
+        let context = node.context.as_ref().map_or(String::new(), |context| format!(" ({})", safe(context)));
+        let name = format!("{}{context}", safe(&node.node));
         let kind = kind.name().to_uppercase();
         let code = if kind.eq_ignore_ascii_case(code.name()) { String::new() } else { format!(": {}", code.name()) };
         let sure = confidence.map_or(String::new(), |sure| format!(" ({} confidence)", sure.name()));

@@ -3,6 +3,7 @@
 use anstyle::Style as Ink;
 
 use super::page::{BOLD, DIM, GREEN, Page, RED, YELLOW};
+use crate::base::program;
 use crate::knowledge::code::Kind;
 use crate::knowledge::risk::RiskLevel;
 use crate::report::text::safe;
@@ -18,7 +19,7 @@ impl Page {
         // A command beside a verdict that forbids it would be read as the way out.
         let remedy = node.remediation.as_ref().filter(|_| node.verdict.kind == Kind::Stale);
         match (remedy, node.verdict.kind) {
-            (Some(remedy), _) => self.remedy(remedy, source),
+            (Some(remedy), _) => self.remedy(remedy, node, source),
             (None, Kind::OtherFault) => self.advice("Do not restart the Cilium pod", &node.advice),
             (None, Kind::Inconclusive) => self.what_settles(node),
             (None, Kind::Stale) => self.advice("No command can be named", &node.advice),
@@ -47,10 +48,10 @@ impl Page {
     }
 
     /// The steps in their order: keep the evidence, the gentle remedy, the restart, the verification.
-    fn remedy(&mut self, remedy: &Remediation, source: &SourceInfo) {
+    fn remedy(&mut self, remedy: &Remediation, node: &NodeReport, source: &SourceInfo) {
         let Remediation { keep, gentle, fix, commands, verify, risk } = remedy;
         self.heading("What to do, in this order");
-        if source.context.is_none() {
+        if source.context.is_none() && node.context.is_none() {
             self.item("", YELLOW, NO_CONTEXT);
         }
         if let Some(age) = source.old() {
@@ -74,8 +75,11 @@ impl Page {
         } else {
             "Only if the pod's replacement on this node fails too: restart this node's one Cilium pod"
         };
-        let with =
-            if fix.is_empty() { "" } else { " with staledp fix (recommended: it checks again, asks, and verifies)" };
+        let with = if fix.is_empty() {
+            String::new()
+        } else {
+            format!(" with {} fix (recommended: it checks again, asks, and verifies)", program::name())
+        };
         step(self, &format!("{restart}{with}."));
         self.risk(risk);
         self.commands(fix, BOLD);

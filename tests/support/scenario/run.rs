@@ -26,7 +26,6 @@ pub(crate) fn program(dir: &Path, arguments: &[&str]) -> Output {
         .env_clear()
         .env("HOME", "/nonexistent")
         .env("PATH", "/usr/bin:/bin")
-        .env("COLUMNS", "120")
         .output()
         .expect("the binary can be run")
 }

@@ -12,6 +12,7 @@ mod config;
 mod exec;
 mod list;
 mod log;
+pub mod names;
 mod supplement;
 
 use std::fmt::Write as _;
