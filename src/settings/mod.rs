@@ -214,5 +214,5 @@ fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bo
 
 fn symptom_options(args: SymptomArgs, keep: bool) -> SymptomOptions {
     let SymptomArgs { logs, prometheus, query } = args;
-    SymptomOptions { logs, prometheus, queries: query, keep }
+    SymptomOptions { lists_only: false, logs, prometheus, queries: query, keep }
 }
