@@ -51,6 +51,7 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["merge", report, "-o", "jsonl"],
         vec!["explain"],
         vec!["rbac", "fix"],
+        vec!["manifests", "watch"],
         vec!["completions", "bash"],
         vec!["man"],
         vec!["version"],
@@ -195,9 +196,21 @@ fn errors_name_what_failed_why_and_what_to_do_next() {
 #[test]
 fn help_of_every_command_ends_with_examples_and_exit_codes() {
     let help = |command: &str| String::from_utf8(run(&[command, "--help"]).stdout).expect("text");
-    for command in
-        ["diagnose", "capture", "fix", "symptoms", "diff", "merge", "explain", "rbac", "completions", "man", "version"]
-    {
+    for command in [
+        "diagnose",
+        "capture",
+        "fix",
+        "watch",
+        "symptoms",
+        "diff",
+        "merge",
+        "explain",
+        "rbac",
+        "manifests",
+        "completions",
+        "man",
+        "version",
+    ] {
         let text = help(command);
         let (_, after) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples:\n{text}"));
         let examples = after.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>();

@@ -2,8 +2,10 @@
 
 mod examples;
 mod fix;
+mod manifests;
 pub mod symptoms;
 mod values;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +17,9 @@ use crate::base::screen::{Format, When};
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
+pub use manifests::{ManifestName, ManifestsArgs};
 use values::{duration, ssh_option, url};
+pub use watch::WatchArgs;
 
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
 #[derive(Debug, Parser)]
@@ -42,9 +46,15 @@ pub enum Command {
     /// Restart a stale node's Cilium pod once, safely, and prove that it worked
     #[command(long_about = fix::PROMISE, after_help = format!("{}\n\n{}", fix::STEPS, after_help("fix")))]
     Fix(Box<FixArgs>),
+    /// Judge all nodes continuously, from inside the cluster, and keep one condition on each
+    #[command(long_about = watch::ABOUT, after_help = after_help("watch"))]
+    Watch(Box<WatchArgs>),
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     #[command(after_help = after_help("rbac"))]
     Rbac(RbacArgs),
+    /// Print ready YAML for a cluster: the watch, jobs, alerts, a dashboard
+    #[command(after_help = after_help("manifests"))]
+    Manifests(ManifestsArgs),
     /// Join the reports of shards (json, jsonl or yaml) into one, and compare all their nodes
     #[command(after_help = after_help("merge"))]
     Merge {

@@ -8,12 +8,13 @@ use crate::rights;
 
 /// Prints the roles.
 pub(super) async fn run(args: RbacArgs, terminal: &Terminal) -> Result<Exit, Error> {
-    let RbacArgs { command, cilium_namespace } = args;
+    let RbacArgs { command, cilium_namespace, namespace } = args;
     let (name, grants): (_, &[_]) = match command {
         RbacFor::Diagnose => ("diagnose", &[rights::DIAGNOSE]),
         RbacFor::Symptoms => ("symptoms", &[rights::SYMPTOMS]),
         RbacFor::Fix => ("fix", &[rights::DIAGNOSE, rights::FIX]),
+        RbacFor::Watch => ("watch", &[rights::DIAGNOSE, rights::WATCH]),
     };
-    terminal.print(rights::yaml(name, grants, &cilium_namespace)).await?;
+    terminal.print(rights::yaml(name, grants, &cilium_namespace, &namespace)).await?;
     Ok(Exit::Healthy)
 }

@@ -167,7 +167,10 @@ impl<'a> Writer<'a> {
     /// Why that cannot be answered.
     pub(super) async fn may(&self, grant: &Grant, verb: &str, cilium_namespace: &str) -> Result<bool, Failure> {
         let (resource, subresource) = grant.resource.split_once('/').unwrap_or((grant.resource, ""));
-        let namespace = if grant.scope == Scope::CiliumNamespace { cilium_namespace } else { "" };
+        let namespace = match grant.scope {
+            Scope::CiliumNamespace => cilium_namespace,
+            Scope::Cluster | Scope::OwnNamespace => "",
+        };
         let known = [("verb", verb), ("group", grant.group), ("resource", resource)];
         let perhaps =
             [("subresource", subresource), ("name", grant.name.unwrap_or_default()), ("namespace", namespace)];

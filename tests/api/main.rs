@@ -22,3 +22,4 @@ mod ssh;
 mod stalled;
 mod symptoms;
 mod told;
+mod watch;
