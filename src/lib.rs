@@ -24,7 +24,7 @@
 //! [`symptoms`] is a shorter walk beside it, from lists, events and logs to hints.
 //!
 //! The rooms, from the ground floor up. Each imports only from those above it in this list; `tests/architecture.rs` holds
-//! them to it. The first ten know no network, clock, file, environment variable or terminal ([`base::clock`] is
+//! them to it. The first eleven know no network, clock, file, environment variable or terminal ([`base::clock`] is
 //! there for the others).
 //!
 //! | Room | Holds |
@@ -34,6 +34,7 @@
 //! | [`cilium`] | text of cilium-dbg and bpftool into values; `conntrack/` parses the dump |
 //! | [`knowledge`] | verdict codes, look-alikes, checks, upstream issues and restart risks, as data |
 //! | [`rights`] | the permissions that commands need, as data |
+//! | [`manifests`] | ready YAML for a cluster, as templates |
 //! | [`ways`] | flows by the way that their packets take, and whether each way is alive or dead |
 //! | [`checks`] | the five checks: answers into findings |
 //! | [`rules`] | findings and ways into a verdict and a remedy: `stale/`, `lookalikes/`, comparison of nodes |
@@ -43,6 +44,7 @@
 //! | [`diagnose`] | one node: ask, check, judge; many nodes: how many in parallel |
 //! | [`progress`] | what a person sees meanwhile, and the writer of standard output |
 //! | [`fix`] | plan, preflight, lock, restart, verify: the only requests that write |
+//! | [`watch`] | judges all nodes continuously: screening, schedule, condition, metrics |
 //! | [`cli`], [`settings`] | the command line, and what it resolves to |
 //! | [`commands`] | one file per command; signals, printing, the choice of nodes |
 //!
@@ -72,6 +74,8 @@ pub mod knowledge;
 #[warn(clippy::indexing_slicing)]
 pub mod kubernetes;
 #[warn(clippy::indexing_slicing)]
+pub mod manifests;
+#[warn(clippy::indexing_slicing)]
 pub mod progress;
 #[warn(clippy::indexing_slicing)]
 pub mod report;
@@ -83,5 +87,7 @@ pub mod rules;
 pub mod settings;
 #[warn(clippy::indexing_slicing)]
 pub mod symptoms;
+#[warn(clippy::indexing_slicing)]
+pub mod watch;
 #[warn(clippy::indexing_slicing)]
 pub mod ways;

@@ -8,8 +8,11 @@ use std::fmt::Write as _;
 
 use crate::base::program;
 
-/// The name of the one Lease.
+/// The name of the Lease of `fix`.
 pub const LEASE: &str = "staledp-fix";
+
+/// The name of the Lease of `watch`.
+pub const WATCH_LEASE: &str = "staledp-watch";
 
 /// Where a permission holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum Scope {
     Cluster,
     /// In the namespace of the Cilium agents.
     CiliumNamespace,
+    /// In the namespace that staledp itself runs in.
+    OwnNamespace,
 }
 
 /// A permission, in the words of a Role.
@@ -86,6 +91,24 @@ pub const FIX: &[Grant] = &[
 pub const RISK: &[Grant] =
     &[cluster("apps", "controllerrevisions", &["list"], "whether the new pod would be of another revision")
         .in_cilium_namespace()];
+/// What `watch` uses beside [`DIAGNOSE`].
+pub const WATCH: &[Grant] = &[
+    cluster("", "nodes", &["watch"], "the list of nodes and their conditions, kept up to date"),
+    cluster("", "pods", &["watch"], "the list of pods, kept up to date"),
+    cluster("", "nodes/status", &["patch"], "the one condition on each node"),
+    Grant {
+        scope: Scope::OwnNamespace,
+        group: "coordination.k8s.io",
+        resource: "leases",
+        name: Some(WATCH_LEASE),
+        verbs: &["get", "create", "update"],
+        why: "one watch at a time",
+    },
+    Grant {
+        scope: Scope::OwnNamespace,
+        ..cluster("events.k8s.io", "events", &["create"], "one Event when a condition turns")
+    },
+];
 
 /// What `symptoms` uses. Each is optional: what it may not read it reports.
 pub const SYMPTOMS: &[Grant] = &[
@@ -102,17 +125,19 @@ pub const SYMPTOMS: &[Grant] = &[
     cluster("", "services", &["list"], "with --prometheus NS/SERVICE: its port, if none is given"),
 ];
 
-/// The roles of a command as YAML; `grants` go into a ClusterRole and, those of the Cilium namespace, into a Role.
+/// The roles of a command as YAML; `grants` go into a ClusterRole and, those of one namespace, into a Role there.
 #[must_use]
-pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
+pub fn yaml(command: &str, grants: &[&[Grant]], cilium_namespace: &str, own_namespace: &str) -> String {
     let name = format!("staledp-{command}");
     let of = |scope: Scope| grants.iter().copied().flatten().filter(move |grant| grant.scope == scope);
+    let scopes = [(Scope::CiliumNamespace, cilium_namespace), (Scope::OwnNamespace, own_namespace)];
+    let roles = || scopes.into_iter().filter(|(scope, _)| of(*scope).next().is_some());
     let mut text = format!(
         "# The least permissions for `{} {command}`. Bind them to a user:\n\
          #   kubectl create clusterrolebinding {name} --clusterrole={name} --user=USER\n",
         program::name()
     );
-    if of(Scope::CiliumNamespace).next().is_some() {
+    for (_, namespace) in roles() {
         let _ = writeln!(text, "#   kubectl create rolebinding {name} -n {namespace} --role={name} --user=USER");
     }
     if of(Scope::Cluster).any(|grant| grant.resource == "pods/exec") {
@@ -124,10 +149,10 @@ pub fn yaml(command: &str, grants: &[&[Grant]], namespace: &str) -> String {
     text.push_str("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n");
     let _ = writeln!(text, "  name: {name}\nrules:");
     of(Scope::Cluster).for_each(|grant| rule(&mut text, grant));
-    if of(Scope::CiliumNamespace).next().is_some() {
+    for (scope, namespace) in roles() {
         text.push_str("---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n");
         let _ = writeln!(text, "  name: {name}\n  namespace: {namespace}\nrules:");
-        of(Scope::CiliumNamespace).for_each(|grant| rule(&mut text, grant));
+        of(scope).for_each(|grant| rule(&mut text, grant));
     }
     text
 }

@@ -5,6 +5,8 @@ use super::prometheus::Prometheus;
 /// Which symptoms are read beyond those that the cluster's lists and events show.
 #[derive(Clone, Debug, Default)]
 pub struct SymptomOptions {
+    /// Whether the cluster's lists are enough: then not one request is sent for symptoms.
+    pub lists_only: bool,
     /// Whether container logs are read.
     pub logs: bool,
     /// The Prometheus that is asked about buffers; none: not asked.

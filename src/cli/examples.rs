@@ -15,7 +15,7 @@ pub(super) fn after_help(command: &str) -> String {
 /// Name, examples, exit codes, and what 0 means.
 type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 
-const COMMANDS: [Row; 14] = [
+const COMMANDS: [Row; 16] = [
     (
         "diagnose",
         "  staledp diagnose prusik
@@ -39,6 +39,14 @@ const COMMANDS: [Row; 14] = [
   staledp fix --node prusik --yes --watch 10m",
         &Exit::OF_FIX,
         "restarted and verified (--dry-run: the restart would be tried)",
+    ),
+    (
+        "watch",
+        "  staledp watch --namespace staledp
+  staledp watch --every 5m --concurrency 16
+  staledp watch --uninstall",
+        &Exit::OF_READING,
+        "--uninstall: no node has the condition any more",
     ),
     (
         "symptoms",
@@ -82,6 +90,14 @@ const COMMANDS: [Row; 14] = [
         "rbac",
         "  staledp rbac diagnose | kubectl apply -f -
   staledp rbac fix --cilium-namespace cilium",
+        &Exit::OF_READING,
+        "printed",
+    ),
+    (
+        "manifests",
+        "  staledp manifests watch --image IMAGE --api-server 192.168.10.5:6443 | kubectl apply -f -
+  staledp manifests job --shards 8 --image IMAGE
+  staledp manifests alerts > alerts.yaml",
         &Exit::OF_READING,
         "printed",
     ),

@@ -129,6 +129,10 @@ pub struct RbacArgs {
     /// Namespace of the Cilium agents
     #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
     pub cilium_namespace: String,
+
+    /// Namespace that `staledp watch` runs in
+    #[arg(long, value_name = "NAMESPACE", default_value = "staledp")]
+    pub namespace: String,
 }
 
 /// The commands that rights are printed for.
@@ -142,6 +146,8 @@ pub enum RbacFor {
     Risk,
     /// The ClusterRole of `diagnose`, and a Role in the namespace of the agents
     Fix,
+    /// The ClusterRole of `diagnose` with the one condition on nodes, and a Role in its own namespace
+    Watch,
 }
 
 /// A verdict code that can be forced.

@@ -18,6 +18,7 @@ impl Command {
             Self::Symptoms(args) => &args.cluster,
             Self::Risk(args) => &args.cluster,
             Self::Report(args) => &args.cluster,
+            Self::Watch(args) => &args.cluster,
             _ => return Ok(()),
         };
         if cluster.context.len() > 1 {
@@ -34,7 +35,12 @@ impl Command {
     pub fn check_format(&self, format: Format) -> Result<(), Error> {
         let (name, formats): (_, &[Format]) = match self {
             // What they print has one form, or they print nothing.
-            Self::Completions { .. } | Self::Man | Self::Schema | Self::Capture(_) => return Ok(()),
+            Self::Completions { .. }
+            | Self::Man
+            | Self::Schema
+            | Self::Capture(_)
+            | Self::Watch(_)
+            | Self::Manifests(_) => return Ok(()),
             Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name, Junit, Prometheus]),
             Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name, Junit, Prometheus]),
             Self::Symptoms(_) => ("symptoms", &[Table, Wide, Json, Jsonl, Yaml, Name]),

@@ -3,10 +3,12 @@
 mod examples;
 mod fix;
 mod formats;
+mod manifests;
 mod report;
 mod risk;
 pub mod symptoms;
 mod values;
+mod watch;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -21,9 +23,11 @@ use crate::base::secret::Secret;
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
+pub use manifests::{ManifestName, ManifestsArgs};
 pub use report::ReportArgs;
 pub use risk::RiskArgs;
 use values::{bundle, duration, node, ssh_option, url};
+pub use watch::WatchArgs;
 
 /// The options that choose a cluster: with saved evidence there is none.
 const FROM_A_CLUSTER: [&str; 7] = ["context", "kubeconfig", "as_user", "cluster", "user", "server", "token"];
@@ -84,9 +88,15 @@ pub enum Command {
     /// Show what a restart of the Cilium pod may cost on each chosen node, from facts; never writes to the cluster
     #[command(long_about = risk::LEVELS, after_help = risk::after_help())]
     Risk(Box<risk::RiskArgs>),
+    /// Judge all nodes continuously, from inside the cluster, and keep one condition on each
+    #[command(long_about = watch::ABOUT, after_help = after_help("watch"))]
+    Watch(Box<WatchArgs>),
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     #[command(after_help = after_help("rbac"))]
     Rbac(RbacArgs),
+    /// Print ready YAML for a cluster: the watch, jobs, alerts, a dashboard
+    #[command(after_help = after_help("manifests"))]
+    Manifests(ManifestsArgs),
     /// Join the reports of shards (json, jsonl or yaml) into one, and compare all their nodes; of several contexts into a
     /// report of the fleet
     #[command(after_help = after_help("merge"))]

@@ -9,6 +9,7 @@ mod diff;
 mod explain;
 mod fix;
 mod man;
+mod manifests;
 mod merge;
 mod nodes;
 mod printing;
@@ -21,6 +22,7 @@ mod signals;
 mod source;
 mod symptoms;
 mod version;
+mod watch;
 
 use std::io;
 use std::process::ExitCode;
@@ -70,7 +72,8 @@ fn run_to_its_end(command: Command, screen: Screen) -> Result<Exit, Error> {
     let cannot = |error| Error::bug("cannot start").because(error);
     command.check_format(screen.format)?;
     command.check_contexts()?;
-    let manner = if matches!(command, Command::Fix(_)) { Manner::InGoodOrder } else { Manner::AnyTime };
+    let in_good_order = matches!(command, Command::Fix(_) | Command::Watch(_));
+    let manner = if in_good_order { Manner::InGoodOrder } else { Manner::AnyTime };
     let signals = Signals::listen(manner)?;
     let terminal = Terminal { screen, signals, output: Output::start().map_err(cannot)? };
     // One thread: nodes wait for the network, not for the processor.
@@ -86,6 +89,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Diagnose(args) => Box::pin(diagnose::run(*args, terminal)).await,
         Command::Capture(args) => Box::pin(capture::run(*args, terminal)).await,
         Command::Fix(args) => Box::pin(fix::run(*args, terminal)).await,
+        Command::Watch(args) => Box::pin(watch::run(*args, terminal)).await,
         Command::Symptoms(args) => Box::pin(symptoms::run(*args, terminal)).await,
         Command::Diff { before, after, exit_code } => Box::pin(diff::run(before, after, exit_code, terminal)).await,
         Command::Merge { reports } => merge::run(reports, terminal).await,
@@ -93,6 +97,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Report(args) => Box::pin(report::run(*args, terminal)).await,
         Command::Risk(args) => Box::pin(risk::run(*args, terminal)).await,
         Command::Rbac(args) => rbac::run(args, terminal).await,
+        Command::Manifests(args) => manifests::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,
         Command::Man => man::run(terminal).await,
         Command::Config(ConfigCommand::View(_)) => config::view(terminal).await,

@@ -12,14 +12,15 @@ use crate::rights;
 
 /// Prints the roles.
 pub(super) async fn run(args: RbacArgs, terminal: &Terminal) -> Result<Exit, Error> {
-    let RbacArgs { command, cilium_namespace } = args;
+    let RbacArgs { command, cilium_namespace, namespace } = args;
     let (name, grants): (_, &[_]) = match command {
         RbacFor::Diagnose => ("diagnose", &[rights::DIAGNOSE]),
         RbacFor::Symptoms => ("symptoms", &[rights::SYMPTOMS]),
         RbacFor::Risk => ("risk", &[rights::DIAGNOSE, rights::RISK]),
         RbacFor::Fix => ("fix", &[rights::DIAGNOSE, rights::FIX]),
+        RbacFor::Watch => ("watch", &[rights::DIAGNOSE, rights::WATCH]),
     };
-    let yaml = rights::yaml(name, grants, &cilium_namespace);
+    let yaml = rights::yaml(name, grants, &cilium_namespace, &namespace);
     let text = match terminal.screen.format {
         Format::Json => json::json(&list(&yaml)?)?,
         _ => yaml,

@@ -18,7 +18,7 @@ use crate::gather::spool::Spooled;
 use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
 use crate::report::SourceInfo;
-use crate::settings::{EvidenceFrom, NodeChoice, Settings};
+use crate::settings::{EvidenceFrom, NodeChoice, Settings, note_on_ssh};
 
 /// What a command does with nodes once they are chosen.
 pub(super) trait Work {
@@ -86,6 +86,9 @@ pub(super) async fn spooled(path: &Path) -> Result<Option<Spooled>, Error> {
 
 async fn look_live<W: Work>(cluster: &ClusterSettings, settings: &Settings, work: &W) -> Result<W::Done, Error> {
     let begun = Instant::now();
+    if let (Some(note), Some(progress)) = (note_on_ssh(cluster), work.progress()) {
+        progress.say(note);
+    }
     let live = within(settings, begun, live::connect(cluster, &settings.diagnose.questions, settings.diagnose.timeout))
         .await??;
     let looked = look_at(&live, settings, begun, work).await;

@@ -15,7 +15,7 @@ use crate::gather::Source;
 use crate::gather::supplement::SymptomSource;
 use crate::kubernetes::inventory::{Inventory, Page};
 use crate::kubernetes::objects::{Custom, Event, Pod};
-use crate::symptoms::listed::{EventSums, add_unread_lists};
+use crate::symptoms::listed::{EventSums, add_unread_lists, symptoms_of_lists};
 use crate::symptoms::{PodsByName, Symptom, SymptomKind, Symptoms, buffers, dependents, local_dns, logs};
 
 /// The most pods whose logs are read.
@@ -37,6 +37,11 @@ pub async fn read_symptoms<S: Source>(
     nodes: Option<&[String]>,
     limit: Duration,
 ) -> Symptoms {
+    if options.lists_only {
+        let mut found = symptoms_of_lists(inventory);
+        found.nodes.retain(|node, _| nodes.is_none_or(|meant| meant.contains(node)));
+        return found;
+    }
     let asker = SymptomAsker { source, inventory, options, nodes, limit, until: Instant::now() + limit };
     let mut found = asker.ask_events().await;
     add_unread_lists(inventory, &mut found);

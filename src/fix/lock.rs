@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::objects::Lease;
 use super::process;
-use super::requests::{PutAnswer, Writer};
+use super::requests::Writer;
+use super::wire::{PutAnswer, six_decimals};
 use crate::base::failure::{Failure, FailureKind};
 
 /// How long the lock holds without being renewed, in seconds.
@@ -213,11 +214,6 @@ fn wanted(writer: &Writer<'_>, found: &Lease, holder: &Holder, mut record: BTree
     lease
 }
 
-/// Leases take times with exactly six decimals.
-fn six_decimals(time: Timestamp) -> String {
-    format!("{time:.6}")
-}
-
 /// Releases the lock if this process holds it, and returns whether it did. Where the request for it was interrupted or
 /// got lost, it may become so only now.
 ///
@@ -256,15 +252,4 @@ pub(super) async fn release(
         }
     });
     released.await.unwrap_or(Err(Failure::new(FailureKind::Timeout, trouble)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_six_decimals() {
-        let time = Timestamp::from_second(1_796_000_000).expect("a time");
-        assert_eq!(six_decimals(time), "2026-11-30T00:53:20.000000Z");
-    }
 }

@@ -21,11 +21,12 @@ mod restart;
 mod resume;
 mod settings;
 mod show;
-mod stop;
+pub(crate) mod stop;
 mod trace;
 mod verify;
 mod wait;
 mod watch;
+pub(crate) mod wire;
 
 use std::cell::RefCell;
 use std::fmt;

@@ -4,21 +4,21 @@
 use tokio::sync::watch;
 
 /// Whether the walk is to end.
-pub(super) struct Stop(watch::Receiver<bool>);
+pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// `signalled` becomes true with the first signal.
-    pub(super) const fn new(signalled: watch::Receiver<bool>) -> Self {
+    pub(crate) const fn new(signalled: watch::Receiver<bool>) -> Self {
         Self(signalled)
     }
 
     /// Whether the first signal has come.
-    pub(super) fn has_come(&self) -> bool {
+    pub(crate) fn has_come(&self) -> bool {
         *self.0.borrow()
     }
 
     /// Comes with the first signal.
-    pub(super) async fn first(&self) {
+    pub(crate) async fn first(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|stop| *stop).await.is_err() {
             std::future::pending::<()>().await;

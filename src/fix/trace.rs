@@ -5,14 +5,10 @@ use serde_json::{Value, json};
 use super::FixContext;
 use super::plan::Plan;
 use super::report::{FixOutcome, NodeFix, RestartOutcome};
+use super::wire::{LONGEST_INSTANCE, LONGEST_NOTE, cut, six_decimals};
 
 /// Under which name this program reports.
 pub(super) const CONTROLLER: &str = "staledp";
-/// The longest note that the API takes, in bytes.
-const LONGEST_NOTE: usize = 1024;
-/// The longest reporting instance.
-const LONGEST_INSTANCE: usize = 128;
-
 /// The Event of one restart. In events.k8s.io/v1 an Event about a node may lie in any namespace, so one is enough for
 /// the node and the pod.
 pub(super) fn event(cx: &FixContext<'_>, plan: &Plan, fix: &NodeFix) -> Value {
@@ -43,7 +39,7 @@ pub(super) fn event(cx: &FixContext<'_>, plan: &Plan, fix: &NodeFix) -> Value {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"generateName": "staledp-", "namespace": plan.target.namespace},
-        "eventTime": format!("{:.6}", cx.writer.now()),
+        "eventTime": six_decimals(cx.writer.now()),
         "action": "Restart",
         "reason": "CiliumPodRestarted",
         "type": if fix.outcome == FixOutcome::Verified { "Normal" } else { "Warning" },
@@ -54,12 +50,4 @@ pub(super) fn event(cx: &FixContext<'_>, plan: &Plan, fix: &NodeFix) -> Value {
                     "uid": plan.target.uid},
         "note": cut(&note, LONGEST_NOTE),
     })
-}
-
-fn cut(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

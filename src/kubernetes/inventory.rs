@@ -165,6 +165,9 @@ pub struct PageMeta {
     /// The token of the next page; empty or absent on the last.
     #[serde(default, rename = "continue")]
     pub next: Option<String>,
+    /// The state of the cluster that the list shows, from which a watch can go on.
+    #[serde(default, rename = "resourceVersion")]
+    pub version: Option<String>,
 }
 
 /// Why a list of a bundle is missing or partial: the file `kube/NAME.error.json`.

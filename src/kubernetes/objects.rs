@@ -110,6 +110,12 @@ object! {
         reason: String,
         /// Since when, RFC 3339.
         last_transition_time: Option<String>,
+        /// When it was last confirmed, RFC 3339; read from a live cluster only, and never saved.
+        #[serde(skip_serializing)]
+        last_heartbeat_time: Option<String>,
+        /// Why, in words; read from a live cluster only, and never saved.
+        #[serde(skip_serializing)]
+        message: String,
     }
 }
 

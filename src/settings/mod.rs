@@ -3,11 +3,12 @@
 mod arguments;
 mod fix;
 mod layers;
+mod watch;
 
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::cluster_settings::{ClusterSettings, Overrides, SshSettings};
@@ -19,6 +20,7 @@ use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArg
 use crate::diagnose::DiagnoseSettings;
 pub use arguments::{ConfigView, arguments, cluster_of, note_name, saved_of, view};
 pub use fix::fix;
+pub use watch::watch;
 
 /// How long `symptoms` looks at a cluster.
 const SYMPTOMS: Duration = Duration::from_secs(120);
@@ -227,18 +229,37 @@ impl Look {
     }
 }
 
+/// What is said once where SSH is not used because this is a pod.
+const NO_SSH: &str = "in a pod: the agent's container is asked in place of the host, over no SSH";
+
+/// Whether this is a pod of the cluster that is asked: no kubeconfig, and the address that each pod is told.
+fn is_pod(kubeconfig: Option<&Path>, context: Option<&str>) -> bool {
+    let is_set = |key: &str| std::env::var_os(key).is_some_and(|value| !value.is_empty());
+    kubeconfig.is_none() && context.is_none() && is_set("KUBERNETES_SERVICE_HOST") && !is_set("KUBECONFIG")
+}
+
+/// What a command says of SSH before it begins: that none is used in a pod; none where that is as usual.
+#[must_use]
+pub fn note_on_ssh(cluster: &ClusterSettings) -> Option<&'static str> {
+    let is_pod = is_pod(cluster.kubeconfig.as_deref(), cluster.context.as_deref());
+    (cluster.ssh.is_none() && is_pod).then_some(NO_SSH)
+}
+
 fn cluster_settings(cluster: ClusterArgs, ssh: Option<SshSettings>, compress: bool) -> ClusterSettings {
     let ClusterArgs { context, kubeconfig, cluster, user, server, token, as_user, as_group, as_uid, request_timeout } =
         cluster;
     // As kubectl has it, the last counts; `diagnose` looks at each.
     let context = context.into_iter().next_back();
+    // No image that runs in a cluster has keys for its nodes, unless somebody says how to log in.
+    let is_usual = |ssh: &SshSettings| ssh.user.is_none() && ssh.port.is_none() && ssh.options.is_empty();
+    let ssh = ssh.filter(|ssh| !(is_usual(ssh) && is_pod(kubeconfig.as_deref(), context.as_deref())));
     let overrides = Overrides { cluster, user, server, token, as_uid };
     ClusterSettings { context, kubeconfig, as_user, as_groups: as_group, overrides, request_timeout, ssh, compress }
 }
 
 fn symptom_options(args: SymptomArgs, keep: bool) -> SymptomOptions {
     let SymptomArgs { logs, prometheus, query } = args;
-    SymptomOptions { logs, prometheus, queries: query, keep }
+    SymptomOptions { lists_only: false, logs, prometheus, queries: query, keep }
 }
 
 #[cfg(test)]

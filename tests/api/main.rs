@@ -28,3 +28,4 @@ mod ssh;
 mod stalled;
 mod symptoms;
 mod told;
+mod watch;

@@ -220,9 +220,9 @@ fn a_stranger_gets_no_credentials_and_a_prometheus_that_is_not_there_is_no_error
 }
 
 /// A Prometheus that ends with the value.
-struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
@@ -236,10 +236,16 @@ impl Drop for Prometheus {
 impl Prometheus {
     /// Starts one that asks this exporter twice a second; none where the program is not installed.
     fn start(exporter: SocketAddr, labels: &str) -> Option<Self> {
+        Self::with_rules(exporter, labels, "groups: []")
+    }
+
+    /// The same with rules that it evaluates twice a second.
+    pub(crate) fn with_rules(exporter: SocketAddr, labels: &str, rules: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = format!(
-            "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\nscrape_configs:\n- job_name: vector\n  static_configs:\n  - targets: ['{exporter}']\n    labels: {labels}\n"
+            "global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}}\nrule_files: [rules.yml]\nscrape_configs:\n- job_name: vector\n  static_configs:\n  - targets: ['{exporter}']\n    labels: {labels}\n"
         );
+        std::fs::write(folder.path().join("rules.yml"), rules).expect("the rules are written");
         std::fs::write(folder.path().join("prometheus.yml"), config).expect("the configuration is written");
         let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let child = Command::new("prometheus")
@@ -267,7 +273,7 @@ impl Prometheus {
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> Option<String> {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").as_bytes()).ok()?;
     let mut answer = String::new();

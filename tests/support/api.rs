@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::exec::{self, ExecCall, Plan};
 use super::http::{Answer, Connection, Request};
 use super::lists;
+use super::watches;
 use super::world::{FaultKind, Kubelet, World};
 use super::writes;
 
@@ -241,6 +242,16 @@ async fn serve(mut connection: Connection, shared: Arc<Shared>) {
             None if locked(&shared.world).writes.refuses(&request) => Some(lists::forbidden(&request, "alice", true)),
             None => None,
         };
+        if spoilt.is_none() && lists::watched(&locked(&shared.world), &request).is_some() {
+            let seconds = request.param("timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(290);
+            let now = || {
+                let world = locked(&shared.world);
+                (lists::watched(&world, &request).unwrap_or_default(), world.watches)
+            };
+            // An error here says that the client left before the end.
+            let _ = watches::stream(connection, Duration::from_secs(seconds), now).await;
+            return;
+        }
         let led = proxied(&locked(&shared.world), &request);
         let answer = match (spoilt, call) {
             (Some(answer), _) => answer,

@@ -135,6 +135,23 @@ fn wanted(path: &str) -> Option<Wanted<'_>> {
     })
 }
 
+/// The objects that a watch is about, with their kind and apiVersion; none where the request is no watch.
+pub(crate) fn watched(world: &World, request: &Request) -> Option<Vec<Value>> {
+    if request.method != "GET" || !request.flag("watch") {
+        return None;
+    }
+    let wanted = wanted(&request.path).filter(|wanted| wanted.name.is_none())?;
+    let here = |item: &&Value| wanted.namespace.is_none_or(|namespace| item["metadata"]["namespace"] == namespace);
+    let whole = |item: &Value| {
+        let mut object = json!({"kind": wanted.resource.kind, "apiVersion": wanted.resource.version});
+        if let (Some(object), Some(item)) = (object.as_object_mut(), item.as_object()) {
+            object.extend(item.iter().filter(|(key, _)| !is_type(key)).map(|(k, v)| (k.clone(), v.clone())));
+        }
+        object
+    };
+    Some((wanted.resource.items)(world).iter().filter(here).map(whole).collect())
+}
+
 /// Answers a GET of a list or an object; none where the path is neither.
 pub(crate) fn get(world: &World, request: &Request) -> Option<Answer> {
     let wanted = wanted(&request.path)?;

@@ -21,5 +21,6 @@ pub(crate) mod scenes;
 #[allow(dead_code, reason = "only some of the test crates judge sentences")]
 pub(crate) mod sentences;
 pub(crate) mod sshd;
+pub(crate) mod watches;
 pub(crate) mod world;
 pub(crate) mod writes;

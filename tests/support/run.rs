@@ -125,6 +125,12 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
     }
 
+    /// Asks it to end, as Kubernetes does.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+    }
+
     /// Kills it, as nothing can be caught.
     pub(crate) fn kill(&self) {
         let sent = Command::new("kill").args(["-KILL", &self.child.id().to_string()]).status();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::http::Answer;
 use super::packing::{self, Packing, after_list, packed};
+use super::watches::Watches;
 use super::writes::Writes;
 
 /// A cluster.
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) revisions: Vec<Value>,
     /// What the cluster does about writes.
     pub(crate) writes: Writes,
+    /// How watches go wrong.
+    pub(crate) watches: Watches,
     /// Answers by path, for groups that are installed beside the usual ones.
     pub(crate) foreign: BTreeMap<String, Value>,
     /// What is behind the service proxy, by `namespace/service:port`.
@@ -69,6 +72,7 @@ impl Default for World {
             daemon_sets: Vec::new(),
             revisions: Vec::new(),
             writes: Writes::default(),
+            watches: Watches::default(),
             foreign: BTreeMap::new(),
             proxied: BTreeMap::new(),
             logs: BTreeMap::new(),

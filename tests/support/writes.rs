@@ -71,6 +71,7 @@ fn attributes(request: &Request) -> Option<Allowed> {
     };
     let verb = match (request.method.as_str(), name) {
         ("GET", Some(_)) => "get",
+        ("GET", None) if request.flag("watch") => "watch",
         ("GET", None) => "list",
         ("POST", _) => "create",
         ("PUT", _) => "update",
@@ -165,11 +166,50 @@ pub(crate) fn answer(world: &mut World, request: &Request) -> Option<Answer> {
             Some(lease(&mut world.writes, method, namespace, name, body()))
         }
         ("POST", ["apis", "events.k8s.io", "v1", "namespaces", _, "events"]) => Some(event(world, &body())),
+        ("PATCH", ["api", "v1", "nodes", name, "status"]) => Some(node_status(world, name, request)),
         ("DELETE", ["api", "v1", "namespaces", namespace, "pods", name]) => {
             Some(delete(world, namespace, name, request))
         }
         _ => None,
     }
+}
+
+/// A strategic merge of a node's status: conditions are merged by their type.
+fn node_status(world: &mut World, name: &str, request: &Request) -> Answer {
+    if request.header("content-type") != Some("application/strategic-merge-patch+json") {
+        return Answer::failure(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format",
+            Value::Null,
+        );
+    }
+    let patch = serde_json::from_slice::<Value>(&request.body).unwrap_or(Value::Null);
+    let Some(node) = world.nodes.iter_mut().find(|node| node["metadata"]["name"] == name) else {
+        return not_found("nodes", name);
+    };
+    let uid = &patch["metadata"]["uid"];
+    if !uid.is_null() && *uid != node["metadata"]["uid"] {
+        let message = format!("Node \"{name}\" is invalid: metadata.uid: Invalid value: {uid}: field is immutable");
+        return Answer::failure(422, "Invalid", &message, json!({"name": name, "kind": "Node"}));
+    }
+    let Some(conditions) = node["status"]["conditions"].as_array_mut() else {
+        return Answer::failure(500, "InternalError", "the node has no conditions", Value::Null);
+    };
+    for wanted in patch["status"]["conditions"].as_array().into_iter().flatten() {
+        let at = conditions.iter().position(|condition| condition["type"] == wanted["type"]);
+        match (at, wanted["$patch"] == "delete") {
+            (Some(at), true) => drop(conditions.remove(at)),
+            (None, true) => {}
+            (Some(at), false) => {
+                if let (Some(condition), Some(wanted)) = (conditions[at].as_object_mut(), wanted.as_object()) {
+                    condition.extend(wanted.clone());
+                }
+            }
+            (None, false) => conditions.push(wanted.clone()),
+        }
+    }
+    Answer::json(200, node)
 }
 
 /// A time with exactly six decimals.

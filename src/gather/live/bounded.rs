@@ -122,6 +122,13 @@ impl Bounded {
         Self { compress, ..Self::default() }
     }
 
+    /// Drops what was learnt of pods that are gone.
+    pub(super) fn forget_pods_but(&self, there: &HashSet<PodRef>) {
+        self.tools.borrow_mut().retain(|pod, _| there.contains(pod));
+        self.without_timeout.borrow_mut().retain(|pod| there.contains(pod));
+        self.without_gzip.borrow_mut().retain(|pod| there.contains(pod));
+    }
+
     /// The known tools of a pod; none before its first exec.
     pub(super) fn tools(&self, pod: &PodRef) -> Option<Tools> {
         self.tools.borrow().get(pod).cloned()

@@ -4,6 +4,7 @@ mod agent;
 mod bounded;
 mod dialect;
 pub mod kube;
+mod lists;
 mod pack;
 mod packed;
 pub mod ssh;
@@ -31,9 +32,8 @@ use crate::base::ssh_address::SshAddress;
 use crate::base::time::Timestamp;
 use crate::base::version::Version;
 use crate::kubernetes::agents::AGENT_CONTAINER as AGENT;
-use crate::kubernetes::cluster_dns::{DNS_SELECTORS, may_be_cluster_dns};
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::inventory::{Inventory, Listed, Origin};
+use crate::kubernetes::inventory::{Inventory, Listed};
 use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service};
 use agent::AgentKnown;
 use bounded::{Bounded, CommandEnd, ExecTarget, HeldOutput, Limit, Task};
@@ -42,10 +42,6 @@ use kube::{Cluster, LOG_LINES};
 use ssh::Ssh;
 use tools::Tools;
 
-/// Where Cilium usually lives, for those who may not look elsewhere.
-const USUAL_NAMESPACE: &str = "kube-system";
-/// The most DNS services whose endpoint slices are read: NodeLocal DNS adds a second to the usual one.
-const MOST_DNS_SERVICES: usize = 8;
 /// How long a probe or a ping may take on the far side: tools give up after 5 s by themselves, name look-ups later.
 const PROBE: Duration = Duration::from_secs(8);
 /// How long an answer over SSH is waited for before the agent's container is asked beside it: longer than a ping
@@ -186,69 +182,6 @@ impl Live {
         if let Some(SshRoute { ssh: Ok(ssh), .. }) = &self.ssh {
             ssh.close().await;
         }
-    }
-
-    /// The lists that symptoms are read from: nodes and pods. Events are read one by one, where they are asked for.
-    pub async fn inventory_for_symptoms(&self) -> Inventory {
-        let captured_at = Some(now());
-        let (nodes, pods) = tokio::join!(
-            self.cluster.nodes(),
-            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
-        );
-        let nodes = nodes.into();
-        let origin = Origin { context: self.context().map(str::to_owned), captured_at };
-        let nothing = Failure::new(FailureKind::NotFound, "not requested");
-        let services = Listed::Missing(nothing.clone());
-        let (endpoint_slices, events) = (Listed::Missing(nothing.clone()), Listed::Missing(nothing));
-        Inventory { origin, nodes, pods, services, endpoint_slices, events }
-    }
-
-    /// The cluster's DNS services and their endpoint slices.
-    async fn dns(&self) -> (Listed<Service>, Listed<EndpointSlice>) {
-        let services = match &self.questions.dns_service {
-            Some(named) => self.cluster.service(named).await.into(),
-            None => everywhere_or_in(USUAL_NAMESPACE, async |namespace| self.dns_services(namespace).await).await,
-        };
-        let slices = match services.some() {
-            Ok(services) => self.slices(services).await,
-            Err(failure) => {
-                let why = format!("cannot find the cluster's DNS service: {failure}");
-                Err(Failure::new(failure.kind, why))
-            }
-        };
-        (services, slices.into())
-    }
-
-    /// The services that may be cluster DNS, by the first label that finds one: most clusters are asked once.
-    async fn dns_services(&self, namespace: Option<&str>) -> Result<Vec<Service>, Failure> {
-        let mut all: Vec<Service> = Vec::new();
-        for labels in DNS_SELECTORS {
-            let found = self.cluster.services(namespace, labels).await?;
-            // A service may carry several of the labels.
-            all.retain(|known| found.iter().all(|new| known.metadata != new.metadata));
-            all.extend(found);
-            if all.iter().any(may_be_cluster_dns) {
-                break;
-            }
-        }
-        Ok(all)
-    }
-
-    async fn slices(&self, services: &[Service]) -> Result<Vec<EndpointSlice>, Failure> {
-        let mut all = Vec::new();
-        for Service { metadata, .. } in services.iter().take(MOST_DNS_SERVICES) {
-            let service = PodRef { namespace: metadata.namespace.clone(), name: metadata.name.clone() };
-            all.extend(self.cluster.endpoint_slices(&service).await?);
-        }
-        Ok(all)
-    }
-
-    /// Asks everywhere, and where that is not allowed, only in the namespace that matters most.
-    async fn everywhere_or_in_cilium_namespace<T>(
-        &self,
-        list: impl AsyncFn(Option<&str>) -> Result<Vec<T>, Failure>,
-    ) -> Listed<T> {
-        everywhere_or_in(self.questions.cilium_namespace.as_deref().unwrap_or(USUAL_NAMESPACE), list).await
     }
 
     /// The host's question: over SSH, else from the agent's container, which shares the host's network. Where the login
@@ -436,25 +369,14 @@ impl Live {
 
 impl Source for Live {
     async fn inventory(&self) -> Inventory {
-        let captured_at = Some(now());
-        let (nodes, pods, (services, endpoint_slices), events) = tokio::join!(
+        let captured_at = now();
+        let (nodes, pods, dns, events) = tokio::join!(
             self.cluster.nodes(),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
             Box::pin(self.dns()),
-            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.warnings(namespace).await),
+            self.warnings(),
         );
-        {
-            let mut known = self.known.borrow_mut();
-            // New lists begin a new look: after a restart, for example.
-            known.unanswered.clear();
-            known.agents.clear();
-            known.learn_releases(pods.known());
-            if let Ok(nodes) = &nodes {
-                known.nodes = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone())).collect();
-            }
-        }
-        let origin = Origin { context: self.context().map(str::to_owned), captured_at };
-        Inventory { origin, nodes: nodes.into(), pods, services, endpoint_slices, events }
+        self.assemble(captured_at, nodes.into(), pods, dns, events)
     }
 
     fn probe_pods(&self, node: &str, cluster: &ClusterMap<'_>) -> Vec<PodRef> {
@@ -528,21 +450,6 @@ impl Source for Live {
             answer.duration_ms = u64::try_from(clock.elapsed().as_millis()).ok();
         }
         answer
-    }
-}
-
-/// Asks for all namespaces, and where that is forbidden for one alone.
-async fn everywhere_or_in<T>(
-    namespace: &str,
-    list: impl AsyncFn(Option<&str>) -> Result<Vec<T>, Failure>,
-) -> Listed<T> {
-    let why = match list(None).await {
-        Err(failure) if failure.kind == FailureKind::Forbidden => failure,
-        all => return all.into(),
-    };
-    match list(Some(namespace)).await {
-        Ok(items) => Listed::Partial { items, of: format!("namespace {namespace}"), why },
-        Err(_) => Listed::Missing(why),
     }
 }
 

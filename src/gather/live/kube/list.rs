@@ -127,6 +127,16 @@ impl Cluster {
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
     {
+        self.list_with_version::<K, T>(what).await.map(|(items, _)| items)
+    }
+
+    /// All pages of a list, under one deadline, and the version of its first page, from which a watch can go on: what
+    /// changed while the other pages were read comes again then.
+    pub(super) async fn list_with_version<K, T>(&self, what: Selection<'_>) -> Result<(Vec<T>, Option<String>), Failure>
+    where
+        K: Resource<DynamicType = ()>,
+        T: DeserializeOwned,
+    {
         let resource = K::plural(&());
         let right = Right { verbs: "`list`", resource: &resource, namespace: what.namespace };
         let deadline = Instant::now() + self.request_timeout * REQUESTS_PER_LIST;
@@ -135,17 +145,18 @@ impl Cluster {
         params.label_selector = what.labels.map(str::to_owned);
         params.field_selector = what.fields.map(str::to_owned);
 
-        let mut items = Vec::new();
+        let (mut items, mut version) = (Vec::new(), None);
         for _ in 0..what.pages.unwrap_or(MOST_PAGES) {
             let page = self.page::<T>(&request, &mut params, &right, deadline).await?;
             items.extend(page.items);
+            version = version.or(page.metadata.version);
             params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                return Ok(items);
+                return Ok((items, version));
             }
         }
         if what.pages.is_some() {
-            return Ok(items);
+            return Ok((items, version));
         }
         Err(Failure::new(FailureKind::Truncated, format!("the list of {resource} has too many pages")))
     }

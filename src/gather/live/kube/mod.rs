@@ -10,10 +10,12 @@
 mod busy;
 mod config;
 mod exec;
+mod follow;
 mod list;
 mod log;
 pub mod names;
 mod supplement;
+mod traffic;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,10 +25,10 @@ use ::kube::client::{Body, ClientBuilder};
 use ::kube::core::Status;
 use ::kube::{Client, Config, Error};
 use futures::channel::oneshot;
-use http::Response;
+use http::{Request, Response};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::base::cluster_settings::ClusterSettings;
 use crate::base::error;
@@ -34,8 +36,11 @@ use crate::base::failure::{Failure, FailureKind};
 
 use busy::Busy;
 pub use exec::{Ended, Exec};
+pub use follow::{Follow, Followed};
 pub use list::{Reply, Selection};
 pub use log::LOG_LINES;
+use traffic::Traffic;
+pub use traffic::VERBS;
 
 /// How long a login plugin may take; those that open a browser wait for a person.
 const LOGIN: Duration = Duration::from_secs(60);
@@ -49,6 +54,7 @@ pub struct Cluster {
     user: String,
     request_timeout: Duration,
     busy: Arc<Busy>,
+    traffic: Arc<Traffic>,
 }
 
 impl Cluster {
@@ -62,10 +68,11 @@ impl Cluster {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
         let busy = Arc::new(Busy::default());
-        let client = log_in(config, Arc::clone(&busy))
+        let traffic = Arc::new(Traffic::default());
+        let client = log_in(config, Arc::clone(&busy), Arc::clone(&traffic))
             .await
             .map_err(|why| cannot_log_in(&server, plugin.as_deref(), &why.message))?;
-        let cluster = Self { client, context, user, request_timeout: settings.request_timeout, busy };
+        let cluster = Self { client, context, user, request_timeout: settings.request_timeout, busy, traffic };
         cluster.greet(&server, plugin.as_deref()).await?;
         Ok(cluster)
     }
@@ -86,6 +93,18 @@ impl Cluster {
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.busy.refusals()
+    }
+
+    /// How many requests of each verb were sent so far.
+    #[must_use]
+    pub fn requests(&self) -> [(&'static str, u64); VERBS.len()] {
+        self.traffic.counts()
+    }
+
+    /// How many commands in containers were asked for so far.
+    #[must_use]
+    pub fn execs(&self) -> u64 {
+        self.requests().iter().filter(|(verb, _)| *verb == "exec").map(|(_, count)| count).sum()
     }
 
     /// Sends one request, once, and reads its whole answer, whatever its status; within the time of one request.
@@ -143,7 +162,7 @@ impl Cluster {
 
 /// Makes the client. A login plugin is run meanwhile, and kube waits for it without a limit and without yielding, so it
 /// gets a thread that need not be waited for.
-async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, Failure> {
+async fn log_in(config: Config, busy: Arc<Busy>, traffic: Arc<Traffic>) -> Result<Client, Failure> {
     let (sender, client) = oneshot::channel();
     let runtime = Handle::current();
     std::thread::spawn(move || {
@@ -154,7 +173,11 @@ async fn log_in(config: Config, busy: Arc<Busy>) -> Result<Client, Failure> {
                 busy.note(response.status(), response.headers());
                 response
             });
-            builder.with_layer(&watch).build()
+            let count = MapRequestLayer::new(move |request: Request<_>| {
+                traffic.note(request.method(), request.uri());
+                request
+            });
+            builder.with_layer(&watch).with_layer(&count).build()
         }));
     });
     match timeout(LOGIN, client).await {

@@ -1,0 +1,216 @@
+//! Follows a list of the cluster: read once, then kept up to date by a watch, for as long as the program runs.
+//!
+//! A watch costs the API server one open connection and only what changes, where a list that is read every half minute
+//! would cost it every pod of the cluster each time. What the watch says is replayed where it broke off; where the API
+//! server no longer knows that point (410), the list is read anew. Nothing here gives up: an API server that is away is
+//! asked again, later each time, and meanwhile the list says that it is out of touch.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ::kube::api::WatchParams;
+use ::kube::core::{Request, WatchEvent};
+use ::kube::{Error, Resource};
+use futures::StreamExt as _;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{Cluster, Right, Selection, failure, late, refusal};
+use crate::base::failure::Failure;
+use crate::kubernetes::objects::{Meta, Node, Pod};
+
+/// How long one watch lasts; then the next goes on where it ended.
+const WATCH: Duration = Duration::from_secs(240);
+/// How much later than asked an API server may end a watch before it counts as silent.
+const SLACK: Duration = Duration::from_secs(20);
+/// Before the first try after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// An object whose list can be followed.
+pub trait Follow: Clone + DeserializeOwned {
+    /// Its metadata.
+    fn meta(&self) -> &Meta;
+
+    /// Drops what is not needed, before it is kept.
+    #[must_use]
+    fn slim(self) -> Self {
+        self
+    }
+}
+
+impl Follow for Node {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
+
+impl Follow for Pod {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn slim(self) -> Self {
+        let mut one = [self];
+        crate::kubernetes::arguments::keep_only_needed_arguments(&mut one);
+        let [pod] = one;
+        pod
+    }
+}
+
+/// A list that is kept up to date.
+#[derive(Debug)]
+pub struct Followed<T> {
+    items: BTreeMap<String, T>,
+    complete: bool,
+    out_of_touch: Option<Failure>,
+}
+
+impl<T> Default for Followed<T> {
+    fn default() -> Self {
+        Self { items: BTreeMap::new(), complete: false, out_of_touch: None }
+    }
+}
+
+impl<T: Follow> Followed<T> {
+    /// The objects, sorted by namespace and name.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.items.values()
+    }
+
+    /// Whether the list was read to its end at least once.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Why the list may be out of date; none while it is followed.
+    #[must_use]
+    pub const fn out_of_touch(&self) -> Option<&Failure> {
+        self.out_of_touch.as_ref()
+    }
+
+    /// Keeps an object as an answer to a request of our own showed it, before the watch says the same.
+    pub fn put(&mut self, item: T) {
+        self.items.insert(key(item.meta()), item.slim());
+    }
+
+    fn remove(&mut self, item: &T) {
+        self.items.remove(&key(item.meta()));
+    }
+
+    fn replace(&mut self, items: Vec<T>) {
+        self.items = items.into_iter().map(|item| (key(item.meta()), item.slim())).collect();
+        self.complete = true;
+        self.out_of_touch = None;
+    }
+}
+
+fn key(meta: &Meta) -> String {
+    format!("{}/{}", meta.namespace, meta.name)
+}
+
+/// How a watch ended.
+enum WatchEnd {
+    /// In good order, or broken off: the next goes on at the same point.
+    Goes,
+    /// Its point is too old: the list has to be read anew.
+    Expired,
+    /// It did not begin, or went silent.
+    Failed(Failure),
+}
+
+impl Cluster {
+    /// Keeps a list up to date; never returns.
+    pub async fn follow<K, T>(&self, into: &RefCell<Followed<T>>)
+    where
+        K: Resource<DynamicType = ()>,
+        T: Follow,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.list_with_version::<K, T>(Selection::default()).await {
+                Ok((items, version)) => {
+                    into.borrow_mut().replace(items);
+                    pause = FIRST_PAUSE;
+                    self.watch_from::<K, T>(version.unwrap_or_default(), into).await;
+                }
+                Err(failure) => {
+                    into.borrow_mut().out_of_touch = Some(failure);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Follows from a version on until that is too old to go on from.
+    async fn watch_from<K, T>(&self, mut version: String, into: &RefCell<Followed<T>>)
+    where
+        K: Resource<DynamicType = ()>,
+        T: Follow,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            match self.watch_once::<K, T>(&mut version, into).await {
+                WatchEnd::Expired => return,
+                WatchEnd::Goes => pause = FIRST_PAUSE,
+                WatchEnd::Failed(failure) => {
+                    tracing::debug!(list = %K::plural(&()), %failure, "watch failed");
+                    into.borrow_mut().out_of_touch = Some(failure);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            // A server that ends each watch at once is not asked in a hurry.
+            sleep(pause.saturating_sub(begun.elapsed())).await;
+        }
+    }
+
+    async fn watch_once<K, T>(&self, version: &mut String, into: &RefCell<Followed<T>>) -> WatchEnd
+    where
+        K: Resource<DynamicType = ()>,
+        T: Follow,
+    {
+        let resource = K::plural(&());
+        let right = Right { verbs: "`watch`", resource: &resource, namespace: None };
+        let params = WatchParams::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(240));
+        let request = match Request::new(K::url_path(&(), None)).watch(&params, version) {
+            Ok(request) => request,
+            Err(error) => return WatchEnd::Failed(failure(&Error::BuildRequest(error), &right)),
+        };
+        let ends = Instant::now() + WATCH + SLACK;
+        let begun = timeout(self.request_timeout, self.client.request_events::<T>(request)).await;
+        let events = match begun {
+            Err(_) => return WatchEnd::Failed(late(&format!("no watch of {resource}"), self.request_timeout)),
+            Ok(Err(Error::Api(status))) if status.code == StatusCode::GONE.as_u16() => return WatchEnd::Expired,
+            Ok(Err(Error::Api(status))) if status.code == StatusCode::TOO_MANY_REQUESTS.as_u16() => {
+                sleep(self.busy.wait(1)).await;
+                return WatchEnd::Failed(refusal(&status, &right));
+            }
+            Ok(Err(error)) => return WatchEnd::Failed(failure(&error, &right)),
+            Ok(Ok(events)) => events,
+        };
+        into.borrow_mut().out_of_touch = None;
+        let mut events = std::pin::pin!(events);
+        loop {
+            let event = match timeout_at(ends, events.next()).await {
+                Err(_) => {
+                    return WatchEnd::Failed(late(&format!("the watch of {resource} did not end"), WATCH + SLACK));
+                }
+                Ok(None | Some(Err(_))) => return WatchEnd::Goes,
+                Ok(Some(Ok(event))) => event,
+            };
+            match event {
+                WatchEvent::Added(item) | WatchEvent::Modified(item) => into.borrow_mut().put(item),
+                WatchEvent::Deleted(item) => into.borrow_mut().remove(&item),
+                WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
+                WatchEvent::Error(status) if status.code == StatusCode::GONE.as_u16() => return WatchEnd::Expired,
+                WatchEvent::Error(status) => return WatchEnd::Failed(refusal(&status, &right)),
+            }
+        }
+    }
+}
