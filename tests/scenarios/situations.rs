@@ -301,6 +301,8 @@ fn selective_variants() -> Vec<Scenario> {
     let stopped = base().with(|n| {
         n.flows.retain(|f| !(f.peer == Peer::LocalDns && f.who == Who::First(1)));
         n.flows.push(Flows::to(Peer::LocalDns).who(Who::First(1)).stopped(12));
+        // A policy that came later would stop them, too: only the counters tell that none did.
+        n.drops = Some(vec![("Stale or unroutable IP", "EGRESS", 31)]);
     });
     let three = base().with(|n| {
         n.flows.retain(|f| f.peer != Peer::LocalDns);

@@ -82,6 +82,23 @@ fn zones(seed: u64) -> Setup {
     plain(seed, |s| (s.spread, s.nodes, s.resolver) = (Spread::Zones, 4, Resolver::ClusterDns))
 }
 
+fn denied() -> Kind {
+    kind(
+        2,
+        "packets denied at the receiver, or by a later policy, leave lines",
+        vec![
+            usual("policy-new-egress-dns", 105),
+            usual("policy-new-egress-all", 106),
+            usual("policy-ingress-dns", 209),
+            direct("policy-ingress-cluster-dns", 210),
+            direct("stale-one-pod", 107),
+            less(usual("policy-new-egress-dns", 108), Edit::Lost(0, "drop-metrics.2")),
+            less(usual("policy-new-egress-dns", 213), Edit::Forbidden(0, "drop-metrics")),
+            less(direct("policy-ingress-cluster-dns", 214), Edit::Forbidden(0, "drop-metrics")),
+        ],
+    )
+}
+
 fn wrongly_stale() -> Vec<Kind> {
     let old = Truth::is(&["stale-service-map"]);
     vec![
@@ -95,20 +112,7 @@ fn wrongly_stale() -> Vec<Kind> {
                 less(called("zones", Plan::calm("", zones(104))), Edit::NoList("endpointslices")),
             ],
         ),
-        kind(
-            2,
-            "packets denied at the receiver, or by a later policy, leave lines",
-            vec![
-                usual("policy-new-egress-dns", 105),
-                usual("policy-new-egress-all", 106),
-                usual("policy-ingress-dns", 209),
-                direct("policy-ingress-cluster-dns", 210),
-                direct("stale-one-pod", 107),
-                less(usual("policy-new-egress-dns", 108), Edit::Lost(0, "drop-metrics.2")),
-                less(usual("policy-new-egress-dns", 213), Edit::Forbidden(0, "drop-metrics")),
-                less(direct("policy-ingress-cluster-dns", 214), Edit::Forbidden(0, "drop-metrics")),
-            ],
-        ),
+        denied(),
         kind(
             3,
             "pods are compared over the same time, by shares",

@@ -3,7 +3,7 @@
 use crate::base::evidence::Evidence;
 use crate::cilium::drops::Rises;
 use crate::knowledge::code::Code;
-use crate::rules::case::{Case, packets, rises_figures, rises_say};
+use crate::rules::case::{Case, packets as packets_of, rises_figures, rises_say};
 use crate::rules::lookalikes::{beyond, in_trouble, not_looked};
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::stale::selective::cut_off_pods;
@@ -28,6 +28,11 @@ const TELLING: [&str; 7] = [
     "no tunnel/encapsulation endpoint",
     "encapsulation traffic is prohibited",
 ];
+
+/// Of these, the ones of which every packet is a connection that a pod did not get, whatever else gets through.
+const REFUSING: [&str; 2] = ["no mapping for nat", INSERTION_FAILED];
+/// Fewer packets than this between two readings are chance.
+const SEVERAL: u64 = 5;
 
 /// `conntrack-full`.
 pub(super) fn conntrack_full(case: &Case) -> Exclusion {
@@ -103,7 +108,7 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
         let says = "packets were dropped by policy at some time; whether they still are was not read a second time";
         return Exclusion::open(says, Evidence::DropMetricsAgain.name());
     }
-    let rise = packets(&rises);
+    let rise = packets_of(&rises);
     let figures = [("policy_denied", rise.into())];
     if rise == 0 {
         return Exclusion::out("no packet was dropped by policy between two readings", figures);
@@ -146,7 +151,7 @@ pub(super) fn others(case: &Case) -> Exclusion {
         return not_looked(Evidence::DropMetricsAgain, "dropped packets were counted only once");
     }
     let rises: Vec<_> = case.rising("").into_iter().filter(|rise| !rise.counter.is_about(POLICY_DENIED)).collect();
-    let (told, packets) = (rises_say(&rises), packets(&rises));
+    let (told, packets) = (rises_say(&rises), packets_of(&rises));
     let telling = rises.iter().any(|rise| TELLING.iter().any(|reason| rise.counter.is_about(reason)));
     if rises.is_empty() {
         return Exclusion::out("no drop counter rose between two readings", [("dropped", 0_i64.into())]);
@@ -157,14 +162,20 @@ pub(super) fn others(case: &Case) -> Exclusion {
         let text = format!("packets are dropped ({told}), for reasons that every node has");
         return Exclusion::RuledOut(Says { text, figures });
     }
-    if !in_trouble(case) {
+    let refused: u64 = REFUSING.iter().map(|reason| packets_of(&case.rising(reason))).sum();
+    let in_trouble = in_trouble(case);
+    if !in_trouble && refused < SEVERAL {
         let text = format!("packets are dropped ({told}), but nothing that was looked at fails");
         return Exclusion::RuledOut(Says { text, figures });
     }
     let summary = format!("The datapath drops packets for a stated reason: {told}.");
     let says = Says { text: format!("between two readings: {told}"), figures };
-    Exclusion::applies(
-        Opinion::new(Code::DatapathDrops, Confidence::Medium, summary)
-            .because(Because::said(case.beyond.drops_from.name(), says)),
-    )
+    let mut opinion = Opinion::new(Code::DatapathDrops, Confidence::Medium, summary)
+        .because(Because::said(case.beyond.drops_from.name(), says));
+    if !in_trouble {
+        opinion = opinion
+            .at_most(Confidence::Low, "what was probed got through: only some connections are lost")
+            .because(egress_says(case));
+    }
+    Exclusion::applies(opinion)
 }

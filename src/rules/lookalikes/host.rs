@@ -39,6 +39,10 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
             text: format!("{}, and pods of this node reach the outside", case.host.summary),
             figures: host_figures(case),
         }),
+        // Pods leave by the host's own line: what the host itself sends out is filtered, its network is not down.
+        HostWitness::Down if reaches_world(case) && case.way(Way::HostToCluster).life == Life::Alive => {
+            Exclusion::out_by(case.way_says(Way::HostToCluster), "other nodes do not answer this one", "host-ping")
+        }
         HostWitness::Down | HostWitness::Contradicted => Exclusion::applies(down(case)),
     }
 }
