@@ -330,7 +330,7 @@ fn report_needs_one_node_and_a_name_that_is_an_archive() {
         (vec!["report", "--from", &stale], "a report is about one node: name it"),
         (vec!["report", "--from", &healthy, "--to", &to], "its name does not end with .tar.gz"),
         (vec!["report"], "NODE"),
-        (vec!["report", "prusik", "--from", &healthy, "-o", "json"], "report prints Markdown only"),
+        (vec!["report", "prusik", "--from", &healthy, "-o", "json"], "report has no json output"),
     ] {
         let out = run(&args);
         assert_eq!(out.status.code(), Some(2), "{args:?} {}", stderr(&out));

@@ -39,9 +39,6 @@ const ISSUE: &str = "report.md";
 /// Saves the archive and prints the issue.
 pub(super) async fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let ReportArgs { node, from, after, to, cluster, look: how } = args;
-    if !matches!(terminal.screen.format, Format::Table | Format::Wide) {
-        return Err(Error::usage("report prints Markdown only").with_hint("leave out -o"));
-    }
     let target = TargetArgs {
         node: node.into_iter().collect(),
         all_nodes: false,

@@ -25,10 +25,10 @@ pub(super) async fn look<S: Source>(
     code: Code,
 ) -> Option<Neighbour> {
     let could_change = alone && matches!(code, Code::StaleDatapath | Code::StaleSelective | Code::EgressBroken);
-    if could_change { Some(look_at(looker).await) } else { None }
+    if could_change { Some(look_at(looker, code).await) } else { None }
 }
 
-async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour {
+async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>, code: Code) -> Neighbour {
     let Looker { source, cluster, settings, node, .. } = *looker;
     if !settings.compare {
         return Neighbour::NotLooked("no neighbour was looked at (--compare never)".to_owned());
@@ -47,7 +47,7 @@ async fn look_at<S: Source>(looker: &Looker<'_, S, impl Observer>) -> Neighbour 
         return Neighbour::NotLooked("no other node is ready with a ready agent".to_owned());
     }
     let glance = async |name: &str, evidence| match looker.glance(name, evidence).await {
-        Ok(picture) => verdict(name, &picture, &NodeView::new(name, cluster)),
+        Ok(picture) => verdict(name, &picture, &NodeView::new(name, cluster), code),
         Err(failure) => Neighbour::NotLooked(format!("{name}: {failure}")),
     };
     let mut why = String::new();
@@ -84,12 +84,20 @@ fn candidates(cluster: &ClusterMap<'_>, node: &str, asked: Option<&str>, most: u
     names.filter(|name| agent_is_ready(name)).take(most).collect()
 }
 
-/// What a neighbour's dump says, or why it says nothing.
-fn verdict(name: &str, picture: &Picture, view: &NodeView) -> Neighbour {
+/// What a neighbour's dump says beside a node of this verdict, or why it says nothing.
+fn verdict(name: &str, picture: &Picture, view: &NodeView, code: Code) -> Neighbour {
     let dns = Dns::find(picture, view, None);
     let counts = &dns.state.counts;
     let world = state(picture, Way::World).life;
     match (dns.life, world) {
+        // A few pods here and all of them there are two faults.
+        (DnsLife::Dead, _) if code == Code::StaleSelective => Neighbour::NotLooked(format!(
+            "{name} is no help: {} of {} live flows to {}{} get no answer there, of all its pods",
+            counts.dead(),
+            counts.decided(),
+            dns.path.label(),
+            counts.if_judged()
+        )),
         (DnsLife::Dead, _) => {
             let says = format!(
                 "{name}: {} of {} live flows to {}{} get no answer",

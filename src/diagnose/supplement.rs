@@ -281,7 +281,7 @@ impl<S: Source> SymptomAsker<'_, S> {
         for (nth, query) in self.options.queries.iter().take(MOST_QUERIES).enumerate() {
             match self.query(&format!("query-{}", nth + 1), query).await {
                 Ok(answer) => {
-                    buffers::add_query_symptoms(query, &answer.unwrap_or_default(), &pods, moment.as_deref(), found)
+                    buffers::add_query_symptoms(query, &answer.unwrap_or_default(), &pods, moment.as_deref(), found);
                 }
                 Err(failure) => found.add_not_read(format!("the answer to '{query}'"), failure.message),
             }

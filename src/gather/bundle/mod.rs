@@ -163,11 +163,12 @@ impl Bundle {
         self.about.context.as_deref()
     }
 
-    /// The nodes that it holds evidence of; where it holds none of any node, all that it lists.
+    /// The nodes that it holds evidence of; where it holds none of any node, all that it lists. Of an archive that breaks
+    /// off too, because what lay behind the break is not known.
     #[must_use]
     pub fn nodes(&self, inventory: &Inventory) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = self.files.nodes().into_keys().collect();
-        if names.is_empty()
+        if (names.is_empty() || self.files.breaks_off())
             && let Ok(nodes) = inventory.nodes.some()
         {
             names.extend(nodes.iter().map(|node| node.metadata.name.clone()).filter(|name| is_plain_name(name)));

@@ -143,7 +143,7 @@ impl Live {
     fn taken(&self, agent: &PodRef, evidence: Evidence) -> Option<PackedAnswer> {
         let mut known = self.known.borrow_mut();
         let known = known.agents.get_mut(agent)?;
-        let (asked, started_at) = known.asked.clone()?;
+        let (asked, started_at) = known.asked?;
         let mut packed = known.packed.remove(&evidence)?;
         packed.answer.started_at = Some(started_at);
         (asked.elapsed() < FRESH).then_some(packed)

@@ -5,10 +5,10 @@ use super::CodeText;
 const NO_RESTART: &str = "Don't restart anything on this evidence.";
 
 pub(super) const HEALTHY: CodeText = CodeText {
-    meaning: "Nothing is wrong: every deciding check ran and none failed.",
+    meaning: "Nothing that was looked at is wrong: every check that decides ran and passed.",
     evidence: &[
         "Live DNS flows of pods are answered (LastRxReport near LastTxReport), or probes of pods succeed.",
-        "No check failed, and no check that decides is unknown.",
+        "No check that decides failed or is unknown. A ping alone decides nothing: the target may not answer pings.",
     ],
     todo: &["Nothing."],
     avoid: &[
@@ -24,8 +24,10 @@ pub(super) const EVIDENCE_MISSING: CodeText = CodeText {
         "A right is missing, a probe could not run (neither SSH nor the agent container, no pod that can probe), \
         or the time ran out. The report names the reason.",
     ],
-    todo: &["Fix what the unknown check reports: the right (get and create on pods/exec), the pod to probe with \
-        (`--probe-pod`), SSH, or more time (`--timeout`). Then run it again."],
+    todo: &[
+        "Provide what the summary names: the missing evidence, or what the unknown check reports: the right (get and \
+        create on pods/exec), the pod to probe with (`--probe-pod`), SSH, or more time (`--timeout`). Then run it again.",
+    ],
     avoid: &[NO_RESTART],
     issues: &[],
 };

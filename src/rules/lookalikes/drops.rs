@@ -1,7 +1,7 @@
 //! What the datapath drops for a stated reason: a full table, a policy, and everything else.
 
 use crate::base::evidence::Evidence;
-use crate::cilium::drops::Rises;
+use crate::cilium::drops::{Rise, Rises};
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, packets as packets_of, rises_figures, rises_say};
 use crate::rules::lookalikes::{beyond, in_trouble, not_looked};
@@ -150,16 +150,23 @@ pub(super) fn others(case: &Case) -> Exclusion {
     if !matches!(case.rises(), Some(Rises::Between(_))) {
         return not_looked(Evidence::DropMetricsAgain, "dropped packets were counted only once");
     }
-    let rises: Vec<_> = case.rising("").into_iter().filter(|rise| !rise.counter.is_about(POLICY_DENIED)).collect();
+    // These two have verdicts of their own.
+    let own = |rise: &Rise| rise.counter.is_about(POLICY_DENIED) || rise.counter.is_about(MISSED_TAIL_CALL);
+    let all = case.rising("");
+    let missed = all.iter().any(|rise| rise.counter.is_about(MISSED_TAIL_CALL));
+    let rises: Vec<_> = all.into_iter().filter(|rise| !own(rise)).collect();
     let (told, packets) = (rises_say(&rises), packets_of(&rises));
     let telling = rises.iter().any(|rise| TELLING.iter().any(|reason| rise.counter.is_about(reason)));
+    if rises.is_empty() && missed {
+        return Exclusion::NotApplicable;
+    }
     if rises.is_empty() {
         return Exclusion::out("no drop counter rose between two readings", [("dropped", 0_i64.into())]);
     }
     let mut figures = rises_figures(&rises);
     figures.insert("dropped".to_owned(), packets.into());
     if !telling {
-        let text = format!("packets are dropped ({told}), for reasons that every node has");
+        let text = format!("packets are dropped ({told}), for reasons that healthy nodes have too");
         return Exclusion::RuledOut(Says { text, figures });
     }
     let refused: u64 = REFUSING.iter().map(|reason| packets_of(&case.rising(reason))).sum();

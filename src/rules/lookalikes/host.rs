@@ -103,7 +103,7 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
     let out = |text: String, figures: Figures| Exclusion::RuledOut(Says { text, figures });
     match (life(udp, FEW), life(tcp, FEW)) {
         (Life::Unseen, _) => {
-            let says = format!("only {} live UDP flows to the world can be judged", udp.decided());
+            let says = format!("{} live UDP flows to the world can be judged, too few", udp.decided());
             return Exclusion::open(says, "more UDP traffic to the world");
         }
         (Life::Alive | Life::Mixed, _) => {

@@ -31,7 +31,8 @@ pub fn missing(case: &Case) -> Option<Opinion> {
     let names: Vec<String> = empty.iter().map(|map| named(case, map)).collect();
     let summary = match names.as_slice() {
         [] => format!(
-            "Cilium's programs miss their tail calls ({told}): a tail-call map is empty, and only a restart fills it."
+            "Cilium's programs miss their tail calls ({told}): the program to call is missing in a map, which one was not read, \
+             and only a restart fills it."
         ),
         names => format!(
             "Cilium's programs miss their tail calls ({told}): {} {} empty, and only a restart fills {}.",
@@ -58,7 +59,9 @@ pub fn missing(case: &Case) -> Option<Opinion> {
                 .expected("tail calls", "no entry")
                 .on_where_known(place)
         }
-        None => Cause::named("map", "cilium_calls", evidence).expected("tail calls", "none").on_where_known(file),
+        None => Cause::named("map", "cilium_calls", evidence)
+            .expected("tail calls", "missed tail calls")
+            .on_where_known(file),
     });
     opinion.affected = empty
         .iter()
