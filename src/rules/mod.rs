@@ -130,9 +130,9 @@ fn cap(case: &Case, opinion: Opinion) -> Opinion {
     if kind != Kind::Healthy && case.agent().is_some() && !unseen.is_empty() {
         let names: Vec<&str> = unseen.iter().map(|evidence| evidence.name()).collect();
         let what = if names.len() == 1 {
-            "1 look-alike's evidence is"
+            "1 piece of evidence is"
         } else {
-            &format!("evidence of {} look-alikes is", names.len())
+            &format!("{} pieces of evidence are", names.len())
         };
         opinion = opinion.at_most(Confidence::Medium, format!("{what} missing ({})", names.join(", ")));
     }

@@ -43,7 +43,8 @@ pub(super) const NODE_LOCAL_DNS_DOWN: CodeText = CodeText {
          process of the host that does not answer.",
     ],
     todo: &[
-        "Look at the NodeLocal DNS pod of this node: its events, its last log, its memory limit. Restart that pod.",
+        "Look at the NodeLocal DNS pod of this node: its events, its last log, its memory limit. Restart that pod. If the \
+         node has none, bring its DaemonSet back, or let pods ask the DNS service (kubelet's clusterDNS).",
         "If the resolver is a process of the node (AKS LocalDNS, Talos host DNS), look at its service on the node.",
     ],
     avoid: &[NOT_CILIUM],
@@ -58,8 +59,8 @@ pub(super) const CLUSTER_DNS_DOWN: CodeText = CodeText {
         "Or lookups of outside names fail because what cluster DNS asks of its upstream is not answered.",
     ],
     todo: &[
-        "Look at the cluster DNS pods: are they scheduled, ready, restarting? Then at the upstream resolvers that \
-        their configuration names.",
+        "If names of the cluster still resolve, look at the upstream resolvers that the Corefile names first.",
+        "Else look at the cluster DNS pods: are they scheduled, ready, restarting? Then at their upstream.",
     ],
     avoid: &[NOT_CILIUM],
     issues: &[32489, 36761],

@@ -82,7 +82,7 @@ fn commands_on_old_evidence_stand_below_the_advice_to_diagnose_again() {
 fn broken_thing_and_reasons_for_the_confidence_stand_below_the_summary() {
     let mut node = sample::stale();
     node.verdict.confidence = Some(Confidence::Medium);
-    node.verdict.confidence_because = vec!["1 look-alike's evidence is missing (attached-programs)".to_owned()];
+    node.verdict.confidence_because = vec!["1 piece of evidence is missing (attached-programs)".to_owned()];
     node.verdict.cause = Some(Cause {
         what: "map".to_owned(),
         name: "cilium_lxc".to_owned(),
@@ -96,7 +96,7 @@ fn broken_thing_and_reasons_for_the_confidence_stand_below_the_summary() {
     let shown = render(&sample::report(vec![node]), &PLAIN);
     let broken = "\nBroken: map cilium_lxc, key 10.0.0.1: expected 7, found 9 (map-get-lxc)\n";
     let medium =
-        "\nMedium, because: 1 look-alike's evidence is missing (attached-programs); raised by: attached-programs\n";
+        "\nMedium, because: 1 piece of evidence is missing (attached-programs); raised by: attached-programs\n";
     assert!(shown.contains(broken) && shown.contains(medium), "{shown}");
 }
 

@@ -19,9 +19,8 @@ pub(super) fn down(case: &Case) -> Exclusion {
     let lookups_fail = case.egress.dns == Some(false) || case.egress.by_name == Some(false);
     let dns_dead = matches!(case.dns.life, DnsLife::Dead | DnsLife::DeadForOne | DnsLife::FewDead);
     let nothing_else_dies = dead_ways(case).iter().all(|way| way.dns);
-    let apply = |confidence, because: Because| {
-        let summary =
-            "Cluster DNS itself is down: queries of pods leave this node, and the answers are missing further up.";
+    let down = "Cluster DNS itself is down: queries of pods leave this node, and the answers are missing further up.";
+    let apply = |confidence, summary: &'static str, because: Because| {
         let mut opinion = Opinion::new(Code::ClusterDnsDown, confidence, summary).because(because);
         if lookups_fail {
             opinion.because.push(egress_says(case));
@@ -35,6 +34,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
         Some(0) if reaches_world(case) || lookups_fail && nothing_else_dies => {
             return apply(
                 Confidence::High,
+                down,
                 endpoints("cluster DNS has no ready endpoint in the whole cluster".to_owned(), 0),
             );
         }
@@ -42,7 +42,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
             if !case.backends.redirected && (dns_dead || lookups_fail) && reaches_world(case) && nothing_else_dies =>
         {
             let says = "cluster DNS has only one ready endpoint in the whole cluster, and its queries get no answer";
-            return apply(Confidence::High, endpoints(says.to_owned(), 1));
+            return apply(Confidence::High, down, endpoints(says.to_owned(), 1));
         }
         _ => {}
     }
@@ -51,13 +51,14 @@ pub(super) fn down(case: &Case) -> Exclusion {
         && case.dns.life != DnsLife::Dead
         && lookups_fail
     {
-        return apply(Confidence::High, Because::said("ct-list", says));
+        let summary = "DNS is broken further up: what the DNS servers of this node themselves ask gets no answer.";
+        return apply(Confidence::High, summary, Because::said("ct-list", says));
     }
     if let Some(says) = silent_backends(case)
         && (reaches_world(case) || case.way(Way::World).life == Life::Alive)
         && nothing_else_dies
     {
-        return apply(Confidence::Medium, Because::said(CheckId::DnsConntrack.name(), says));
+        return apply(Confidence::Medium, down, Because::said(CheckId::DnsConntrack.name(), says));
     }
     match (expected, case.dns_says()) {
         (_, Some(says)) if case.dns.life == DnsLife::Alive => Exclusion::RuledOut(says),

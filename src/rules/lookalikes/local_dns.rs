@@ -224,7 +224,8 @@ pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
         return Exclusion::out(says, figures);
     }
     if let Some(way) = dead_ways(case).iter().find(|way| !way.dns && way.fate != Fate::World) {
-        return Exclusion::RuledOut(Says { text: way.because.says.clone(), figures: way.because.figures.clone() });
+        let text = format!("more than the link-local address is dead ({})", way.because.says);
+        return Exclusion::RuledOut(Says { text, figures: way.because.figures.clone() });
     }
     if probes_fail(case) || case.way(Way::World).life == Life::Dead && !reaches_world(case) {
         return Exclusion::out("pods do not reach the world either", figures);
