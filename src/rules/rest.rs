@@ -91,17 +91,18 @@ pub(super) fn egress_broken(case: &Case) -> Option<Opinion> {
                 "neither the host nor a pod got an answer from what was asked, so nothing tells whether these targets answer \
                  at all; name targets that this site reaches: --ping-target and --probe-url",
             ),
-            HostWitness::Contradicted => {
-                let dead =
-                    [Way::HostToWorld, Way::HostToCluster].into_iter().find(|way| case.way(*way).life == Life::Dead);
-                let says = dead.and_then(|way| case.way_says(way)).map_or_else(String::new, |says| says.text);
-                (says, "the host's ping is answered, but its own connections are not, so the fault may be the host's")
-            }
+            HostWitness::Contradicted => (
+                case.host.summary.clone(),
+                "the host's ping is answered, but its own connections are not, so the fault may be the host's",
+            ),
             _ => (case.host.summary.clone(), "the host's network could not be checked"),
         };
         let kind = case.host.reason.as_ref().map_or(FailureKind::Other, |reason| reason.kind);
         let failure = Failure::new(kind, format!("{settle} ({says})"));
-        return Some(missing("pods do not reach the outside", &failure, "host-ping"));
+        let contradicts = |way: &Way| witness == HostWitness::Contradicted && case.way(*way).life == Life::Dead;
+        let dead = [Way::HostToWorld, Way::HostToCluster].into_iter().find(contradicts);
+        let opinion = missing("pods do not reach the outside", &failure, "host-ping");
+        return Some(opinion.and(CheckId::ExternalConntrack.name(), dead.and_then(|way| case.way_says(way))));
     }
     let by_name_only = case.egress.by_address == Some(true);
     let dns_answers = case.dns.life == DnsLife::Alive || case.egress.dns == Some(true);
