@@ -281,10 +281,10 @@ async fn ping(session: &Session, target: IpAddr, limit: Duration) -> Result<Host
             let mut own = plain.iter().map(String::as_str).collect::<Vec<_>>();
             own.splice(1..1, ["-w", &seconds]);
             own.splice(0..0, IN_ENGLISH);
-            match run(session, &own, limit).await? {
-                // So says `env` of a program that is not there.
-                ended if ended.end == End::Exited(127) && ended.stdout.is_empty() => Err(not_installed("ping")),
-                ended => Ok(ended),
+            match run(session, &own, limit).await {
+                // `env` ends with 127 for a program that is not there, and every node has `env` itself.
+                Err(failure) if failure.kind == FailureKind::NotFound => Err(not_installed("ping")),
+                ended => ended,
             }
         }
     }
