@@ -6,7 +6,7 @@ use crate::report::{Alone, NodeReport};
 use crate::rules::NodeVerdict;
 use crate::rules::fleet;
 use crate::rules::fleet::Known;
-use crate::symptoms::explain::explain_symptoms;
+use crate::symptoms::explained::explain_symptoms;
 
 /// Compares the nodes, whatever an earlier comparison of fewer of them said.
 pub(crate) fn compare(nodes: &mut [NodeReport]) {

@@ -31,7 +31,7 @@ use crate::report::{NodeReport, Report, Skipped, SourceInfo, Summary};
 use crate::rules;
 use crate::symptoms;
 use crate::symptoms::listed::symptoms_of_lists;
-use crate::symptoms::{Symptoms, explain};
+use crate::symptoms::{Symptoms, explained};
 use crate::ways::picture::Picture;
 use comparison::Waiting;
 pub(crate) use comparison::{compare, make_final};
@@ -249,8 +249,8 @@ fn add_symptoms(told: &Symptoms, entry: &mut NodeReport) {
     entry.notes.extend(unread.map(|unread| format!("symptoms not read: {}: {}", unread.what, unread.reason)));
     let Some(symptoms) = told.nodes.get(&entry.node) else { return };
     entry.symptoms.clone_from(symptoms);
-    explain::explain_symptoms(&mut entry.symptoms, &entry.verdict, &entry.affected);
-    entry.affected.extend(explain::pods_with_symptoms(&entry.symptoms, &entry.verdict, &entry.affected));
+    explained::explain_symptoms(&mut entry.symptoms, &entry.verdict, &entry.affected);
+    entry.affected.extend(explained::pods_with_symptoms(&entry.symptoms, &entry.verdict, &entry.affected));
     entry.notes.extend(told.events.iter().map(|storm| format!("cluster-wide event: {}", storm.says)));
 }
 

@@ -8,7 +8,7 @@
 
 pub mod buffers;
 pub mod dependents;
-pub mod explain;
+pub mod explained;
 pub mod listed;
 pub mod local_dns;
 pub mod logs;

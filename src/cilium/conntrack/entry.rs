@@ -1,7 +1,7 @@
 //! One line of a conntrack dump.
 //!
-//! The grammar is in section 1.3 of the format notes: protocol, direction, initiator, responder, then `key=value`
-//! fields that came and went over the releases (1.12 to 1.20 and main). The tuple is read by position, fields by name.
+//! The grammar: protocol, direction, initiator, responder, then `key=value` fields that came and went over the releases
+//! (1.12 to 1.20 and main). The tuple is read by position, fields by name.
 
 mod numbers;
 mod sides;
