@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,7 +24,6 @@ use crate::cilium::{
 };
 use crate::gather::{Question, Source};
 use crate::kubernetes::node_view::NodeView;
-use crate::kubernetes::objects::Node;
 use crate::rules;
 use crate::rules::beyond::{AgentSilence, Beyond, Silence, Supplement};
 use crate::rules::case::Case;
@@ -252,12 +252,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let inventory = self.cluster.inventory();
         let mut addresses: HashSet<IpAddr> = around.names.keys().copied().collect();
         addresses.extend(around.node_local_dns.addresses.iter().copied());
-        addresses.extend(inventory.nodes.known().iter().flat_map(Node::ips));
         if let Ok(dns) = &around.cluster_dns {
             addresses.extend(dns.backends.iter().map(|backend| backend.ip));
         }
         let all = inventory.pods.whole().is_some_and(|pods| pods.len() <= SMALL_CLUSTER);
-        WantedAddresses { all, addresses }
+        WantedAddresses { all, addresses, nodes: Arc::clone(self.cluster.node_addresses()) }
     }
 
     pub(super) async fn lb(&self, agent: Option<&PodRef>, deadline: &Deadline) -> Supplement<lb::LbList> {
@@ -373,12 +372,15 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 struct WantedAddresses {
     all: bool,
     addresses: HashSet<IpAddr>,
+    /// Those of all nodes.
+    nodes: Arc<HashSet<IpAddr>>,
 }
 
 impl WantedAddresses {
     fn has(&self, prefix: Prefix) -> bool {
         let whole = if prefix.address().is_ipv4() { 32 } else { 128 };
-        self.all || prefix.length() == whole && self.addresses.contains(&prefix.address())
+        let address = prefix.address();
+        self.all || prefix.length() == whole && (self.addresses.contains(&address) || self.nodes.contains(&address))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The roles in a cluster, worked out once for all its nodes: owners of addresses, agents, DNS, the pods of each node.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub struct ClusterMap<'a> {
     node_local_dns: NodeLocalDns,
     cluster_dns: Result<Arc<ClusterDns>, Failure>,
     addresses: Arc<AddressMap>,
+    node_addresses: Arc<HashSet<IpAddr>>,
 }
 
 /// One node and its pods.
@@ -61,6 +63,7 @@ impl<'a> ClusterMap<'a> {
             node_local_dns: NodeLocalDns::default(),
             cluster_dns: Err(Failure::new(crate::base::failure::FailureKind::Other, "not looked for yet")),
             addresses: Arc::default(),
+            node_addresses: Arc::new(inventory.nodes.known().iter().flat_map(Node::ips).collect()),
         };
         for node in inventory.nodes.known() {
             map.around(&node.metadata.name).node = Some(node);
@@ -89,6 +92,12 @@ impl<'a> ClusterMap<'a> {
     #[must_use]
     pub const fn inventory(&self) -> &'a Inventory {
         self.inventory
+    }
+
+    /// The addresses of all nodes that were listed, read once for all of them.
+    #[must_use]
+    pub const fn node_addresses(&self) -> &Arc<HashSet<IpAddr>> {
+        &self.node_addresses
     }
 
     /// The node of this name, where it was listed.
