@@ -199,11 +199,11 @@ fn policy_unread(case: &Case) -> Option<Says> {
 
 /// Whether a policy would explain the dead flows of a pod. The sender's policy, which came later, stops flows that were
 /// answered: a packet that it denies makes no entry, so a flow that never got an answer had left the pod. The resolver's
-/// policy leaves such flows; a resolver on the host has one only by Cilium's host firewall. Answers to kubelet's probes are
-/// never denied.
+/// policy leaves such flows; a resolver on the host has one only by Cilium's host firewall, which is off unless somebody
+/// turned it on. Answers to kubelet's probes are never denied.
 fn policy_would_explain(case: &Case, pod: &CutOffPod) -> bool {
-    let status = case.beyond.status.seen();
-    let resolver_has_none = !resolver_is_a_pod(case) && status.is_some_and(|status| status.host_firewall != Some(true));
+    let host_firewall = case.beyond.status.seen().and_then(|status| status.host_firewall);
+    let resolver_has_none = !resolver_is_a_pod(case) && host_firewall != Some(true);
     pod.half_open == 0 && !(pod.never_answered >= SEVERAL && resolver_has_none)
 }
 

@@ -1,8 +1,8 @@
 //! The usual cases to start from, and the ways to change them.
 
 use super::model::{
-    Agent, AgentState, AgentStatus, AppPod, Cluster, DnsPod, Expect, Family, Fault, Flows, LocalDns, Node, Peer, Ping,
-    Probe, Probes, Scenario, ServiceTable, Who,
+    Agent, AgentState, AppPod, Cluster, DnsPod, Expect, Family, Fault, Flows, LocalDns, Node, Peer, Ping, Probe,
+    Probes, Scenario, ServiceTable, Who,
 };
 use super::release::{Clock, Release};
 use super::rng::Rng;
@@ -207,8 +207,6 @@ impl Node {
         let mut node = Self::bare(name, number);
         node.flows = selective_traffic();
         node.probes = vec![Probes::all(Probe::Ok).of(1)];
-        // It says that there is no host firewall, whose policy may deny the queries of one pod.
-        node.status = Some(AgentStatus::default());
         node.expect.affected = vec![node.pods[0].name.clone()];
         node.expect.unaffected = vec![node.pods[1].name.clone(), node.pods[5].name.clone()];
         node.judged("stale-selective").restarted()
