@@ -1,5 +1,7 @@
 //! `staledp diagnose`: the five checks on each chosen node, a verdict, and the exit code of the worst.
 
+use std::collections::BTreeMap;
+
 use super::merge;
 use super::nodes;
 use super::printing::{Terminal, render};
@@ -11,7 +13,10 @@ use crate::base::screen::Format;
 use crate::cli::DiagnoseArgs;
 use crate::diagnose::diagnose;
 use crate::gather::Source;
-use crate::kubernetes::inventory::Inventory;
+use crate::gather::supplement::SymptomSource;
+use crate::kubernetes::agents::agent_namespace;
+use crate::kubernetes::inventory::{Inventory, Page};
+use crate::kubernetes::objects::{ControllerRevision, newest};
 use crate::progress::Progress;
 use crate::report::{Report, SourceInfo, json};
 use crate::settings::{EvidenceFrom, Settings};
@@ -49,7 +54,7 @@ pub(super) async fn run(args: DiagnoseArgs, terminal: &Terminal) -> Result<Exit,
 /// Judges the nodes of one cluster, or of saved evidence; says whether the run was interrupted.
 async fn one_cluster(settings: &Settings, terminal: &Terminal) -> Result<(Report, bool), Error> {
     let progress = terminal.progress();
-    let judge = Judge { terminal, progress: &progress };
+    let judge = Judge { terminal, progress: &progress, revisions: false };
     let judged = terminal.signals.or_partial(&progress, "Printing partial results", look(settings, &judge)).await;
     progress.clear();
     Ok((judged?, progress.was_stopped()))
@@ -97,6 +102,8 @@ async fn fleet(contexts: &[String], mut settings: Settings, terminal: &Terminal)
 pub(super) struct Judge<'a> {
     pub(super) terminal: &'a Terminal,
     pub(super) progress: &'a Progress,
+    /// Whether it is learnt, too, which revision of its DaemonSet a new agent would be.
+    pub(super) revisions: bool,
 }
 
 impl Work for Judge<'_> {
@@ -115,10 +122,10 @@ impl Work for Judge<'_> {
         about: SourceInfo,
     ) -> Result<Report, Error> {
         let Some(save) = &settings.save else {
-            return Ok(diagnose(source, inventory, nodes, &settings.diagnose, about, self.progress).await);
+            return Ok(self.judged(source, inventory, nodes, settings, about).await);
         };
         let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
-        let report = diagnose(&saving, inventory, nodes, &settings.diagnose, about, self.progress).await;
+        let report = self.judged(&saving, inventory, nodes, settings, about).await;
         self.progress.clear();
         if report.partial {
             saving.mark_partial();
@@ -126,4 +133,37 @@ impl Work for Judge<'_> {
         saving::end(saving, self.terminal);
         Ok(report)
     }
+}
+
+impl Judge<'_> {
+    async fn judged<S: Source>(
+        &self,
+        source: &S,
+        inventory: &Inventory,
+        nodes: &[String],
+        settings: &Settings,
+        about: SourceInfo,
+    ) -> Report {
+        let newest = if self.revisions { newest_revisions(source, inventory, settings).await } else { None };
+        let mut report = diagnose(source, inventory, nodes, &settings.diagnose, about, self.progress).await;
+        if let Some(newest) = newest {
+            for case in report.nodes.iter_mut().filter_map(|node| node.restart.as_mut()) {
+                case.learn_revisions(&newest);
+            }
+        }
+        report
+    }
+}
+
+/// The newest revision of each DaemonSet beside the agents, by the DaemonSet's uid; none where they cannot be read.
+async fn newest_revisions<S: Source>(
+    source: &S,
+    inventory: &Inventory,
+    settings: &Settings,
+) -> Option<BTreeMap<String, String>> {
+    let named = settings.diagnose.questions.cilium_namespace.clone();
+    let namespace = named.or_else(|| agent_namespace(inventory.pods.known()))?;
+    let bytes = source.further(&SymptomSource::Revisions { namespace: &namespace }).await.ok()?;
+    let page = serde_json::from_slice::<Page<ControllerRevision>>(&bytes).ok()?;
+    Some(newest(&page.items))
 }

@@ -37,7 +37,7 @@ async fn report_of(path: PathBuf, terminal: &Terminal) -> Result<Report, Error> 
     }
     let settings = usual_settings(&bytes)?;
     let progress = terminal.progress();
-    let judge = Judge { terminal, progress: &progress };
+    let judge = Judge { terminal, progress: &progress, revisions: false };
     // Half of a report differs from a whole one in what was not looked at, so an interrupted one is not compared.
     let judged = terminal.signals.or_interrupted(look(&settings, &judge)).await;
     progress.clear();
