@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 
 use super::{Look, cluster_settings};
-use crate::base::symptom_options::SymptomOptions;
 use crate::cli::FixArgs;
 use crate::diagnose::DiagnoseSettings;
 use crate::fix::{FixSettings, RENEW_LOCK_AFTER, process};
@@ -27,7 +26,7 @@ pub fn fix(args: FixArgs) -> FixSettings {
         cluster,
         look,
     } = args;
-    let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
+    let Look { ssh, compress, diagnose } = Look::resolve(look);
     let cluster = cluster_settings(cluster, ssh, compress);
     let mut nodes: Vec<String> = Vec::new();
     for node in positional.into_iter().chain(node) {
@@ -38,17 +37,7 @@ pub fn fix(args: FixArgs) -> FixSettings {
     let user = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|name| !name.is_empty()));
     let user = user.unwrap_or_else(|| "unknown user".to_owned());
     FixSettings {
-        look: DiagnoseSettings {
-            named: true,
-            symptoms: SymptomOptions::default(),
-            timeout,
-            concurrency,
-            compare,
-            questions,
-            deadline: None,
-            shard: None,
-            since_agent_start: false,
-        },
+        look: DiagnoseSettings { named: true, ..diagnose },
         nodes,
         cluster,
         yes,

@@ -124,21 +124,17 @@ impl Settings {
         } else {
             NodeChoice::Named(node)
         };
-        let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
+        let Look { ssh, compress, diagnose } = Look::resolve(look);
         let evidence = match from {
             Some(path) => EvidenceFrom::Path(path),
             None => EvidenceFrom::Cluster(cluster_settings(cluster, ssh, compress)),
         };
         let diagnose = DiagnoseSettings {
             named: matches!(nodes, NodeChoice::Named(_)),
-            questions,
             symptoms: symptom_options(symptoms, save.is_some()),
-            timeout,
-            concurrency,
             deadline,
             shard,
-            since_agent_start: false,
-            compare,
+            ..diagnose
         };
         Self { evidence, nodes, fail_if_none, exclude: exclude_node, save, redact, diagnose }
     }
@@ -178,10 +174,8 @@ impl Settings {
 struct Look {
     ssh: Option<SshSettings>,
     compress: bool,
-    compare: bool,
-    timeout: Duration,
-    concurrency: usize,
-    questions: Questions,
+    /// Of all nodes, by the lists, for as long as they take: a command narrows what it has options for.
+    diagnose: DiagnoseSettings,
 }
 
 impl Look {
@@ -213,17 +207,24 @@ impl Look {
         Self {
             ssh: (!no_ssh).then_some(ssh),
             compress: !no_compress,
-            compare: compare == Compare::Auto,
-            timeout,
-            concurrency: usize::from(concurrency),
-            questions: Questions {
-                cilium_namespace,
-                node_local_dns,
-                dns_service,
-                external,
-                probe_pods: probe_pod,
-                probe_url,
-                ping_target,
+            diagnose: DiagnoseSettings {
+                named: false,
+                questions: Questions {
+                    cilium_namespace,
+                    node_local_dns,
+                    dns_service,
+                    external,
+                    probe_pods: probe_pod,
+                    probe_url,
+                    ping_target,
+                },
+                symptoms: SymptomOptions::default(),
+                timeout,
+                concurrency: usize::from(concurrency),
+                deadline: None,
+                shard: None,
+                since_agent_start: false,
+                compare: compare == Compare::Auto,
             },
         }
     }

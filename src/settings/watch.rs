@@ -27,7 +27,7 @@ pub fn watch(args: WatchArgs) -> WatchSettings {
         cluster,
         look,
     } = args;
-    let Look { ssh, compress, compare, timeout, concurrency, questions } = Look::resolve(look);
+    let Look { ssh, compress, diagnose } = Look::resolve(look);
     let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().map(|name| name.trim().to_owned());
     let namespace =
         namespace.or_else(own).filter(|name| !name.is_empty()).unwrap_or_else(|| USUAL_NAMESPACE.to_owned());
@@ -35,15 +35,8 @@ pub fn watch(args: WatchArgs) -> WatchSettings {
     let process = process::this().unwrap_or_default();
     WatchSettings {
         look: DiagnoseSettings {
-            named: false,
             symptoms: SymptomOptions { lists_only: true, ..SymptomOptions::default() },
-            timeout,
-            concurrency,
-            compare,
-            questions,
-            deadline: None,
-            shard: None,
-            since_agent_start: false,
+            ..diagnose
         },
         cluster: cluster_settings(cluster, ssh, compress),
         every,
