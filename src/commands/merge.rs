@@ -86,7 +86,8 @@ fn by_context(name: String, mut report: Report) -> Vec<(String, Report)> {
 /// The reports of several clusters as one. Nodes are compared within their cluster only, which was done before.
 fn fleet(clusters: Vec<Report>) -> Result<Report, Error> {
     let kinds: Vec<SourceKind> = clusters.iter().map(|report| report.source.kind).collect();
-    let Some((kind, newest)) = kinds.first().zip(clusters.iter().map(|report| &report.generated_at).max()) else {
+    let newest = clusters.iter().map(|report| &report.generated_at).max_by_key(|text| time::moment(text));
+    let Some((kind, newest)) = kinds.first().zip(newest) else {
         return Err(Error::usage("no report to join"));
     };
     if let Some(other) = kinds.iter().find(|other| *other != kind) {
@@ -110,8 +111,20 @@ fn fleet(clusters: Vec<Report>) -> Result<Report, Error> {
         skipped.extend(report.skipped.into_iter().map(of_context));
         nodes.extend(report.nodes.into_iter().map(|node| NodeReport { context: Some(context.clone()), ..node }));
     }
+    Ok(joined(generated_at, source, nodes, skipped, remarks, &reasons))
+}
+
+/// A report of these parts; `reasons` say what makes it partial.
+fn joined(
+    generated_at: String,
+    source: SourceInfo,
+    mut nodes: Vec<NodeReport>,
+    skipped: Vec<Skipped>,
+    remarks: Vec<String>,
+    reasons: &[String],
+) -> Report {
     sort(&mut nodes);
-    Ok(Report {
+    Report {
         schema: SCHEMA.into(),
         tool: Tool::THIS,
         generated_at,
@@ -123,7 +136,7 @@ fn fleet(clusters: Vec<Report>) -> Result<Report, Error> {
         notes: remarks,
         skipped,
         nodes,
-    })
+    }
 }
 
 /// Joins reports of one cluster.
@@ -198,19 +211,8 @@ fn join_cluster(mut named: Vec<(String, Report)>) -> Result<Report, Error> {
     if missing.is_empty() {
         make_final(&mut nodes);
     }
-    sort(&mut nodes);
-    Ok(Report {
-        schema: SCHEMA.into(),
-        tool: Tool::THIS,
-        generated_at,
-        source,
-        summary: Summary::of(&nodes),
-        partial: !reasons.is_empty(),
-        partial_reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
-        // Only an empty slice needs to say that it is one.
-        shard: shards.first().copied().filter(|_| shards.len() == 1 && !missing.is_empty()),
-        notes: remarks,
-        skipped: skipped.into_values().filter(|skipped| !nodes.iter().any(|n| n.node == skipped.node)).collect(),
-        nodes,
-    })
+    let skipped = skipped.into_values().filter(|skipped| !nodes.iter().any(|n| n.node == skipped.node)).collect();
+    // Only an empty slice needs to say that it is one.
+    let shard = shards.first().copied().filter(|_| shards.len() == 1 && !missing.is_empty());
+    Ok(Report { shard, ..joined(generated_at, source, nodes, skipped, remarks, &reasons) })
 }
