@@ -1,13 +1,16 @@
 //! The command line from outside: readers that stall or go away, signals, exit codes, help and errors.
 
+#[path = "support/offline.rs"]
+mod offline;
 #[path = "support/pipe.rs"]
 mod pipe;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
+use offline::{bundle, run, staledp};
 use pipe::{end, full_pipe, send, wait_until_it_handles_signals};
 use serde_json::Value;
 use staledp::base::exit::Exit;
@@ -15,20 +18,6 @@ use staledp::base::exit::Exit;
 /// How soon a command has to end after the first signal.
 const SOON: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn bundle(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("bundle").display().to_string()
-}
-
-fn staledp(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_staledp"));
-    command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    staledp(args).output().expect("the program runs")
-}
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -1,24 +1,13 @@
 //! The habits of kubectl, offline: arguments as people type them, and output for programs.
 
+#[path = "support/offline.rs"]
+mod offline;
+
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use offline::{bundle, run, staledp};
 use serde_json::Value;
-
-fn bundle(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("bundle").display().to_string()
-}
-
-fn staledp(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_staledp"));
-    command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    staledp(args).output().expect("the program runs")
-}
 
 #[track_caller]
 #[expect(clippy::needless_pass_by_value, reason = "a run is asked for its end where it is made")]

@@ -57,6 +57,20 @@ pub struct RestartFacts {
     pub image_pull: Option<u64>,
 }
 
+#[cfg(test)]
+impl RestartFacts {
+    /// All are known, and none raises a risk.
+    pub(crate) const HARMLESS: Self = Self {
+        agent_restarts: Some(0),
+        agent_out_of_memory: Some(0),
+        cluster_dns_here: Some(0),
+        cluster_dns_elsewhere: Some(2),
+        webhooks_only_here: Some(0),
+        other_revision: Some(0),
+        image_pull: Some(0),
+    };
+}
+
 /// What is known of a node that bears on a restart of its agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestartCase {

@@ -243,15 +243,7 @@ mod tests {
         for mark in Mark::ALL {
             signs.mark(*mark, Some(0));
         }
-        let facts = RestartFacts {
-            agent_restarts: Some(0),
-            agent_out_of_memory: Some(0),
-            cluster_dns_here: Some(0),
-            cluster_dns_elsewhere: Some(2),
-            webhooks_only_here: Some(0),
-            other_revision: Some(0),
-            image_pull: Some(0),
-        };
+        let facts = RestartFacts::HARMLESS;
         RestartCase { signs, facts, revision: None }
     }
 

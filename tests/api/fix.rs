@@ -10,7 +10,7 @@ use staledp::base::clock;
 use crate::support::api::{ApiServer, Kubeconfig, Logged};
 use crate::support::http::Answer;
 use crate::support::run::{Outcome, Run, staledp, unfolded};
-use crate::support::scenes::{Health, Scene, unanswered};
+use crate::support::scenes::{Health, Scene, revision, unanswered};
 use crate::support::world::{ExecReply, ExecRule, Fault, FaultKind, Kubelet, Pods, World};
 use crate::support::writes::Allowed;
 
@@ -67,14 +67,6 @@ ENDPOINT   POLICY (ingress)   POLICY (egress)   IDENTITY   LABELS (source:key[=v
                                                            k8s:app=ready
 2424       Disabled           Disabled          1          reserved:host                                      restoring
 ";
-
-fn revision(hash: &str, number: u32) -> Value {
-    json!({"metadata": {"name": format!("cilium-{hash}"), "namespace": "kube-system",
-                        "labels": {"controller-revision-hash": hash},
-                        "ownerReferences": [{"kind": "DaemonSet", "name": "cilium", "uid": "uid-owner-cilium",
-                                             "controller": true}]},
-           "revision": number})
-}
 
 fn fix(kubeconfig: &Kubeconfig, args: &[&str]) -> Run {
     let path = kubeconfig.path();
@@ -1004,8 +996,12 @@ fn a_quiet_watch_passes_and_asks_little() {
     let asked = |log: &[Logged]| log.iter().filter(|request| is_probes(request)).count();
     let before = asked(&api.requests());
     api.wait_until(PATIENCE, |log| asked(log) > before);
-    std::thread::sleep(Duration::from_millis(500));
-    let begin = api.requests().len();
+    // The first look is over: nothing more is asked for a moment.
+    let mut begin = 0;
+    while begin != api.requests().len() {
+        begin = api.requests().len();
+        std::thread::sleep(Duration::from_millis(500));
+    }
     api.change(|world| {
         let more = unanswered("TCP OUT 10.42.1.11:46002 -> 203.0.113.9:443", 7);
         let dump = dump(world, &[more]);

@@ -1,11 +1,11 @@
 //! `staledp risk` and `staledp report` against a live cluster: what only it can answer, and nothing is written.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::api::ApiServer;
 use crate::support::packing::pack;
 use crate::support::run::{Outcome, staledp};
-use crate::support::scenes::Scene;
+use crate::support::scenes::{Scene, revision};
 use crate::support::world::{ExecReply, Fault, FaultKind, Pods, World};
 
 /// prusik, healthy, with an agent that belongs to a DaemonSet and needs no pull.
@@ -18,14 +18,6 @@ fn world() -> World {
     }
     world.revisions.push(revision("964b8f5b5", 1));
     world
-}
-
-fn revision(hash: &str, number: u32) -> Value {
-    json!({"metadata": {"name": format!("cilium-{hash}"), "namespace": "kube-system",
-                        "labels": {"controller-revision-hash": hash},
-                        "ownerReferences": [{"kind": "DaemonSet", "name": "cilium", "uid": "uid-owner-cilium",
-                                             "controller": true}]},
-           "revision": number})
 }
 
 fn risk(world: World) -> (ApiServer, Outcome) {

@@ -309,6 +309,15 @@ fn pods(node: &str, n: u32) -> Vec<Value> {
     pods
 }
 
+/// A revision of the agents' DaemonSet.
+pub(crate) fn revision(hash: &str, number: u32) -> Value {
+    json!({"metadata": {"name": format!("cilium-{hash}"), "namespace": "kube-system",
+                        "labels": {"controller-revision-hash": hash},
+                        "ownerReferences": [{"kind": "DaemonSet", "name": "cilium", "uid": "uid-owner-cilium",
+                                             "controller": true}]},
+           "revision": number})
+}
+
 fn dns_ports() -> Value {
     json!([{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
            {"name": "metrics", "port": 9153, "protocol": "TCP"}])

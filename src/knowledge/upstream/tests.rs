@@ -262,15 +262,7 @@ fn everything_known_and_harmless_makes_a_low_risk() {
     signs.log_errors = Some(BTreeMap::new());
     signs.rising_drops = Some(vec![]);
     signs.agent_age_s = Some(90_000);
-    let facts = RestartFacts {
-        agent_restarts: Some(0),
-        agent_out_of_memory: Some(0),
-        cluster_dns_here: Some(0),
-        cluster_dns_elsewhere: Some(2),
-        webhooks_only_here: Some(0),
-        other_revision: Some(0),
-        image_pull: Some(0),
-    };
+    let facts = RestartFacts::HARMLESS;
     let of = |signs: Signs| RestartCase { signs, facts, revision: None };
     let (now, because) = of_restart(&of(signs.clone()));
     assert_eq!((now, because.len()), (RiskLevel::Low, 1), "{because:?}");
