@@ -547,15 +547,15 @@ impl World {
             _ => argv.to_vec(),
         };
         if let Some(reply) = self.rule(pod, &argv).cloned() {
-            let asked = |rule: &&ExecRule| rule.pods.fit(pod) && rule.argv.fits(&argv);
-            for later in self.execs.iter().filter(asked).filter_map(|rule| rule.later.as_ref()) {
+            let again = self.execs.iter().filter_map(|rule| rule.later.as_ref().map(|later| (rule, later)));
+            for (_, later) in again.filter(|(rule, _)| rule.argv.fits(&argv) && rule.pods.fit(pod)) {
                 later.store(true, Ordering::Relaxed);
             }
             return reply;
         }
         // A tool that answers another question is installed, and knows nothing of this one.
         let tool = argv.first();
-        let installed = self.execs.iter().any(|rule| rule.pods.fit(pod) && rule.argv.words().first() == tool);
+        let installed = self.execs.iter().any(|rule| rule.argv.words().first() == tool && rule.pods.fit(pod));
         match tool {
             Some(tool) if installed => {
                 ExecReply::fails(1, &format!("Error: unknown command \"{}\" for \"{tool}\"\n", argv[1..].join(" ")))
@@ -565,7 +565,8 @@ impl World {
     }
 
     fn rule(&self, pod: &Value, argv: &[String]) -> Option<&ExecReply> {
-        let fits = |rule: &&ExecRule| rule.pods.fit(pod) && rule.argv.fits(argv);
+        // Most rules are of other commands, and that is told sooner than which pod it is.
+        let fits = |rule: &&ExecRule| rule.argv.fits(argv) && rule.pods.fit(pod);
         let holds = |rule: &&ExecRule| rule.later.as_ref().is_none_or(|asked| asked.load(Ordering::Relaxed));
         let later = self.execs.iter().rev().filter(fits).find(|rule| rule.later.is_some() && holds(rule));
         let rule = later.or_else(|| self.execs.iter().rev().filter(holds).find(fits));
