@@ -156,14 +156,15 @@ fn held_back(case: &Case, dead: &[DeadWay]) -> Option<String> {
     }
 }
 
-/// "not from node-local DNS, not from the world".
+/// "not from node-local DNS, not from the world; kubelet's probes of them never complete".
 fn named(dead: &[DeadWay], case: &Case) -> String {
     let mut names: Vec<String> = Vec::new();
     for way in dead {
         let name = match way.fate {
             _ if way.dns => format!("not from {}", case.dns.path.label()),
             Fate::Host => "not from their node".to_owned(),
-            Fate::HostIn => "not to kubelet's probes".to_owned(),
+            // Their answers are what does not arrive: said last.
+            Fate::HostIn => continue,
             Fate::World => "not from the world".to_owned(),
             Fate::Across => "not from other nodes".to_owned(),
             Fate::Here => "not from each other".to_owned(),
@@ -172,7 +173,9 @@ fn named(dead: &[DeadWay], case: &Case) -> String {
             names.push(name);
         }
     }
-    names.join(", ")
+    let probes =
+        if dead.iter().any(|way| way.fate == Fate::HostIn) { "; kubelet's probes of them never complete" } else { "" };
+    names.join(", ") + probes
 }
 
 /// The pods that are hit worst, for the report.

@@ -199,8 +199,8 @@ fn policy_unread(case: &Case) -> Option<Says> {
 
 /// Whether a policy would explain the dead flows of a pod. The sender's policy, which came later, stops flows that were
 /// answered: a packet that it denies makes no entry, so a flow that never got an answer had left the pod. The resolver's
-/// policy leaves such flows; a resolver on the host has one only by Cilium's host firewall, which is off unless somebody
-/// turned it on. Answers to kubelet's probes are never denied.
+/// policy leaves such flows; a resolver on the host has one only by Cilium's host firewall, which is off by default. Answers
+/// to kubelet's probes are never denied.
 fn policy_would_explain(case: &Case, pod: &CutOffPod) -> bool {
     let host_firewall = case.beyond.status.seen().and_then(|status| status.host_firewall);
     let resolver_has_none = !resolver_is_a_pod(case) && host_firewall != Some(true);
