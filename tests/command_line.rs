@@ -67,10 +67,9 @@ fn stalled_reader_of_any_command_is_interrupted_by_the_first_signal() {
     let report = report_file(folder.path(), &bundle("stale-datapath"));
     for some in printing_commands(&report.display().to_string()).chunks(4) {
         std::thread::scope(|scope| {
+            // One signal after the other: both runs of `report` write the same archive.
             for args in some {
-                for signal in ["INT", "TERM"] {
-                    scope.spawn(move || signal_ends_stalled(args, signal));
-                }
+                scope.spawn(move || ["INT", "TERM"].map(|signal| signal_ends_stalled(args, signal)));
             }
         });
     }
