@@ -57,7 +57,7 @@ pub(super) async fn resume(
     let owner =
         any.metadata.owner_references.iter().find(|owner| owner.controller).cloned().unwrap_or_else(Owner::default);
     let mut old_pod = any.clone();
-    old_pod.metadata.owner_references = vec![owner];
+    old_pod.metadata.owner_references = [owner].into();
     let code = Code::ALL.iter().copied().find(|code| code.name() == about("staledp/verdict"));
     let before = walk.borrow().fix.before.clone()?;
     let found = inventory.nodes.known().iter().find(|found| found.metadata.name == node);

@@ -144,20 +144,21 @@ mod tests {
     use crate::kubernetes::inventory::{Inventory, Listed, Origin};
     use crate::kubernetes::objects::{Container, ContainerStatus, Owner};
 
+    fn container_called(name: &str) -> Container {
+        Container { name: name.to_owned(), ..Container::default() }
+    }
+
     fn pod(name: &str, owner: &str, started: &str) -> Pod {
         let mut pod = Pod::default();
         pod.metadata.name = name.to_owned();
         pod.metadata.namespace = "apps".to_owned();
-        pod.metadata.owner_references.push(Owner { uid: owner.to_owned(), controller: true, ..Owner::default() });
+        pod.metadata.owner_references = [Owner { uid: owner.to_owned(), controller: true, ..Owner::default() }].into();
         pod.spec.node_name = "n1".to_owned();
-        pod.spec.containers.push(Container { name: "main".to_owned(), ..Container::default() });
+        pod.spec.containers = [container_called("main")].into();
         pod.status.phase = "Running".to_owned();
         pod.status.start_time = Some(started.to_owned());
-        pod.status.container_statuses.push(ContainerStatus {
-            name: "main".to_owned(),
-            ready: true,
-            ..ContainerStatus::default()
-        });
+        pod.status.container_statuses =
+            [ContainerStatus { name: "main".to_owned(), ready: true, ..ContainerStatus::default() }].into();
         pod
     }
 
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn the_first_ready_container_is_asked() {
         let mut pod = pod("web", "1", "2026-01-01T00:00:00Z");
-        pod.spec.containers.insert(0, Container { name: "late".to_owned(), ..Container::default() });
+        pod.spec.containers = [container_called("late"), container_called("main")].into();
         assert_eq!(container(&pod).as_deref(), Some("main"));
         assert_eq!(container(&Pod::default()), None);
     }

@@ -10,14 +10,14 @@ use super::objects::{Pod, PullPolicy};
 pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
     for pod in pods.iter_mut().filter(|pod| !is_agent(pod)) {
         pod.spec.node_selector.clear();
-        pod.spec.tolerations.clear();
+        pod.spec.tolerations = Box::default();
         for container in &mut pod.spec.containers {
             container.image_pull_policy = PullPolicy::Unsaid;
         }
     }
     for pod in pods.iter_mut().filter(|pod| !is_node_local_dns(pod)) {
         for container in &mut pod.spec.containers {
-            container.args.clear();
+            container.args = Vec::new();
         }
     }
 }
@@ -31,7 +31,7 @@ mod tests {
         let mut pod = Pod::default();
         pod.metadata.name = name.to_owned();
         pod.metadata.labels.extend(label.map(|value| ("k8s-app".to_owned(), value.to_owned())));
-        pod.spec.containers.push(Container { args: vec!["-localip".to_owned()], ..Container::default() });
+        pod.spec.containers = [Container { args: vec!["-localip".to_owned()], ..Container::default() }].into();
         pod
     }
 

@@ -19,7 +19,7 @@ use crate::kubernetes::meant_for::why_not_meant;
 use crate::kubernetes::node_local_dns::{
     NodeLocalDns, addresses_in_arguments, is_node_local_dns, node_local_dns_pod, usual_addresses,
 };
-use crate::kubernetes::objects::{EndpointSlice, Node, Pod, Service};
+use crate::kubernetes::objects::{EndpointSlice, Event, Meta, Node, Pod, Service};
 use crate::kubernetes::roles::Roles;
 
 /// Who is who in a cluster. Building one takes a walk through all pods; a question about one node takes as long as that
@@ -39,6 +39,8 @@ pub struct ClusterMap<'a> {
     cluster_dns: Result<Arc<ClusterDns>, Failure>,
     addresses: Arc<AddressMap>,
     node_addresses: Arc<HashSet<IpAddr>>,
+    /// By namespace and name of what they are about, with their place in the list.
+    events: FxHashMap<(&'a str, &'a str), Vec<(usize, &'a Event)>>,
 }
 
 /// One node and its pods.
@@ -64,7 +66,12 @@ impl<'a> ClusterMap<'a> {
             cluster_dns: Err(Failure::new(crate::base::failure::FailureKind::Other, "not looked for yet")),
             addresses: Arc::default(),
             node_addresses: Arc::new(inventory.nodes.known().iter().flat_map(Node::ips).collect()),
+            events: FxHashMap::default(),
         };
+        for (place, event) in inventory.events.known().iter().enumerate() {
+            let about = &event.involved_object;
+            map.events.entry((&about.namespace, &about.name)).or_default().push((place, event));
+        }
         for node in inventory.nodes.known() {
             map.around(&node.metadata.name).node = Some(node);
         }
@@ -98,6 +105,13 @@ impl<'a> ClusterMap<'a> {
     #[must_use]
     pub const fn node_addresses(&self) -> &Arc<HashSet<IpAddr>> {
         &self.node_addresses
+    }
+
+    /// The listed events about what has the namespace and the name of this pod, each with its place in the list.
+    #[must_use]
+    pub fn events_about(&self, pod: &'a Pod) -> &[(usize, &'a Event)] {
+        let Meta { namespace, name, .. } = &pod.metadata;
+        self.events.get(&(namespace.as_str(), name.as_str())).map_or(&[], Vec::as_slice)
     }
 
     /// The node of this name, where it was listed.

@@ -126,7 +126,7 @@ mod tests {
     fn pod(args: &[&str]) -> Pod {
         let mut pod = Pod::default();
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        pod.spec.containers.push(Container { args, ..Container::default() });
+        pod.spec.containers = [Container { args, ..Container::default() }].into();
         pod
     }
 

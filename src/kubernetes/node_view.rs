@@ -56,12 +56,13 @@ impl NodeView {
         for pod in own.clone() {
             names.extend(pod.ips().map(|ip| (ip, pod.reference())));
         }
+        let found = map.node(node);
         let pods = &map.inventory().pods;
         let other_dns = map.pods_on(node).iter().filter(|pod| !map.asks_cluster_dns(pod)).map(|pod| pod.reference());
         Self {
             node: node.to_owned(),
-            found: map.node(node).cloned(),
-            others: map.inventory().nodes.known().iter().filter(|other| other.metadata.name != node).count(),
+            found: found.cloned(),
+            others: map.inventory().nodes.known().len().saturating_sub(usize::from(found.is_some())),
             agent: map.agent(node),
             node_local_dns: map.node_local_dns(node),
             cluster_dns: map.cluster_dns().clone(),

@@ -66,7 +66,7 @@ object! {
         /// Set while it is being deleted, RFC 3339.
         deletion_timestamp: Option<String>,
         /// Who owns it.
-        owner_references: Vec<Owner>,
+        owner_references: Box<[Owner]>,
         /// The few annotations that count here; all others may hold secrets.
         #[serde(skip_serializing_if = "is_default")]
         annotations: Annotations,

@@ -1,7 +1,5 @@
 //! Pods of one node that do not start, do not end, or are not ready, by the cluster's lists and events.
 
-use std::collections::BTreeMap;
-
 use crate::base::failure::Failure;
 use crate::base::pod_ref::PodRef;
 use crate::base::time::{Timestamp, moment, seconds_between};
@@ -60,22 +58,16 @@ impl PodTrouble {
     pub fn of_node(node: &str, map: &ClusterMap<'_>, now: Option<Timestamp>) -> Self {
         let mut trouble = Self::default();
         let Some(now) = now else { return trouble };
-        let here: BTreeMap<(&str, &str), &Pod> = map
-            .pods_on(node)
-            .iter()
-            .filter(|pod| !pod.spec.host_network)
-            .map(|pod| ((pod.metadata.namespace.as_str(), pod.metadata.name.as_str()), &**pod))
-            .collect();
-        for pod in here.values() {
+        let here = || map.pods_on(node).iter().filter(|pod| !pod.spec.host_network);
+        for pod in here() {
             trouble.add_pod(pod, now);
         }
         trouble.events_gap = map.inventory().events.gap().cloned();
         trouble.events_part = map.inventory().events.part().map(str::to_owned);
-        for event in map.inventory().events.known() {
-            let about = &event.involved_object;
-            if here.contains_key(&(about.namespace.as_str(), about.name.as_str())) {
-                trouble.add_event(event, now);
-            }
+        let mut events: Vec<(usize, &Event)> = here().flat_map(|pod| map.events_about(pod)).copied().collect();
+        events.sort_unstable_by_key(|(place, _)| *place);
+        for (_, event) in events {
+            trouble.add_event(event, now);
         }
         trouble
     }

@@ -54,7 +54,7 @@ object! {
         /// Its addresses.
         addresses: Vec<NodeAddress>,
         /// Its conditions.
-        conditions: Vec<Condition>,
+        conditions: Box<[Condition]>,
         /// What it runs.
         node_info: NodeInfo,
     }

@@ -31,13 +31,13 @@ object! {
         #[serde(skip_serializing_if = "String::is_empty")]
         dns_policy: String,
         /// Its containers.
-        containers: Vec<Container>,
+        containers: Box<[Container]>,
         /// The labels that its node has to have; kept for Cilium's agents only.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         node_selector: BTreeMap<String, String>,
         /// The taints that it tolerates; kept for Cilium's agents only.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        tolerations: Vec<Toleration>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        tolerations: Box<[Toleration]>,
     }
 }
 
@@ -104,16 +104,16 @@ object! {
         pod_ip: String,
         /// All its addresses.
         #[serde(rename = "podIPs")]
-        pod_ips: Vec<PodIp>,
+        pod_ips: Box<[PodIp]>,
         /// When the kubelet took it, RFC 3339.
         start_time: Option<String>,
         /// Its conditions.
-        conditions: Vec<Condition>,
+        conditions: Box<[Condition]>,
         /// Its containers' states.
-        container_statuses: Vec<ContainerStatus>,
+        container_statuses: Box<[ContainerStatus]>,
         /// The states of its init containers; sidecars are among them since Kubernetes 1.28.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        init_container_statuses: Vec<ContainerStatus>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        init_container_statuses: Box<[ContainerStatus]>,
     }
 }
 
