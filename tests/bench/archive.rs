@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use dump::{GREPS, Random, line};
+use dump::{GREPS, Random};
 use made::{TIME, Zip, gzip, tar};
 use run::{Outcome, staledp};
 
@@ -201,4 +201,37 @@ fn lists(nodes: usize) -> Vec<(&'static str, String)> {
         ("services", begin("Service") + services),
         ("endpoints", begin("Endpoints") + endpoints),
     ]
+}
+
+/// A line in the format of 1.19: 2 % queries to node-local DNS, 1 % to a listed address, the rest TCP to the world,
+/// most of it answered and some of it over.
+fn line(random: &mut Random) -> String {
+    const NOW: u64 = 813_456;
+    let source = format!("10.42.1.{}:{}", 10 + random.below(200), 1024 + random.below(60_000));
+    match random.below(100) {
+        0..2 => {
+            let asked = NOW - random.below(50);
+            let answered = if random.below(40) == 0 { 0 } else { asked };
+            let expires = asked + 60;
+            format!(
+                "UDP OUT {source} -> 169.254.25.10:53 expires={expires} Packets=0 Bytes=0 RxFlagsSeen=0x00 \
+                 LastRxReport={answered} TxFlagsSeen=0x00 LastTxReport={asked} Flags=0x0000 [ ] RevNAT=0 \
+                 SourceSecurityID=35631 BackendID=0 NatPort=0 \n"
+            )
+        }
+        kind => {
+            let last = NOW - random.below(20_000);
+            let expires = last + 8_000;
+            let to = if kind == 2 {
+                "1.1.1.1".to_owned()
+            } else {
+                format!("{}.{}.{}.{}", 20 + random.below(100), random.below(256), random.below(256), random.below(256))
+            };
+            format!(
+                "TCP OUT {source} -> {to}:443 expires={expires} Packets=0 Bytes=0 RxFlagsSeen=0x1b LastRxReport={last} \
+                 TxFlagsSeen=0x1b LastTxReport={last} Flags=0x0013 [ RxClosing TxClosing SeenNonSyn ] RevNAT=0 \
+                 SourceSecurityID=35631 BackendID=0 NatPort=0 \n"
+            )
+        }
+    }
 }
