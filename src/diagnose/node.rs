@@ -91,23 +91,21 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             Agent::Unknown(_) | Agent::NotRunning { .. } => None,
         };
 
-        self.step("ping from the host");
-        let raw = self.small(Evidence::HostPing, agent.as_ref(), None, &deadline).await;
+        // The host, the pods that probe and the agent's container do not wait for each other. The drop counters are read
+        // here and last: their second reading is then seconds apart without being waited for. What was saved is read in the
+        // order in which it lies there.
+        self.step("ping from the host, probes from a pod");
+        let pinged = self.small(Evidence::HostPing, agent.as_ref(), None, &deadline);
+        let (raw, counters, mut probes) = if self.source.is_saved() {
+            (pinged.await, None, self.probes(agent.as_ref(), &deadline).await)
+        } else {
+            let counters = self.first_counters(agent.as_ref(), &deadline);
+            let (raw, counters, probes) = tokio::join!(pinged, counters, self.probes(agent.as_ref(), &deadline));
+            (raw, Some(counters), probes)
+        };
         let own = around.found.iter().flat_map(Node::ips).collect();
         let host = host_ping::judge(&raw, questions.ping_target, own);
         self.found(&host);
-
-        self.step("probes from a pod");
-        // The drop counters are read here and last: their second reading is then seconds apart without being waited for.
-        // The agent's container and the pods that probe do not wait for each other. What was saved is read in the order in
-        // which it lies there.
-        let asked = self.probes(agent.as_ref(), &deadline);
-        let (counters, mut probes) = if self.source.is_saved() {
-            (None, asked.await)
-        } else {
-            let (counters, probes) = tokio::join!(self.first_counters(agent.as_ref(), &deadline), asked);
-            (Some(counters), probes)
-        };
         let due = counters.as_ref().map_or_else(Instant::now, Counters::again_due);
         let nobody = probes.is_empty().then(|| nobody_to_probe(self.node, self.cluster));
         let egress = pod_egress::judge(&probes, nobody);
@@ -181,15 +179,33 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     async fn look_again(&self, case: &mut Case, probes: &mut [ProbeRaw], agent: Option<&PodRef>, deadline: &Deadline) {
         let differed = Instant::now();
         let failed = |probe: &ProbeRaw| matches!(probe.by_address.answer.end, End::Exited(code) if code != 0);
-        if case.egress.by_address == Some(false)
-            && let Some((index, probe)) = probes.iter_mut().enumerate().find(|(_, probe)| failed(probe))
+        let doubtful = probes.iter().position(failed).filter(|_| case.egress.by_address == Some(false));
+        // It has answered, with a shell or without: it is asked as it was.
+        let pod = doubtful.and_then(|index| Some((index, probes.get(index)?.pod.clone())));
+        let probed = async {
+            let (index, pod) = pod.as_ref()?;
+            let asked = Some(Probe { slot: index + 1, pod, last: true });
+            Some((*index, self.small(Evidence::PodEgressAddress, agent, asked, deadline).await))
+        };
+        let (probed, ()) = tokio::join!(probed, self.look_at_tables_again(case, differed, agent, deadline));
+        if let Some((index, raw)) = probed
+            && let Some(probe) = probes.get_mut(index)
         {
-            let pod = probe.pod.clone();
-            // It has answered, with a shell or without: it is asked as it was.
-            let asked = Some(Probe { slot: index + 1, pod: &pod, last: true });
-            probe.by_address = self.small(Evidence::PodEgressAddress, agent, asked, deadline).await;
+            probe.by_address = raw;
             case.egress = pod_egress::judge(probes, None);
         }
+        self.take_counters_again(case, deadline).await;
+    }
+
+    /// Reads again the tables that differed: the service table once the agent has had the time to catch up, and what
+    /// names a broken thing.
+    async fn look_at_tables_again(
+        &self,
+        case: &mut Case,
+        differed: Instant,
+        agent: Option<&PodRef>,
+        deadline: &Deadline,
+    ) {
         // A silent agent catches up with nothing.
         let may_catch_up = case.beyond.agent_silence.is_none();
         if service_map(case).is_some() && may_catch_up && deadline.left() > 2 * UPDATE {
@@ -203,7 +219,6 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         }
         self.read_host_mounts(case, deadline).await;
         self.read_direct_signs_again(case, deadline).await;
-        self.take_counters_again(case, deadline).await;
     }
 
     /// Asks for something small, within what is left of the node's time.
