@@ -175,7 +175,7 @@ impl<S: Source> Asker<'_, S> {
             let by_name = self.probe(Evidence::PodEgress, agent, probe, done).await;
             let by_address = self.probe(Evidence::PodEgressAddress, agent, probe, done).await;
             let dns = self.probe(Evidence::PodDns, agent, probe, done).await;
-            let own = cluster.inventory().families(pod);
+            let own = cluster.families(self.node, pod);
             let told = pod_egress::judge(&[ProbeRaw { pod: pod.clone(), own, by_name, by_address, dns }], None);
             if !self.source.is_saved() && (told.by_name.is_some() || told.by_address.is_some()) {
                 return;

@@ -259,7 +259,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
                 }
             };
             let pod = by_name.answer.pod.clone().unwrap_or_else(|| pod.clone());
-            let own = self.cluster.inventory().families(&pod);
+            let own = self.cluster.families(self.node, &pod);
             let raw = ProbeRaw { pod, own, by_name, by_address, dns };
             let told = pod_egress::judge(std::slice::from_ref(&raw), None);
             probes.push(raw);

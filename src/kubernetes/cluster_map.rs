@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::base::failure::Failure;
-use crate::base::net::Prefix;
+use crate::base::net::{Families, Prefix};
+use crate::base::pod_ref::PodRef;
 use crate::base::questions::Named;
 use crate::kubernetes::address_map::{AddressMap, DnsEnd, Holds, NodeId, Owner};
 use crate::kubernetes::agents::{Agent, agent_namespace, agent_of_node, is_agent};
@@ -124,6 +125,13 @@ impl<'a> ClusterMap<'a> {
     #[must_use]
     pub fn pods_on(&self, name: &str) -> &[&'a Pod] {
         self.known(name).map_or(&[], |around| &around.pods)
+    }
+
+    /// The families of the addresses of a pod of this node; none of both where the pod is not listed there.
+    #[must_use]
+    pub fn families(&self, node: &str, name: &PodRef) -> Families {
+        let of_this_name = |pod: &&&Pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace;
+        self.pods_on(node).iter().filter(of_this_name).flat_map(|pod| pod.ips()).collect()
     }
 
     fn known(&self, name: &str) -> Option<&Around<'a>> {

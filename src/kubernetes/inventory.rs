@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Failure;
-use crate::base::net::Families;
-use crate::base::pod_ref::PodRef;
 use crate::base::program;
 use crate::base::time::Timestamp;
 use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service, null_is_default};
@@ -179,15 +177,6 @@ pub struct ListGap {
     /// How much of the whole the list beside it holds; none if the list is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-}
-
-impl Inventory {
-    /// The families of a pod's addresses; none of both where the pod is not listed.
-    #[must_use]
-    pub fn families(&self, name: &PodRef) -> Families {
-        let of_this_name = |pod: &&Pod| pod.metadata.name == name.name && pod.metadata.namespace == name.namespace;
-        self.pods.known().iter().filter(of_this_name).flat_map(Pod::ips).collect()
-    }
 }
 
 #[cfg(test)]
