@@ -72,7 +72,8 @@ pub(super) const NODE_ISOLATED: CodeText = CodeText {
     evidence: &[
         "Flows between pods of this node and pods of other nodes are dead, in both directions, for several pods.",
         "Flows to the world and to the node itself are answered.",
-        "More than one other node is cut off; if only one is, look at that one first.",
+        "More than one other node is cut off; if only one is, look at that one first. With one other node in the \
+         cluster, this node's evidence does not tell which of the two is at fault.",
     ],
     todo: &[
         "Compare the peers of this node with those of a healthy one: `cilium-dbg encrypt status`, \

@@ -18,6 +18,8 @@ pub(super) const STALE_DATAPATH: CodeText = CodeText {
          world, or host to pods and pods to pods of other nodes.",
         "Nothing contradicts it: no kubelet probe completes where host and pods should be cut off, and the far ends \
          answer others.",
+        "Where all dead ways pass the host's own firewall, its rules were read and let these packets through. Unread, \
+         they keep the verdict back as `evidence-missing`.",
         "The agent has run for more than a few minutes, and other nodes are fine where there are any.",
         "Two dead ways give medium confidence; three, or a direct sign, give high.",
     ],
@@ -37,6 +39,8 @@ pub(super) const STALE_SELECTIVE: CodeText = CodeText {
          time.",
         "Or kubelet's probes of a pod never complete (SYN in, SYN+ACK out, again and again) while that pod answers \
          others.",
+        "The counters of dropped packets were read twice, and policy drops none of them; unread, they keep the verdict \
+         back as `evidence-missing`, as the host's rules do where the flows pass them.",
         "The report says if a pod has been cut off since the agent's own last start.",
     ],
     todo: &[

@@ -9,6 +9,8 @@ pub(super) const HEALTHY: CodeText = CodeText {
     evidence: &[
         "Live DNS flows of pods are answered (LastRxReport near LastTxReport), or probes of pods succeed.",
         "No check that decides failed or is unknown. A ping alone decides nothing: the target may not answer pings.",
+        "High confidence takes live DNS flows in the dump, every check passed, and direct evidence of the programs and \
+         the kernel's tables. Where that was not read, it is medium at most, and the report says what is missing.",
     ],
     todo: &["Nothing."],
     avoid: &[
