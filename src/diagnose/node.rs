@@ -182,13 +182,13 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let doubtful = probes.iter().position(failed).filter(|_| case.egress.by_address == Some(false));
         // It has answered, with a shell or without: it is asked as it was.
         let pod = doubtful.and_then(|index| Some((index, probes.get(index)?.pod.clone())));
-        let probed = async {
+        let again = async {
             let (index, pod) = pod.as_ref()?;
             let asked = Some(Probe { slot: index + 1, pod, last: true });
             Some((*index, self.small(Evidence::PodEgressAddress, agent, asked, deadline).await))
         };
-        let (probed, ()) = tokio::join!(probed, self.look_at_tables_again(case, differed, agent, deadline));
-        if let Some((index, raw)) = probed
+        let (again, ()) = tokio::join!(again, self.look_at_tables_again(case, differed, agent, deadline));
+        if let Some((index, raw)) = again
             && let Some(probe) = probes.get_mut(index)
         {
             probe.by_address = raw;

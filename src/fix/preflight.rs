@@ -20,8 +20,7 @@ use crate::base::time::{moment, seconds_between};
 use crate::checks::Status;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Kind;
-use crate::knowledge::risk::RiskLevel;
-use crate::knowledge::upstream;
+use crate::knowledge::risk::{RiskId, RiskLevel, RiskLine, RiskResult, assess};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::objects::{ControllerRevision, Event, Pod, REVISION_LABEL};
@@ -38,8 +37,6 @@ const STORM_PERCENT: usize = 10;
 const LAG: Duration = Duration::from_secs(10);
 /// The kubelet names no more images than this by default.
 const MOST_IMAGES: usize = 50;
-/// Issues that were reported to cut a node off altogether.
-const CUT_OFF: [u32; 2] = [45_077, 44_194];
 
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -128,8 +125,8 @@ pub(super) async fn run(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory,
         locked(cx, namespace).await,
         storm(cx, plan, report),
         images,
-        known_issues(plan),
     ];
+    items.extend(node_facts(plan));
     items.push(dry_run(cx, plan).await);
     items.push(hosts_dns(cx, plan, inventory));
     items.push(only_replica(plan, inventory));
@@ -362,19 +359,26 @@ fn same_image(listed: &str, wanted: &str) -> bool {
     listed == wanted || listed.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/'))
 }
 
-fn known_issues(plan: &Plan) -> RuleReport {
-    const RULE: &str = "known-issues";
-    let Some(version) = plan.before.cilium.version.as_deref() else {
-        return unknown(RULE, "the agent's version is unknown");
+/// What the diagnosis read that bears on a restart, as `staledp risk` prints it: each fact that speaks against it, and each
+/// that could not be looked at, is a rule of its own. What other rules look at with rights of their own is left to them.
+fn node_facts(plan: &Plan) -> Vec<RuleReport> {
+    const RULE: &str = "node-facts";
+    let Some(case) = plan.before.restart.as_deref() else {
+        return vec![unknown(RULE, "the diagnosis read nothing that bears on a restart")];
     };
-    let risks: Vec<_> = upstream::restart_risks(version).collect();
-    if risks.is_empty() {
-        return pass(RULE, format!("no issue known that a restart of {version} triggers"));
+    let (mut passed, mut items) = (Vec::new(), Vec::new());
+    let others = |line: &RiskLine| line.id.is_of_preflight() || line.id == RiskId::DnsOnNode;
+    for line in assess(case).into_iter().filter(|line| !others(line)) {
+        match line.result {
+            RiskResult::Passed => passed.push(line.id.name()),
+            RiskResult::Raised => items.push(risk(line.id.name(), line.level, line.says)),
+            RiskResult::NotLookedAt => items.push(unknown(line.id.name(), line.says)),
+        }
     }
-    let high = risks.iter().any(|issue| CUT_OFF.contains(&issue.number));
-    let says: Vec<String> = risks.iter().map(|issue| format!("{}: {}", issue.id(), issue.symptom)).collect();
-    let level = if high { RiskLevel::High } else { RiskLevel::Medium };
-    risk(RULE, level, format!("reported for {version}: {}", says.join("; ")))
+    if !passed.is_empty() {
+        items.insert(0, pass(RULE, format!("nothing against a restart by {}", passed.join(", "))));
+    }
+    items
 }
 
 fn hosts_dns(cx: &FixContext<'_>, plan: &Plan, inventory: &Inventory) -> RuleReport {

@@ -335,6 +335,28 @@ fn saved_evidence_gives_the_same_verdict() {
     assert_eq!(left, ["kept", "kept.1", "kept.tar.gz", "kept.tar.gz.1"], "nothing else is left behind");
 }
 
+#[test]
+fn what_the_diagnosis_read_is_weighed_before_a_restart() {
+    let weighed = |change: &dyn Fn(&mut World), name: &str| {
+        let mut world = stale();
+        change(&mut world);
+        let (_api, outcome) = run(world, &["--dry-run"]);
+        rule(&outcome.exits(0).report().0, name).clone()
+    };
+    let mounted = |world: &mut World, devices: &[u32]| {
+        let mount = |device| format!("41 35 0:{device} / /sys/fs/bpf rw,relatime shared:9 - bpf bpf rw,mode=700\n");
+        let mounts: String = devices.iter().map(mount).collect();
+        world.on_exec(Pods::Any, &["cat", "/proc/self/mountinfo"], ExecReply::prints(mounts.as_str()));
+    };
+    // What could not be read is no pass.
+    let unread = weighed(&|_| {}, "bpf-mounts");
+    assert!(unread["result"] == "unknown" && unread["stops"] == false, "{unread:#}");
+    let facts = weighed(&|world| mounted(world, &[30]), "node-facts");
+    assert!(facts["result"] == "pass" && facts["says"].to_string().contains("bpf-mounts"), "{facts:#}");
+    let twice = weighed(&|world| mounted(world, &[30, 51]), "bpf-mounts");
+    assert!(twice["result"] == "risk" && twice["risk"] == "medium", "{twice:#}");
+}
+
 /// Rules of the preflight: what is changed in the world, which rule speaks, and the flag that goes on all the same.
 #[test]
 fn every_rule_of_the_preflight_stops_a_restart() {

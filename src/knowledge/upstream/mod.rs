@@ -210,11 +210,6 @@ pub fn matching(signs: &Signs) -> Vec<(&'static Issue, String)> {
     found
 }
 
-/// The issues that a restart can start and that were reported for this version, whatever the set-up.
-pub fn restart_risks(version: &str) -> impl Iterator<Item = &'static Issue> + use<> {
-    restart_risks_here(&Signs { version: Version::parse(version), ..Signs::default() }).into_iter()
-}
-
 /// The issues that a restart can start here: reported for this version, and not contradicted by the set-up.
 #[must_use]
 pub fn restart_risks_here(signs: &Signs) -> Vec<&'static Issue> {
