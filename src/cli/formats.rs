@@ -36,7 +36,7 @@ impl Command {
         let (name, formats): (_, &[Format]) = match self {
             // What they print has one form, or they print nothing.
             Self::Completions { .. }
-            | Self::Man
+            | Self::Man(_)
             | Self::Schema
             | Self::Capture(_)
             | Self::Watch(_)
