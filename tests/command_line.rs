@@ -44,6 +44,7 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["manifests", "watch"],
         vec!["completions", "bash"],
         vec!["man"],
+        vec!["man", "diagnose"],
         vec!["schema"],
         vec!["config", "view"],
         vec!["version"],
