@@ -39,6 +39,7 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["diff", &stale, &healthy, "-o", "json"],
         vec!["merge", report],
         vec!["merge", report, "-o", "jsonl"],
+        vec!["diagnose", "--from", &stale, "-o", "html"],
         vec!["explain"],
         vec!["rbac", "fix"],
         vec!["manifests", "watch"],

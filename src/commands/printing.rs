@@ -12,7 +12,7 @@ use crate::base::error::Error;
 use crate::base::screen::{Format, Screen};
 use crate::knowledge::code::Kind;
 use crate::progress::{Output, Progress};
-use crate::report::{Report, json, junit, prometheus, table, text};
+use crate::report::{Report, html, json, junit, prometheus, table, text};
 use crate::settings;
 
 /// How long an interrupted run waits for a reader that takes nothing of its partial results.
@@ -123,7 +123,7 @@ pub(super) fn document<T: Serialize>(
         Format::Json => json::json(value),
         Format::Jsonl => json::line(value),
         Format::Yaml => json::yaml(value),
-        Format::Table | Format::Wide | Format::Name | Format::Junit | Format::Prometheus => Ok(text()),
+        Format::Table | Format::Wide | Format::Name | Format::Html | Format::Junit | Format::Prometheus => Ok(text()),
     }
 }
 
@@ -136,6 +136,7 @@ pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> 
         Format::Name => {
             Ok(text::names(report.nodes.iter().filter(|n| n.verdict.kind != Kind::Healthy).map(|n| &*n.node)))
         }
+        Format::Html => Ok(html::render(report)),
         Format::Junit => Ok(junit::junit(report)),
         Format::Prometheus => Ok(prometheus::metrics(report)),
         Format::Jsonl => report

@@ -26,6 +26,8 @@ use crate::knowledge::code::Kind;
 use crate::rules::verdict::{Confidence, Verdict};
 pub(super) use head::{moment, source};
 use page::{CYAN, GREEN, Page, RED, YELLOW};
+pub(super) use verdict::broken;
+pub(super) use ways::life_word;
 
 /// How to show a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
