@@ -153,10 +153,11 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct ManArgs {
     /// The command that the page is of [default: the program, with a section for each command]
-    pub command: Option<String>,
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
 
     /// Print the names of the commands that have a page, one per line
-    #[arg(long, conflicts_with = "command")]
+    #[arg(long, conflicts_with = "page")]
     pub list: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::cli::{Cli, ManArgs};
 pub(super) async fn run(args: ManArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let program = whole();
     let written = |page: io::Result<Vec<u8>>| page.map_err(|e| Error::bug("cannot write the manual page").because(e));
-    let text = match args.command {
+    let text = match args.page {
         _ if args.list => (names(&program).collect::<Vec<_>>().join("\n") + "\n").into_bytes(),
         None => written(page(&program))?,
         Some(name) => {

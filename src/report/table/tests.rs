@@ -89,6 +89,23 @@ fn ways_of_a_stale_node_are_at_most_six_lines_with_the_dead_ones_first() {
 }
 
 #[test]
+fn overview_has_the_same_columns_at_every_width_that_holds_it() {
+    let report = four();
+    let head = |style: &Style| {
+        let shown = render(&report, style);
+        let head = shown.lines().find(|line| line.starts_with("NODE ")).map(str::to_owned);
+        head.map(|head| head.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let mut seen = 0;
+    for style in widths_in_use() {
+        let Some(columns) = head(&style) else { continue };
+        assert_eq!(columns, ["NODE", "VERDICT", "HOST", "POD-EGRESS", "DNS", "BACKENDS"], "{style:?}");
+        seen += 1;
+    }
+    assert!(seen > 6 && head(&Style { width: Some(200), ..PLAIN }).is_some(), "{seen}");
+}
+
+#[test]
 fn gentle_remedy_comes_after_the_evidence_and_before_the_restart() {
     let mut node = sample::stale();
     let gentle = "kubectl --context=grigri delete pod web-7d9c -n shop";
