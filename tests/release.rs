@@ -168,6 +168,48 @@ fn krew(template: &str) -> String {
     filled
 }
 
+/// A script stands in for each binary, so that nothing large is packed.
+#[test]
+fn packages_hold_the_program_its_completions_and_manual_pages_and_are_the_same_each_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("in");
+    let here = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    for target in [here.as_str(), "aarch64-apple-darwin"] {
+        let binary = input.join(target).join("staledp");
+        fs::create_dir_all(binary.parent().expect("a folder")).expect("a folder");
+        let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_staledp"));
+        fs::write(&binary, script).expect("a file");
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    }
+    let package = |to: &str| {
+        let to = folder.path().join(to);
+        let mut script = Command::new(root().join(".ci/package"));
+        let out = script.arg(&input).arg(&to).env("SOURCE_DATE_EPOCH", "1780000000").output().expect("the script runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        fs::read_to_string(to.join("SHA256SUMS")).expect("checksums")
+    };
+    let sums = package("one");
+    assert_eq!(sums, package("another"), "the same bytes each time");
+    let version = env!("CARGO_PKG_VERSION");
+    let archive = format!("staledp-v{version}-{here}.tar.gz");
+    assert_eq!(sums.lines().count(), 2, "{sums}");
+    assert!(sums.contains(&archive), "{sums}");
+    let list = Command::new("tar").arg("-tzf").arg(folder.path().join("one").join(&archive)).output().expect("tar");
+    let list = String::from_utf8(list.stdout).expect("names");
+    for name in [
+        "staledp",
+        "LICENSE",
+        "README.md",
+        "completions/staledp.bash",
+        "completions/kubectl_complete-staledp",
+        "man/staledp.1",
+        "man/staledp-diagnose.1",
+        "man/staledp-version.1",
+    ] {
+        assert!(list.lines().any(|line| line == format!("./{name}")), "{name} is not in:\n{list}");
+    }
+}
+
 #[test]
 fn linters_find_nothing_in_workflows_and_scripts() {
     if let Some(actionlint) = installed("actionlint") {
