@@ -105,14 +105,44 @@ fn format_that_a_command_lacks_is_a_usage_error_that_names_those_it_has() {
 }
 
 #[test]
+fn manual_page_of_a_command_is_printed_and_a_misspelt_one_gets_a_suggestion() {
+    let (page, _) = exits(run(&["man", "diagnose"]), 0);
+    assert!(page.contains(".TH staledp-diagnose 1") && page.contains(".SH \"EXIT STATUS\""), "{page}");
+    let (_, stderr) = exits(run(&["man", "diagnos"]), 2);
+    assert!(stderr.contains("hint: did you mean diagnose?"), "{stderr}");
+    let (names, _) = exits(run(&["man", "--list"]), 0);
+    for name in names.lines() {
+        exits(run(&["man", name]), 0);
+    }
+    assert!(names.lines().count() > 15, "{names}");
+    // What no command is asked for is what all are.
+    let (help, _) = exits(run(&["--help"]), 0);
+    assert!(help.contains("\nExamples:\n  staledp symptoms ") && help.contains("\nExit codes:\n  0    "), "{help}");
+}
+
+#[test]
 fn tables_without_header_rows_are_otherwise_the_same() {
     let from = bundle("2026-06-06-prusik");
     let with = exits(run(&["diagnose", "--from", &from]), 1).0;
     let without = exits(run(&["diagnose", "--from", &from, "--no-headers"]), 1).0;
-    let is_header = |line: &&str| line.starts_with("NODE  ") || line.starts_with("CHECK  ");
+    let is_header = |line: &&str| ["NODE  ", "CHECK  ", "WAY  "].iter().any(|head| line.starts_with(head));
     let expected: Vec<&str> = with.lines().filter(|line| !is_header(line)).collect();
-    assert!(expected.len() < with.lines().count(), "{with}");
+    assert_eq!(with.lines().count() - expected.len(), 3, "{with}");
     assert_eq!(without.lines().collect::<Vec<_>>(), expected);
+}
+
+/// `fix` shows a node before and after the restart in the same table.
+#[test]
+fn differences_and_settings_have_no_header_rows_where_none_are_wanted() {
+    let (stale, healthy) = (bundle("stale-datapath"), bundle("healthy"));
+    let (with, _) = exits(run(&["diff", &stale, &healthy]), 0);
+    let (without, _) = exits(run(&["diff", &stale, &healthy, "--no-headers"]), 0);
+    assert!(with.contains("\nCHECK  "), "{with}");
+    let expected: Vec<&str> = with.lines().filter(|line| !line.starts_with("CHECK  ")).collect();
+    assert_eq!(without.lines().collect::<Vec<_>>(), expected);
+    let settings = |args: &[&str]| exits(configured("timeout = '90s'\n", &[], args), 0).0;
+    let (with, without) = (settings(&["config", "view"]), settings(&["config", "view", "--no-headers"]));
+    assert_eq!(with.lines().count(), without.lines().count() + 1, "{with}\n{without}");
 }
 
 #[test]
@@ -283,6 +313,27 @@ fn marks_are_ascii_where_the_locale_is() {
     // Programs read the same whatever the locale.
     let json = |locale: &str| staledp(&["explain", "-o", "json"]).env("LANG", locale).output().expect("it runs").stdout;
     assert_eq!(json("C"), json("C.UTF-8"));
+}
+
+#[test]
+fn terminal_whose_locale_is_ascii_gets_nothing_else_not_even_progress_and_errors() {
+    let on_a_terminal = |args: &str, locale: &str| {
+        let command = format!("stty cols 80; {} {args}", env!("CARGO_BIN_EXE_staledp"));
+        let mut script = Command::new("script");
+        script.args(["-qefc", &command, "/dev/null"]).env("TERM", "xterm").env("LC_ALL", locale).stdin(Stdio::null());
+        script.output().map(|output| text(&output.stdout))
+    };
+    let diagnose = format!("diagnose --from {}", bundle("2026-06-06-prusik"));
+    let Ok(shown) = on_a_terminal(&diagnose, "C") else {
+        eprintln!("skipped: there is no script(1) to make a terminal with");
+        return;
+    };
+    assert!(shown.is_ascii() && shown.contains("x prusik: stale-datapath"), "{shown}");
+    assert!(shown.contains("/3 nodes") && !shown.contains('█'), "{shown}");
+    let shown = on_a_terminal(&diagnose, "C.UTF-8").expect("script(1)");
+    assert!(shown.contains("✗ prusik: stale-datapath") && shown.contains('░'), "{shown}");
+    let shown = on_a_terminal("explain grün", "C").expect("script(1)");
+    assert!(shown.is_ascii() && shown.contains("error: "), "{shown}");
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Format {
     Yaml,
     /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms)
     Name,
+    /// One self-contained page, with a matrix of nodes and ways, drawings and a timeline
+    Html,
     /// JUnit XML, a test case a node, for CI systems
     Junit,
     /// Metrics in Prometheus' text format, for the node exporter's textfile collector
@@ -37,6 +39,7 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Yaml => "yaml",
             Self::Name => "name",
+            Self::Html => "html",
             Self::Junit => "junit",
             Self::Prometheus => "prometheus",
         }

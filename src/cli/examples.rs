@@ -15,7 +15,17 @@ pub(super) fn after_help(command: &str) -> String {
 /// Name, examples, exit codes, and what 0 means.
 type Row = (&'static str, &'static str, &'static [Exit], &'static str);
 
-const COMMANDS: [Row; 16] = [
+const COMMANDS: [Row; 17] = [
+    (
+        "staledp",
+        "  staledp symptoms                      which node looks worst, from what the cluster already reports
+  staledp diagnose prusik               one node of the current context
+  staledp diagnose --all-nodes -o json  all nodes, for a program
+  staledp fix --node prusik             restart its Cilium pod, safely, and prove that it worked
+  staledp explain stale-datapath        what a verdict, a check or an upstream issue means, offline",
+        &Exit::ALL,
+        Exit::Healthy.meaning(),
+    ),
     (
         "diagnose",
         "  staledp diagnose prusik
@@ -112,7 +122,7 @@ const COMMANDS: [Row; 16] = [
     (
         "man",
         "  staledp man > /usr/local/share/man/man1/staledp.1
-  staledp man | man -l -",
+  staledp man diagnose | man -l -",
         &Exit::OF_READING,
         "printed",
     ),

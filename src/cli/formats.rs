@@ -3,7 +3,7 @@
 use super::Command;
 use crate::base::error::Error;
 use crate::base::screen::Format;
-use crate::base::screen::Format::{Json, Jsonl, Junit, Name, Prometheus, Table, Wide, Yaml};
+use crate::base::screen::Format::{Html, Json, Jsonl, Junit, Name, Prometheus, Table, Wide, Yaml};
 
 impl Command {
     /// Checks that a command that works on one cluster got at most one.
@@ -36,13 +36,13 @@ impl Command {
         let (name, formats): (_, &[Format]) = match self {
             // What they print has one form, or they print nothing.
             Self::Completions { .. }
-            | Self::Man
+            | Self::Man(_)
             | Self::Schema
             | Self::Capture(_)
             | Self::Watch(_)
             | Self::Manifests(_) => return Ok(()),
-            Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name, Junit, Prometheus]),
-            Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name, Junit, Prometheus]),
+            Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name, Html, Junit, Prometheus]),
+            Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name, Html, Junit, Prometheus]),
             Self::Symptoms(_) => ("symptoms", &[Table, Wide, Json, Jsonl, Yaml, Name]),
             Self::Risk(_) => ("risk", &[Table, Wide, Json, Jsonl, Yaml]),
             // An issue in Markdown.

@@ -35,6 +35,7 @@ const FROM_A_CLUSTER: [&str; 7] = ["context", "kubeconfig", "as_user", "cluster"
 /// Finds nodes whose Cilium datapath went stale, says why, and names the one command that repairs it.
 #[derive(Debug, Parser)]
 #[command(name = "staledp", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = after_help("staledp"))]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -134,9 +135,9 @@ pub enum Command {
         #[arg(value_enum)]
         shell: CompletionsFor,
     },
-    /// Print the manual page in roff
+    /// Print the manual page in roff: of the program, or of one command
     #[command(after_help = after_help("man"))]
-    Man,
+    Man(ManArgs),
     /// Show the settings that options have without being typed
     #[command(subcommand, after_help = after_help("config"))]
     Config(ConfigCommand),
@@ -146,6 +147,18 @@ pub enum Command {
     /// Print the version, the commit it was built from, and how recent its knowledge of upstream issues is
     #[command(after_help = after_help("version"))]
     Version,
+}
+
+/// `staledp man`.
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// The command that the page is of [default: the program, with a section for each command]
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
+
+    /// Print the names of the commands that have a page, one per line
+    #[arg(long, conflicts_with = "page")]
+    pub list: bool,
 }
 
 /// `staledp config`.

@@ -45,6 +45,7 @@ fn with_candidates(arg: clap::Arg) -> clap::Arg {
         "node" | "nodes" | "exclude_node" => ArgValueCompleter::new(nodes),
         "cilium_namespace" => ArgValueCompleter::new(namespaces),
         "force" => ArgValueCompleter::new(|word: &OsStr| matching(word, forcible())),
+        "page" => ArgValueCompleter::new(|word: &OsStr| matching(word, commands())),
         "code" => ArgValueCompleter::new(|word: &OsStr| matching(word, topics())),
         _ => return arg,
     };
@@ -74,6 +75,13 @@ fn forcible() -> impl Iterator<Item = (String, Option<&'static str>)> {
 fn topics() -> impl Iterator<Item = (String, Option<&'static str>)> {
     let codes = Code::ALL.iter().map(|code| (code.name().to_owned(), Some(codes::text(*code).meaning)));
     codes.chain(CheckId::ALL.into_iter().map(|id| (id.name().to_owned(), Some(id.question()))))
+}
+
+/// The commands that have a manual page.
+fn commands() -> impl Iterator<Item = (String, Option<&'static str>)> {
+    let command = cli::command();
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    named(shown.map(|sub| sub.get_name().to_owned()).collect())
 }
 
 /// Names of the kubeconfig.

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 pub(super) async fn run(before: PathBuf, after: PathBuf, exit_code: bool, terminal: &Terminal) -> Result<Exit, Error> {
     let diff = diff::compare(&report_of(before, terminal).await?, &report_of(after, terminal).await?);
     let screen = &terminal.screen;
-    let text = document(screen, &diff, || diff::text(&diff, text::prose(text::columns(screen.width))))?;
+    let text = document(screen, &diff, || diff::text(&diff, text::prose(text::columns(screen.width)), screen.headers))?;
     terminal.print(text).await?;
     Ok(if exit_code && diff.is_any() { Exit::Differs } else { Exit::Healthy })
 }

@@ -11,7 +11,7 @@ pub(super) async fn run(args: FixArgs, terminal: &Terminal) -> Result<Exit, Erro
     let settings = settings::fix(args);
     let progress = terminal.progress();
     let report = crate::fix::run(&settings, &terminal.screen, &progress, terminal.signals.came()).await?;
-    let text = document(&terminal.screen, &report, || report.table(terminal.screen.width))?;
+    let text = document(&terminal.screen, &report, || report.table(terminal.screen.width, terminal.screen.headers))?;
     terminal.print(text).await?;
     Ok(report.exit())
 }

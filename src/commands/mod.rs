@@ -99,7 +99,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Rbac(args) => rbac::run(args, terminal).await,
         Command::Manifests(args) => manifests::run(args, terminal).await,
         Command::Completions { shell } => completions::run(shell, terminal).await,
-        Command::Man => man::run(terminal).await,
+        Command::Man(args) => man::run(args, terminal).await,
         Command::Config(ConfigCommand::View(_)) => config::view(terminal).await,
         Command::Schema => schema::run(terminal).await,
         Command::Version => version::run(terminal).await,

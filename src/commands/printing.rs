@@ -12,7 +12,8 @@ use crate::base::error::Error;
 use crate::base::screen::{Format, Screen};
 use crate::knowledge::code::Kind;
 use crate::progress::{Output, Progress};
-use crate::report::{Report, json, junit, prometheus, table, text};
+use crate::report::{Report, html, json, junit, prometheus, table, text};
+use crate::settings;
 
 /// How long an interrupted run waits for a reader that takes nothing of its partial results.
 const STALLED: Duration = Duration::from_millis(600);
@@ -102,9 +103,12 @@ pub(super) fn show_error(error: &Error) {
 fn put(word: &str, error: &Error) {
     let hint = error.hint().map(|hint| format!("hint: {hint}"));
     // An API or a file may have written any of it.
+    let ascii = settings::ascii_locale();
     for text in [Some(format!("{word}: {error}")), hint].into_iter().flatten() {
         for line in text.lines() {
-            let _ = writeln!(io::stderr(), "{}", text::safe(line));
+            let line = text::safe(line);
+            let line = if ascii { text::ascii(&line).into() } else { line };
+            let _ = writeln!(io::stderr(), "{line}");
         }
     }
 }
@@ -119,7 +123,7 @@ pub(super) fn document<T: Serialize>(
         Format::Json => json::json(value),
         Format::Jsonl => json::line(value),
         Format::Yaml => json::yaml(value),
-        Format::Table | Format::Wide | Format::Name | Format::Junit | Format::Prometheus => Ok(text()),
+        Format::Table | Format::Wide | Format::Name | Format::Html | Format::Junit | Format::Prometheus => Ok(text()),
     }
 }
 
@@ -132,6 +136,7 @@ pub(super) fn render(report: &Report, screen: &Screen) -> Result<String, Error> 
         Format::Name => {
             Ok(text::names(report.nodes.iter().filter(|n| n.verdict.kind != Kind::Healthy).map(|n| &*n.node)))
         }
+        Format::Html => Ok(html::render(report)),
         Format::Junit => Ok(junit::junit(report)),
         Format::Prometheus => Ok(prometheus::metrics(report)),
         Format::Jsonl => report

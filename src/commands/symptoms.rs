@@ -32,7 +32,9 @@ pub(super) async fn run(args: SymptomsArgs, terminal: &Terminal) -> Result<Exit,
     let found = found.await?;
     let text = match terminal.screen.format {
         Format::Name => text::names(found.nodes.iter().map(|node| &*node.node)),
-        Format::Table | Format::Wide | Format::Junit | Format::Prometheus => render(&found, &style(&terminal.screen)),
+        Format::Table | Format::Wide | Format::Html | Format::Junit | Format::Prometheus => {
+            render(&found, &style(&terminal.screen))
+        }
         Format::Json => json::symptoms(&found, json::Form::Json)?,
         Format::Jsonl => json::symptoms(&found, json::Form::Jsonl)?,
         Format::Yaml => json::symptoms(&found, json::Form::Yaml)?,

@@ -158,6 +158,8 @@ mod tests {
             in_trouble,
             answered: code == Code::Healthy,
             alone: None,
+            ways: vec![],
+            last_answers: vec![],
             symptoms: vec![],
             neighbour: None,
             known_issues: vec![],

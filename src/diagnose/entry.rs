@@ -12,6 +12,7 @@ use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::agents::Agent;
 use crate::kubernetes::cluster_map::ClusterMap;
+use crate::report::ways;
 use crate::report::{Check, CheckData, Cilium, KnownIssue, NodeReport};
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Verdict};
@@ -37,6 +38,7 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
         }
     }
     let agent = case.agent();
+    let last_answers = if verdict.kind == Kind::Healthy { Vec::new() } else { ways::last_answers(case) };
     NodeReport {
         node: case.around.node.clone(),
         context: None,
@@ -58,6 +60,8 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
         neighbour: None,
         known_issues,
         restart,
+        ways: ways::ways(case),
+        last_answers,
         symptoms: Vec::new(),
     }
 }
@@ -135,6 +139,8 @@ fn not_judged(node: &str, cluster: &ClusterMap<'_>, why: &str, checks: &[Check],
         in_trouble: false,
         answered: false,
         alone: None,
+        ways: Vec::new(),
+        last_answers: Vec::new(),
         symptoms: Vec::new(),
         neighbour: None,
         known_issues: Vec::new(),

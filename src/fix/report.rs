@@ -156,22 +156,22 @@ impl FixReport {
         }
     }
 
-    /// The report for a person.
+    /// The report for a person, with or without header rows.
     #[must_use]
-    pub fn table(&self, width: Option<u16>) -> String {
+    pub fn table(&self, width: Option<u16>, headers: bool) -> String {
         let columns = text::prose(text::columns(width));
         let mut out = String::new();
         for node in &self.fix {
             if !out.is_empty() {
                 out.push('\n');
             }
-            table(&mut out, node, columns);
+            table(&mut out, node, columns, headers);
         }
         out
     }
 }
 
-fn table(out: &mut String, node: &NodeFix, columns: usize) {
+fn table(out: &mut String, node: &NodeFix, columns: usize, headers: bool) {
     let word = match node.outcome {
         FixOutcome::NotTried => "NOT TRIED",
         FixOutcome::Verified => "✓ VERIFIED",
@@ -228,7 +228,7 @@ fn table(out: &mut String, node: &NodeFix, columns: usize) {
         let what = "name lookup".to_owned();
         rows.push(DiffRow { what, before: "not asked".to_owned(), after: lookup.to_owned(), changed: true });
         out.push('\n');
-        out.push_str(&diff::beside(&rows.iter().collect::<Vec<_>>(), columns));
+        out.push_str(&diff::beside(&rows.iter().collect::<Vec<_>>(), columns, headers));
     }
     if let Some(changed) = &node.restart_changed {
         out.push('\n');

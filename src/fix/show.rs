@@ -1,12 +1,13 @@
 //! The steps as they happen, on standard error, and the one question to who sits before them.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{BufRead as _, Write as _};
 
 use futures::channel::oneshot;
 
 use crate::base::screen::Screen;
-use crate::report::text::{UNBOUNDED, columns, hang, prose, safe};
+use crate::report::text::{UNBOUNDED, ascii, columns, hang, prose, safe};
 
 /// Steps 1 to 9.
 const STEPS: u8 = 9;
@@ -15,6 +16,8 @@ const STEPS: u8 = 9;
 #[derive(Debug)]
 pub(super) struct Steps {
     quiet: bool,
+    /// Whether standard error takes ASCII only.
+    ascii: bool,
     /// Lines are folded at this width.
     columns: usize,
     /// Whether a question stands on the last line, without its answer.
@@ -24,7 +27,7 @@ pub(super) struct Steps {
 impl Steps {
     pub(super) fn new(screen: &Screen) -> Self {
         let columns = prose(columns(screen.error_width));
-        Self { quiet: screen.quiet, columns, open: Cell::new(false) }
+        Self { quiet: screen.quiet, ascii: screen.ascii, columns, open: Cell::new(false) }
     }
 
     /// A step begins.
@@ -45,7 +48,7 @@ impl Steps {
     /// Asks, with all that an answer needs, also with --quiet; returns the answer, if any.
     pub(super) async fn ask(&self, facts: &[(&str, &str)], question: &str) -> Option<String> {
         let facts: String = facts.iter().map(|(word, says)| entry(word, says, self.columns)).collect();
-        let _ = write!(std::io::stderr(), "{facts}        {question}");
+        let _ = write!(std::io::stderr(), "{}", self.shown(&format!("{facts}        {question}")));
         let _ = std::io::stderr().flush();
         self.open.set(true);
         let (sender, answer) = oneshot::channel();
@@ -66,8 +69,12 @@ impl Steps {
             let _ = writeln!(std::io::stderr());
         }
         if !self.quiet {
-            let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+            let _ = writeln!(std::io::stderr(), "{}", self.shown(text.trim_end()));
         }
+    }
+
+    fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.ascii { ascii(text).into() } else { text.into() }
     }
 }
 

@@ -62,7 +62,7 @@ impl Progress {
         Self {
             screen: *screen,
             output: output.clone(),
-            bars: screen.progress.then(Bars::new),
+            bars: screen.progress.then(|| Bars::new(screen.ascii)),
             by_bytes: Cell::default(),
             total: Cell::default(),
             finished: Cell::default(),
@@ -79,7 +79,7 @@ impl Progress {
     pub fn meter(&self) -> Meter {
         let Some(Bars { bar, .. }) = &self.bars else { return Meter::default() };
         self.by_bytes.set(true);
-        bar.set_style(style("{bar:20} {binary_bytes} of {binary_total_bytes} {elapsed} {wide_msg}"));
+        bar.set_style(style("{bar:20} {binary_bytes} of {binary_total_bytes} {elapsed} {wide_msg}", self.screen.ascii));
         bar.set_message("reading");
         bar.enable_steady_tick(TICK);
         let bar = bar.clone();
@@ -112,7 +112,7 @@ impl Progress {
         if self.screen.quiet {
             return;
         }
-        let line = text::safe(line);
+        let line = self.shown(&text::safe(line));
         match &self.bars {
             // An error of standard error does not stop the run.
             Some(bars) => drop(bars.all.println(&line)),
@@ -148,19 +148,24 @@ impl Progress {
         if let Some(left) = left {
             says.push(format!("about {} left", crate::base::time::span(left)));
         }
-        bars.bar.set_message(says.join(" · "));
+        bars.bar.set_message(self.shown(&says.join(" · ")));
         let running = self.running.borrow();
         for (at, bar) in bars.slow.iter().enumerate() {
             match running.get(at) {
-                Some(node) => bar.set_message(format!(
+                Some(node) => bar.set_message(self.shown(&format!(
                     "  {}  {} ({} s)",
                     text::safe(&node.node),
                     node.step,
                     node.since.elapsed().as_secs()
-                )),
+                ))),
                 None => bar.set_message(""),
             }
         }
+    }
+
+    /// A text as standard error takes it.
+    fn shown(&self, text: &str) -> String {
+        if self.screen.ascii { text::ascii(text) } else { text.to_owned() }
     }
 
     /// A line of standard output, with the bars out of its way where they share a terminal.
@@ -173,7 +178,8 @@ impl Progress {
 }
 
 impl Bars {
-    fn new() -> Self {
+    fn new(ascii: bool) -> Self {
+        let style = |template| style(template, ascii);
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let bar = all.add(ProgressBar::new(0)).with_style(style("{bar:20} {pos}/{len} nodes {elapsed} {wide_msg}"));
         let slow = (0..SLOWEST).map(|_| all.add(ProgressBar::new_spinner()).with_style(style("{wide_msg}"))).collect();
@@ -181,9 +187,9 @@ impl Bars {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+fn style(template: &str, ascii: bool) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.progress_chars("█▌░")
+    style.progress_chars(if ascii { "#>-" } else { "█▌░" })
 }
 
 /// How long the rest takes at the pace of the nodes, or KiB, so far; none while there are too few to estimate from.

@@ -182,16 +182,16 @@ fn add(what: &str, before: &Value, after: &Value, out: &mut Vec<Change>) {
     out.push(Change { what: what.to_owned(), before: before.clone(), after: after.clone() });
 }
 
-/// The changes for people, in lines of at most so many columns.
+/// The changes for people, in lines of at most so many columns, with or without header rows.
 #[must_use]
-pub fn text(diff: &Diff, columns: usize) -> String {
+pub fn text(diff: &Diff, columns: usize, headers: bool) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     for node in &diff.changed {
         let changed: Vec<&DiffRow> = node.rows.iter().filter(|row| row.changed).collect();
         // Writing to a String can't fail.
         _ = writeln!(out, "{}", safe(&node.node));
-        out += &beside(&changed, columns);
+        out += &beside(&changed, columns, headers);
         let same: Vec<&str> = node.rows.iter().filter(|row| !row.changed).map(|row| row.what.as_str()).collect();
         if !same.is_empty() {
             out += &hang("unchanged: ", &same.join(", "), columns);
@@ -217,9 +217,9 @@ pub fn text(diff: &Diff, columns: usize) -> String {
     out
 }
 
-/// Before and after side by side; on narrow screens one below the other.
+/// Before and after side by side, with or without a header row; on narrow screens one below the other.
 #[must_use]
-pub fn beside(rows: &[&DiffRow], columns: usize) -> String {
+pub fn beside(rows: &[&DiffRow], columns: usize, headers: bool) -> String {
     let mut out = String::new();
     if columns < NARROW {
         for row in rows {
@@ -234,7 +234,7 @@ pub fn beside(rows: &[&DiffRow], columns: usize) -> String {
     let longest = rows.iter().map(|row| width(&safe(&row.before))).max().unwrap_or(0).max(width(&head.before));
     let room = columns.saturating_sub(first + 4);
     let left = (room / 2).min(longest);
-    for row in std::iter::once(&head).chain(rows.iter().copied()) {
+    for row in std::iter::once(&head).filter(|_| headers).chain(rows.iter().copied()) {
         let cells = [(&row.before, left), (&row.after, room - left)].map(|(text, width)| wrap(&safe(text), width));
         for at in 0..cells[0].len().max(cells[1].len()).max(1) {
             let what = if at == 0 { row.what.as_str() } else { "" };

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod explain;
 pub mod explain_data;
 pub mod figures;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -20,6 +21,7 @@ pub mod table;
 pub mod tables;
 pub mod text;
 pub mod upstream;
+pub mod ways;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -39,6 +41,7 @@ use crate::symptoms::Symptom;
 
 pub use check::{Check, CheckData};
 pub use source::SourceInfo;
+use ways::{LastAnswer, WayFigures};
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.report/v1";
@@ -194,6 +197,12 @@ pub struct NodeReport {
     /// What bears on a restart of the agent, for `staledp risk`; not a part of the report, and lost where that is read back.
     #[serde(skip)]
     pub restart: Option<Box<RestartCase>>,
+    /// How each way of packets does, where it has flows that can be judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WayFigures>,
+    /// When the pods of a node that is not healthy last got an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_answers: Vec<LastAnswer>,
     /// What the cluster itself says of this node's pods, and whether the verdict explains it.
     #[serde(default)]
     pub symptoms: Vec<Symptom>,

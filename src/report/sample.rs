@@ -88,6 +88,8 @@ fn node(name: &str, code: Code, confidence: Confidence, summary: &str, checks: V
         neighbour: None,
         known_issues: vec![],
         restart: None,
+        ways: vec![],
+        last_answers: vec![],
         symptoms: vec![],
     }
 }

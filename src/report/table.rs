@@ -6,13 +6,14 @@
 
 mod checks;
 mod details;
-mod groups;
+pub(super) mod groups;
 mod head;
 mod overview;
 mod page;
 mod reasons;
 mod verdict;
 mod way_out;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ use crate::knowledge::code::Kind;
 use crate::rules::verdict::{Confidence, Verdict};
 pub(super) use head::{moment, source};
 use page::{CYAN, GREEN, Page, RED, YELLOW};
+pub(super) use verdict::broken;
+pub(super) use ways::life_word;
 
 /// How to show a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ pub fn one_line(node: &NodeReport) -> String {
 }
 
 /// The mark and the colour of a verdict. The mark says it without the colour.
-const fn mark(kind: Kind) -> (&'static str, Ink) {
+pub(super) const fn mark(kind: Kind) -> (&'static str, Ink) {
     match kind {
         Kind::Stale => ("✗", RED),
         Kind::OtherFault => ("!", YELLOW),
@@ -86,6 +89,7 @@ impl Page {
         self.verdict(node);
         self.blank();
         self.checks(&node.checks);
+        self.ways(node);
         self.reasons(node);
         self.affected(node);
         self.sources(&node.checks);

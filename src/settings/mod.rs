@@ -35,7 +35,7 @@ pub fn screen(args: &OutputArgs) -> Screen {
     Screen {
         format: *output,
         headers: !no_headers,
-        ascii: is_ascii(|name| std::env::var(name).ok()),
+        ascii: ascii_locale(),
         color: match color {
             When::Always => true,
             When::Never => false,
@@ -55,6 +55,12 @@ fn width<S: IsTerminal + AsFd>(stream: S) -> Option<u16> {
         return Some(terminal_size::terminal_size_of(stream).map_or(DEFAULT_WIDTH, |(width, _)| width.0));
     }
     std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|columns| *columns > 0)
+}
+
+/// Whether text for people is kept to ASCII, as the locale wants it.
+#[must_use]
+pub fn ascii_locale() -> bool {
+    is_ascii(|name| std::env::var(name).ok())
 }
 
 /// Whether the locale has a character set other than UTF-8. Without any locale UTF-8 is taken for granted: pods and cron

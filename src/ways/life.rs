@@ -1,5 +1,7 @@
 //! Whether a group of flows is alive, dead, neither, or too small to judge.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ways::counts::Counts;
 
 /// Fewer DNS flows than this prove nothing by themselves.
@@ -10,7 +12,8 @@ pub const FEW: u32 = 3;
 pub const DEAD_PERCENT: u32 = 90;
 
 /// How a way of packets does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Life {
     /// Mostly answered.
     Alive,

@@ -27,6 +27,18 @@ pub enum Way {
 }
 
 impl Way {
+    /// Every way.
+    pub const ALL: [Self; 8] = [
+        Self::World,
+        Self::PodToHost,
+        Self::HostToPod,
+        Self::Here,
+        Self::AcrossOut,
+        Self::AcrossIn,
+        Self::HostToWorld,
+        Self::HostToCluster,
+    ];
+
     /// The groups of flows that take this way.
     #[must_use]
     pub const fn groups(self) -> &'static [Group] {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::api::{ApiServer, Kubeconfig};
 use crate::support::scenes::Scene;
 use crate::support::world::{Fault, FaultKind};
@@ -70,7 +72,11 @@ fn offered(text: &str) -> Vec<String> {
 }
 
 fn cluster() -> ApiServer {
-    ApiServer::start(Scene::stale().world())
+    let mut world = Scene::stale().world();
+    let namespaces = ["kube-public", "kube-system", "shop"].map(|name| json!({"metadata": {"name": name}}));
+    let list = json!({"kind": "NamespaceList", "apiVersion": "v1", "metadata": {}, "items": namespaces});
+    world.foreign.insert("/api/v1/namespaces".to_owned(), list);
+    ApiServer::start(world)
 }
 
 #[test]
@@ -86,6 +92,8 @@ fn bash_completes_nodes_contexts_codes_and_namespaces() {
     assert_eq!(installed.bash("staledp explain dns-c"), ["dns-conntrack"]);
     assert_eq!(installed.bash("staledp fix prusik --force stale-m"), ["stale-map"]);
     assert_eq!(installed.bash("staledp comple"), ["completions"]);
+    assert_eq!(installed.bash("staledp diagnose --cilium-namespace kube-"), ["kube-public", "kube-system"]);
+    assert_eq!(installed.bash("staledp man diag"), ["diagnose"]);
     // Options that the shell has already are honoured.
     let elsewhere = installed.bash("staledp diagnose --kubeconfig /nowhere --node ''");
     assert!(elsewhere.is_empty(), "{elsewhere:?}");

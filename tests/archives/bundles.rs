@@ -49,6 +49,21 @@ fn a_bundle_in_one_file_is_judged_as_its_folder() {
 }
 
 #[test]
+fn bundle_json_may_be_the_last_file_of_a_plain_tar() {
+    let bundle = fixture("2026-06-06-prusik");
+    let (right, folder, _) = diagnose(&bundle);
+    let keep = tempfile::tempdir().expect("a folder");
+    let path = keep.path().join("kept.tar");
+    for names in [["kube", "nodes", "symptoms", "bundle.json"], ["bundle.json", "symptoms", "nodes", "kube"]] {
+        let packed = Command::new("tar").arg("-cf").arg(&path).arg("-C").arg(&bundle).args(names).output();
+        assert!(packed.expect("tar runs").status.success(), "{names:?}");
+        let (code, report, stderr) = diagnose(&path);
+        assert_eq!(lasting(report), lasting(folder.clone()), "{names:?} {stderr}");
+        assert_eq!(code, right);
+    }
+}
+
+#[test]
 fn of_what_lies_twice_in_a_bundle_the_last_counts() {
     let bundle = fixture("2026-06-06-prusik");
     let (_, right, _) = diagnose(&bundle);

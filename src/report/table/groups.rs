@@ -13,16 +13,16 @@ const NAMED: usize = 12;
 
 /// Nodes that are shown together; at least one.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
+pub(in crate::report) struct Group<'a> {
     /// The node whose details are shown.
-    pub(super) first: &'a NodeReport,
+    pub(in crate::report) first: &'a NodeReport,
     /// The others with the same verdict.
-    pub(super) rest: Vec<&'a NodeReport>,
+    pub(in crate::report) rest: Vec<&'a NodeReport>,
 }
 
 /// Groups nodes by what is the same: the code, the confidence, and the status of each check. The order is that of the
 /// nodes. Groups of a few nodes, and a wide table, have each node by itself.
-pub(super) fn groups<'a>(nodes: impl Iterator<Item = &'a NodeReport>, wide: bool) -> Vec<Group<'a>> {
+pub(in crate::report) fn groups<'a>(nodes: impl Iterator<Item = &'a NodeReport>, wide: bool) -> Vec<Group<'a>> {
     let same = |a: &NodeReport, b: &NodeReport| {
         let (one, other) = (&a.verdict, &b.verdict);
         (one.kind, one.code, one.confidence, &a.context) == (other.kind, other.code, other.confidence, &b.context)

@@ -5,8 +5,10 @@ use super::details::MANY_PODS;
 use super::*;
 use crate::checks::BackendFigures;
 use crate::report::text;
+use crate::report::ways::WayFigures;
 use crate::report::{CheckData, figures, sample};
 use crate::rules::verdict::Cause;
+use crate::ways::life::Life;
 
 const HOSTILE: &str = "evil\u{1b}[2J\n\u{202e}kubectl delete\u{9b}31m\u{200b}";
 const COMMAND: &str = "kubectl --context=grigri delete pod cilium-swmbt -n kube-system";
@@ -54,6 +56,53 @@ fn stale_node_ends_with_its_commands_in_order_whole_and_alone_at_every_width() {
         assert!(risk < shown.find("staledp fix --context").unwrap(), "the risk stands before what carries it");
         assert!(!shown.contains("old: diagnose again"));
     }
+}
+
+#[test]
+fn ways_of_a_stale_node_are_at_most_six_lines_with_the_dead_ones_first() {
+    let way = |label: &str, life: Life, answered: u32, unanswered: u32| WayFigures {
+        way: "world".to_owned(),
+        label: label.to_owned(),
+        life,
+        answered,
+        unanswered,
+        pods_answered: 1,
+        pods_unanswered: 1,
+        last_answer: None,
+    };
+    let mut node = sample::stale();
+    node.ways = vec![way("pods to x", Life::Alive, 5, 0), way("pods to node-local DNS", Life::Dead, 0, 65)];
+    node.ways.extend((0..6).map(|i| way(&format!("way {i}"), Life::Unseen, 1, 0)));
+    let shown = render(&sample::report(vec![node.clone()]), &Style { width: Some(80), ..PLAIN });
+    let (_, ways) = shown.split_once("WAY                     STATE      FLOWS ANSWERED\n").expect("the ways");
+    let lines: Vec<&str> = ways.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(lines[0], "pods to node-local DNS  ✗ dead     0 of 65");
+    assert_eq!(lines[1], "pods to x               ✓ alive    5 of 5");
+    assert_eq!((lines.len(), lines[2]), (6, "way 0                   ? too few  1 of 1"));
+    let narrow = render(&sample::report(vec![node.clone()]), &Style { width: Some(40), ..PLAIN });
+    assert!(narrow.contains("✗ dead\n  pods to node-local DNS: 0 of 65 flows"), "{narrow}");
+    let without = render(&sample::report(vec![node.clone()]), &Style { headers: false, ..PLAIN });
+    assert!(!without.contains("FLOWS ANSWERED") && without.contains("\npods to x "), "{without}");
+    // Only a stale node has them: for others they would be read as the reason.
+    node.verdict = sample::other_fault().verdict;
+    assert!(!render(&sample::report(vec![node]), &PLAIN).contains("FLOWS ANSWERED"));
+}
+
+#[test]
+fn overview_has_the_same_columns_at_every_width_that_holds_it() {
+    let report = four();
+    let head = |style: &Style| {
+        let shown = render(&report, style);
+        let head = shown.lines().find(|line| line.starts_with("NODE ")).map(str::to_owned);
+        head.map(|head| head.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let mut seen = 0;
+    for style in widths_in_use() {
+        let Some(columns) = head(&style) else { continue };
+        assert_eq!(columns, ["NODE", "VERDICT", "HOST", "POD-EGRESS", "DNS", "BACKENDS"], "{style:?}");
+        seen += 1;
+    }
+    assert!(seen > 6 && head(&Style { width: Some(200), ..PLAIN }).is_some(), "{seen}");
 }
 
 #[test]

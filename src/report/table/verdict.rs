@@ -77,7 +77,7 @@ impl Page {
 }
 
 /// The broken thing in a line: `program cil_from_container on lxc1a2b: expected attached, found none (attached-programs)`.
-fn broken(cause: &Cause) -> String {
+pub(in crate::report) fn broken(cause: &Cause) -> String {
     let Cause { what, name, on, key, expected, found, since, evidence } = cause;
     let mut says =
         if name.to_lowercase().contains(&what.to_lowercase()) { name.clone() } else { format!("{what} {name}") };
