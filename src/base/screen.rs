@@ -18,7 +18,8 @@ pub enum Format {
     Jsonl,
     /// One YAML document
     Yaml,
-    /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms)
+    /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms; `gate`: that is worse or
+    /// cannot be told)
     Name,
     /// JUnit XML, a test case a node, for CI systems
     Junit,
