@@ -50,7 +50,7 @@ pub(super) fn after_help() -> String {
         (Exit::CannotRun, Exit::CannotRun.meaning()),
         (Exit::Interrupted, Exit::Interrupted.meaning()),
     ];
-    let indented: String = LOOP.lines().map(|line| format!("  {line}\n")).collect();
+    let indented = format!("  {}\n", LOOP.replace('\n', "\n  "));
     let text = format!(
         "Examples:\n{examples}\n\nNode by node, for agents with the update strategy OnDelete:\n{indented}\n{}",
         Exit::help_of(&codes)

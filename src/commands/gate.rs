@@ -115,8 +115,8 @@ impl Work for Gate<'_> {
             let lists = fresh.as_ref().unwrap_or(inventory);
             let names: Vec<String> = chosen.nodes.keys().cloned().collect();
             let left = opened.diagnose.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
-            let named = matches!(self.settings.look.nodes, NodeChoice::Named(_));
-            let looking = DiagnoseSettings { named, deadline: left, ..opened.diagnose.clone() };
+            let by_name = matches!(self.settings.look.nodes, NodeChoice::Named(_));
+            let looking = DiagnoseSettings { named: by_name, deadline: left, ..opened.diagnose.clone() };
             let waited_s = begun.elapsed().as_secs();
             let judged = diagnose(source, lists, &names, &looking, about.clone(), self.progress).await;
             // With a lower --settle, or an agent that started meanwhile.
@@ -260,7 +260,9 @@ impl Gate<'_> {
         if let (Some(theirs), Some(ours)) = (theirs, context)
             && theirs != ours
         {
-            notes.push(format!("the baseline is of the context {theirs}, this run of {ours}: nodes are compared by name"));
+            notes.push(format!(
+                "the baseline is of the context {theirs}, this run of {ours}: nodes are compared by name"
+            ));
         }
         if self.baseline.partial {
             let why = self.baseline.partial_reason.as_deref().unwrap_or("no reason is given");

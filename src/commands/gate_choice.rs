@@ -53,7 +53,8 @@ impl<'a> Choice<'a> {
             Some(since) => Some(since.before(now).ok_or_else(|| Error::usage("--since lies before all time"))?),
             None if since_baseline => {
                 let at = report.source.captured_at.as_deref().unwrap_or(&report.generated_at);
-                let unknown = || Error::cannot_read("the baseline does not say when it was made").with_hint("use --since");
+                let unknown =
+                    || Error::cannot_read("the baseline does not say when it was made").with_hint("use --since");
                 Some(moment(at).ok_or_else(unknown)?)
             }
             None => None,

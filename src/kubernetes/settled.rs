@@ -25,7 +25,11 @@ pub fn unsettled(node: &str, map: &ClusterMap<'_>, at: Option<Timestamp>, settle
     let agent = match map.agent(node) {
         Agent::Unknown(failure) => {
             let for_good = failure.kind == FailureKind::Forbidden;
-            return Some(Unsettled { says: format!("its agent is not known: {failure}"), only_young_s: None, for_good });
+            return Some(Unsettled {
+                says: format!("its agent is not known: {failure}"),
+                only_young_s: None,
+                for_good,
+            });
         }
         Agent::NotRunning { why } => return waits(why),
         Agent::Running(agent) => agent,
@@ -88,7 +92,8 @@ pub fn what_changed(
             return Some(format!("the node was made {made}"));
         }
         let ready = node.status.conditions.iter().find(|condition| condition.r#type == "Ready");
-        if let Some((ready, at)) = ready.and_then(|ready| Some((ready, later(ready.last_transition_time.as_deref())?))) {
+        if let Some((ready, at)) = ready.and_then(|ready| Some((ready, later(ready.last_transition_time.as_deref())?)))
+        {
             let became = if ready.status == "True" { "ready" } else { "unready" };
             return Some(format!("the node became {became} {at}"));
         }
@@ -121,7 +126,7 @@ mod tests {
     use crate::base::questions::Named;
     use crate::kubernetes::inventory::{Inventory, Listed, Origin};
 
-    fn lists(node: Value, pods: Value) -> Inventory {
+    fn lists(node: &Value, pods: Value) -> Inventory {
         let nothing = || Failure::new(FailureKind::NotFound, "not requested");
         Inventory {
             origin: Origin { context: None, captured_at: moment("2026-06-06T12:00:00Z") },
@@ -156,24 +161,24 @@ mod tests {
 
     #[test]
     fn node_settles_when_its_ready_agent_is_old_enough() {
-        assert_eq!(settling(&lists(node(), agent("2026-06-06T11:55:00Z"))), None);
-        let young = settling(&lists(node(), agent("2026-06-06T11:56:40Z"))).unwrap();
+        assert_eq!(settling(&lists(&node(), agent("2026-06-06T11:55:00Z"))), None);
+        let young = settling(&lists(&node(), agent("2026-06-06T11:56:40Z"))).unwrap();
         assert_eq!((young.only_young_s, young.for_good), (Some(100), false));
         assert!(young.says.contains("since 2026-06-06T11:56:40Z"), "{young:?}");
         let mut pods = agent("2026-06-06T10:00:00Z");
         pods[0]["status"]["conditions"][0]["status"] = "False".into();
-        assert_eq!(settling(&lists(node(), pods.clone())).unwrap().says, "its agent cilium-a is not ready");
+        assert_eq!(settling(&lists(&node(), pods.clone())).unwrap().says, "its agent cilium-a is not ready");
         pods[0]["metadata"]["deletionTimestamp"] = "2026-06-06T12:00:00Z".into();
-        assert_eq!(settling(&lists(node(), pods)).unwrap().says, "its agent cilium-a is being deleted");
+        assert_eq!(settling(&lists(&node(), pods)).unwrap().says, "its agent cilium-a is being deleted");
         let mut down = node();
         down["status"]["conditions"][0]["status"] = "Unknown".into();
-        assert_eq!(settling(&lists(down, agent("2026-06-06T10:00:00Z"))).unwrap().says, "the node is not ready");
-        assert_eq!(settling(&lists(node(), json!([]))).unwrap().only_young_s, None);
+        assert_eq!(settling(&lists(&down, agent("2026-06-06T10:00:00Z"))).unwrap().says, "the node is not ready");
+        assert_eq!(settling(&lists(&node(), json!([]))).unwrap().only_young_s, None);
     }
 
     #[test]
     fn right_that_is_missing_is_not_waited_for() {
-        let mut inventory = lists(node(), json!([]));
+        let mut inventory = lists(&node(), json!([]));
         inventory.pods = Listed::Missing(Failure::new(FailureKind::Forbidden, "no right"));
         assert!(settling(&inventory).unwrap().for_good);
         inventory.pods = Listed::Missing(Failure::new(FailureKind::Timeout, "late"));
@@ -183,26 +188,31 @@ mod tests {
 
     #[test]
     fn new_agent_and_new_node_are_changes_and_older_ones_are_not() {
-        assert_eq!(changed(&lists(node(), agent("2026-06-06T10:59:59Z"))), None);
-        let started = changed(&lists(node(), agent("2026-06-06T11:00:01Z"))).unwrap();
+        assert_eq!(changed(&lists(&node(), agent("2026-06-06T10:59:59Z"))), None);
+        let started = changed(&lists(&node(), agent("2026-06-06T11:00:01Z"))).unwrap();
         assert_eq!(started, "its agent cilium-a started 2026-06-06T11:00:01Z");
         let mut made = node();
         made["metadata"]["creationTimestamp"] = "2026-06-06T11:30:00Z".into();
-        assert!(changed(&lists(made, agent("2026-06-06T10:00:00Z"))).unwrap().starts_with("the node was made"));
+        assert!(changed(&lists(&made, agent("2026-06-06T10:00:00Z"))).unwrap().starts_with("the node was made"));
         let mut back = node();
         back["status"]["conditions"][0]["lastTransitionTime"] = "2026-06-06T11:30:00Z".into();
-        assert!(changed(&lists(back.clone(), agent("2026-06-06T10:00:00Z"))).unwrap().starts_with("the node became ready"));
+        assert!(changed(&lists(&back, agent("2026-06-06T10:00:00Z"))).unwrap().starts_with("the node became ready"));
         back["status"]["conditions"][0]["status"] = "Unknown".into();
-        assert!(changed(&lists(back, agent("2026-06-06T10:00:00Z"))).unwrap().starts_with("the node became unready"));
-        assert!(changed(&lists(node(), json!([]))).unwrap().starts_with("no Cilium agent pod"));
+        assert!(changed(&lists(&back, agent("2026-06-06T10:00:00Z"))).unwrap().starts_with("the node became unready"));
+        assert!(changed(&lists(&node(), json!([]))).unwrap().starts_with("no Cilium agent pod"));
     }
 
     #[test]
     fn agent_of_before_counts_whatever_the_clocks_say() {
         let since = moment("2026-06-06T11:00:00Z").unwrap();
         let ask = |pods: Value, pod, started_at| {
-            let inventory = lists(node(), pods);
-            what_changed("brno", &ClusterMap::new(&inventory, Named::default()), since, Some(EarlierAgent { pod, started_at }))
+            let inventory = lists(&node(), pods);
+            what_changed(
+                "brno",
+                &ClusterMap::new(&inventory, Named::default()),
+                since,
+                Some(EarlierAgent { pod, started_at }),
+            )
         };
         let old = || agent("2026-06-06T10:00:00Z");
         assert_eq!(ask(old(), Some("cilium-a"), Some("2026-06-06T10:00:00Z")), None);
@@ -214,7 +224,7 @@ mod tests {
 
     #[test]
     fn agent_is_told_from_the_earlier_one_by_name_and_start() {
-        let inventory = lists(node(), agent("2026-06-06T10:00:00Z"));
+        let inventory = lists(&node(), agent("2026-06-06T10:00:00Z"));
         let map = ClusterMap::new(&inventory, Named::default());
         let is_other = |pod, started_at| agent_changed("brno", &map, EarlierAgent { pod, started_at });
         assert_eq!(is_other(Some("cilium-a"), Some("2026-06-06T12:00:00+02:00")), Some(false));

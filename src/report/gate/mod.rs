@@ -179,11 +179,8 @@ impl NodeGate {
         let failing: BTreeSet<String> =
             before.map(|before| newly_failing(before, after)).unwrap_or_default().into_iter().map(status_of).collect();
         let is_worse = |change: &&Change| change.what == "verdict" || failing.contains(&change.what);
-        let worse = if result == GateResult::Worse {
-            changes.iter().filter(is_worse).cloned().collect()
-        } else {
-            Vec::new()
-        };
+        let worse =
+            if result == GateResult::Worse { changes.iter().filter(is_worse).cloned().collect() } else { Vec::new() };
         let next = match result {
             GateResult::NoWorse => Vec::new(),
             GateResult::Worse | GateResult::CannotTell => vec![remedy::diagnose(context, &after.node)],
@@ -244,7 +241,8 @@ fn weigh(before: Option<&NodeReport>, after: &NodeReport, unsettled: Option<&str
         return (CannotTell, format!("{code} now: {}", now.summary));
     }
     if now.kind == Kind::Inconclusive {
-        let was = before.map_or("not in the baseline".to_owned(), |then| format!("{} before", then.verdict.code.name()));
+        let was =
+            before.map_or("not in the baseline".to_owned(), |then| format!("{} before", then.verdict.code.name()));
         let unsettled = unsettled.map(|why| format!(" It has not settled: {why}.")).unwrap_or_default();
         return (CannotTell, format!("{was}, {code} now: {}{unsettled}", now.summary));
     }
@@ -264,11 +262,12 @@ fn weigh(before: Option<&NodeReport>, after: &NodeReport, unsettled: Option<&str
         several => format!("{} did not fail before and fail now", several.join(", ")),
     };
     let is_faulty = now.kind != Kind::Healthy;
-    let is_graver = is_faulty && match then.verdict.kind {
-        Kind::Healthy => true,
-        Kind::OtherFault => now.kind == Kind::Stale,
-        Kind::Stale | Kind::Inconclusive => false,
-    };
+    let is_graver = is_faulty
+        && match then.verdict.kind {
+            Kind::Healthy => true,
+            Kind::OtherFault => now.kind == Kind::Stale,
+            Kind::Stale | Kind::Inconclusive => false,
+        };
     if is_graver || !names.is_empty() {
         let sentence = failing.first().filter(|_| !is_faulty).map_or(&now.summary, |check| &check.summary);
         let verdicts = if was == code { format!("{code} before and now") } else { format!("{was} before, {code} now") };
@@ -279,9 +278,10 @@ fn weigh(before: Option<&NodeReport>, after: &NodeReport, unsettled: Option<&str
         (true, _) if then.verdict.kind == Kind::Inconclusive => {
             (CannotTell, format!("it could not be judged before ({was}), and is {code} now: {}", now.summary))
         }
-        (true, _) if was != code => {
-            (CannotTell, format!("{was} before, {code} now: one fault cannot be compared with another. {}", now.summary))
-        }
+        (true, _) if was != code => (
+            CannotTell,
+            format!("{was} before, {code} now: one fault cannot be compared with another. {}", now.summary),
+        ),
         (_, Some(why)) => (CannotTell, unsettled_words(why)),
         (true, None) => (NoWorse, format!("{code} before and now")),
         (false, None) if was == code => (NoWorse, "healthy before and now".to_owned()),

@@ -5,11 +5,8 @@ use crate::knowledge::check_id::CheckId;
 use crate::report::{sample, text};
 
 fn gate(before: Option<&NodeReport>, after: &NodeReport, unsettled: Option<&str>) -> NodeGate {
-    let chosen = ChosenNode {
-        because: "named".to_owned(),
-        agent_changed: Some(true),
-        unsettled: unsettled.map(str::to_owned),
-    };
+    let chosen =
+        ChosenNode { because: "named".to_owned(), agent_changed: Some(true), unsettled: unsettled.map(str::to_owned) };
     NodeGate::new(before, after, &chosen, Some("grigri"))
 }
 
@@ -38,7 +35,10 @@ fn new_fault_is_worse_and_names_the_checks_with_both_values() {
     assert_eq!((&node.worse[1].before, &node.worse[1].after), (&"pass".into(), &"fail".into()));
     assert!(node.says.starts_with("healthy before, stale-datapath now; pod-egress, dns-conntrack"), "{}", node.says);
     assert_eq!(node.next, ["staledp diagnose --context=grigri --node prusik"]);
-    assert_eq!(gate(Some(&with_code(Code::ClusterDnsDown)), &with_code(Code::StaleMap), None).result, GateResult::Worse);
+    assert_eq!(
+        gate(Some(&with_code(Code::ClusterDnsDown)), &with_code(Code::StaleMap), None).result,
+        GateResult::Worse
+    );
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn text_ends_with_the_result_and_fits_narrow_screens() {
     assert!(text.contains("\nverdict             healthy"), "{text}");
     assert!(text.contains("\nNext: staledp diagnose --context=grigri --node prusik\n"), "{text}");
     assert!(text.contains("node-9 and 20 more\n"), "{text}");
-    assert!(text.ends_with("\nWorse: 2 nodes: 1 worse, 1 cannot be told\n"), "{text}");
+    assert!(text.ends_with("\nWorse: 2 nodes judged: 1 worse, 1 cannot be told\n"), "{text}");
     let narrow = found.text(50, true);
     let long = narrow.lines().find(|line| text::width(line) > 50 && !line.starts_with("Next: "));
     assert_eq!(long, None, "{narrow}");

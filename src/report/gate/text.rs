@@ -31,7 +31,9 @@ impl GateReport {
         for Skipped { node, says } in &self.skipped {
             out += &hang("Skipped: ", &safe(&format!("{node}: {says}")), columns);
         }
-        out.push('\n');
+        if !self.nodes.is_empty() {
+            out.push('\n');
+        }
         let widest = self.nodes.iter().map(|node| text::width(&safe(&node.node))).max().unwrap_or(0);
         for node in &self.nodes {
             out += &overview(node, widest, columns);
@@ -72,7 +74,8 @@ impl GateReport {
         match (nodes, &self.since) {
             (0, Some(since)) => format!("{word}: no node was judged, because none changed since {since}"),
             (0, None) => format!("{word}: no node was judged"),
-            _ => format!("{word}: {judged}: {}", parts.join(", ")),
+            _ if parts.len() == 1 => format!("{word}: {judged} judged"),
+            _ => format!("{word}: {judged} judged: {}", parts.join(", ")),
         }
     }
 }
