@@ -58,6 +58,22 @@ fn every_manifest_is_yaml_in_one_namespace_with_nothing_left_open() {
 }
 
 #[test]
+fn manifests_of_one_namespace_do_not_undo_each_others_labels() {
+    let namespace = |what: &str| {
+        let objects = objects(&printed(&[what]));
+        let pod = objects.iter().find_map(|object| {
+            let spec = object.pointer("/spec/template/spec").or(object.pointer("/spec/jobTemplate/spec/template/spec"));
+            spec.map(|spec| spec["hostNetwork"].clone())
+        });
+        assert_eq!(pod, Some(Value::from(true)), "{what}");
+        of_kind(&objects, "Namespace")["metadata"].clone()
+    };
+    let watch = namespace("watch");
+    assert_eq!(watch["labels"]["pod-security.kubernetes.io/enforce"], "privileged", "hostNetwork needs it");
+    assert_eq!((&namespace("cronjob"), &namespace("job")), (&watch, &watch));
+}
+
+#[test]
 fn watch_has_the_printed_rights_and_asks_the_api_server_by_its_address() {
     let text = printed(&["watch", "--api-server", "192.168.10.5:6443", "--service-monitor"]);
     let objects = objects(&text);
