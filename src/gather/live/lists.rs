@@ -62,6 +62,7 @@ impl Live {
     ) -> Inventory {
         let mut known = self.known.borrow_mut();
         known.unanswered.clear();
+        known.unreached.clear();
         known.agents.clear();
         if let Some(pods) = pods.whole() {
             let there: HashSet<PodRef> = pods.iter().map(Pod::reference).collect();
