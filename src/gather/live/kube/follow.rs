@@ -93,8 +93,15 @@ impl<T: Follow> Followed<T> {
         self.out_of_touch.as_ref()
     }
 
-    /// Keeps an object as an answer to a request of our own showed it, before the watch says the same.
-    pub fn put(&mut self, item: T) {
+    /// Keeps an object as an answer to a request of our own showed it, before the watch says the same. One that the watch
+    /// took away meanwhile stays away.
+    pub fn refresh(&mut self, item: T) {
+        if let Some(known) = self.items.get_mut(&key(item.meta())).filter(|known| known.meta().uid == item.meta().uid) {
+            *known = item.slim();
+        }
+    }
+
+    fn put(&mut self, item: T) {
         self.items.insert(key(item.meta()), item.slim());
     }
 
@@ -212,5 +219,31 @@ impl Cluster {
                 WatchEvent::Error(status) => return WatchEnd::Failed(refusal(&status, &right)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(uid: &str, label: &str) -> Node {
+        let node = json!({"metadata": {"name": "brno", "uid": uid, "labels": {"is": label}}});
+        serde_json::from_value(node).expect("a node")
+    }
+
+    #[test]
+    fn answer_that_comes_after_the_watch_took_the_object_away_brings_no_ghost() {
+        let mut followed = Followed::default();
+        followed.put(node("1", "old"));
+        followed.refresh(node("1", "new"));
+        assert_eq!(followed.items().next(), Some(&node("1", "new")));
+        followed.put(node("2", "another"));
+        followed.refresh(node("1", "late"));
+        assert_eq!(followed.items().next(), Some(&node("2", "another")), "another of that name is there");
+        followed.remove(&node("2", "another"));
+        followed.refresh(node("2", "late"));
+        assert_eq!(followed.items().count(), 0);
     }
 }
