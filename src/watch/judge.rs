@@ -20,6 +20,7 @@ use crate::fix::wire::Wire;
 use crate::gather::live::Live;
 use crate::gather::live::kube::Followed;
 use crate::knowledge::code::{Code, Kind};
+use crate::kubernetes::inventory::Listed;
 use crate::kubernetes::objects::{Node, Pod};
 use crate::report::{NodeReport, SourceInfo};
 
@@ -214,13 +215,17 @@ impl<'a> Watcher<'a> {
             }
         }
         let before = self.live.cluster().execs();
-        let (nodes, pods) = (copy(&self.nodes), copy(&self.pods));
+        let nodes = self.nodes.borrow().items().cloned().collect();
+        // The pods of a large cluster are most of what this program holds: they are lent, not copied.
+        let pods = self.pods.borrow_mut().lend();
         let inventory = self.live.inventory_around(nodes, pods).await;
         let about = SourceInfo::live(self.live.context().map(str::to_owned));
         let clock = LookClock { metrics: self.metrics, pulse: self.pulse, begun: RefCell::default() };
         let report = Box::pin(diagnose(self.live, &inventory, &due, &self.settings.look, about, &clock)).await;
         self.metrics.failed_fixes(&failed_fixes(inventory.events.known().iter(), now));
-        drop(inventory);
+        if let Listed::Whole(pods) = inventory.pods {
+            self.pods.borrow_mut().give_back(pods);
+        }
         memory.budget.spend(self.live.cluster().execs().saturating_sub(before));
         // Another process may have judged meanwhile.
         if !self.leadership.is_held() {
@@ -348,10 +353,6 @@ impl<'a> Watcher<'a> {
 
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1)
-}
-
-fn copy<T: crate::gather::live::kube::Follow>(followed: &RefCell<Followed<T>>) -> Vec<T> {
-    followed.borrow().items().cloned().collect()
 }
 
 /// Measures how long looks take, and shows that the watch lives while they do.
