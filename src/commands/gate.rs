@@ -160,8 +160,12 @@ impl Gate<'_> {
         begun: Instant,
     ) -> Chosen {
         if waiting.said.is_empty() {
-            let most = span(waiting.ends.saturating_duration_since(begun));
-            self.progress.say(&format!("waiting at most {most} until the nodes have settled"));
+            let most = waiting.ends.saturating_duration_since(begun);
+            self.progress.say(&if chosen.nodes.is_empty() {
+                format!("no node has changed yet: waiting at most {} for the first", span(most.min(FIRST_CHANGE)))
+            } else {
+                format!("waiting at most {} until the nodes have settled", span(most))
+            });
         }
         loop {
             let Ok(Some(lists)) = timeout_at(waiting.ends, source.agents_now()).await else { return chosen };

@@ -254,7 +254,7 @@ fn nodes_that_join_while_it_waits_are_judged_and_an_unfinished_rollout_is_noted(
 fn rollout_that_begins_late_is_waited_for() {
     let rollout = Rollout::of(fine());
     let running = rollout.gate(&[]).start();
-    running.wait_until_it_says(PATIENCE, "waiting at most 20s");
+    running.wait_until_it_says(PATIENCE, "no node has changed yet: waiting at most 20s for the first");
     rollout.restart("vienna", true);
     assert_eq!(names(&running.wait().exits(0).report().0, "nodes"), ["vienna"]);
 }
