@@ -50,11 +50,15 @@ fn printing_commands(report: &str) -> Vec<Vec<String>> {
         vec!["config", "view"],
         vec!["version"],
         vec!["report", "--from", &healthy, "--to", &issue],
+        vec!["schema", "gate"],
+        vec!["gate", "--before", &healthy, "--from", &stale, "--all-nodes", "-o", "name"],
+        vec!["gate", "--before", report, "--from", &stale, "--all-nodes"],
     ];
     for format in ["table", "json", "jsonl", "yaml"] {
         commands.push(vec!["diagnose", "--from", &stale, "-o", format]);
         commands.push(vec!["symptoms", "--from", &stale, "-o", format]);
         commands.push(vec!["risk", "--from", &stale, "-o", format]);
+        commands.push(vec!["gate", "--before", &healthy, "--from", &stale, "--all-nodes", "-o", format]);
     }
     commands.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
 }
@@ -200,6 +204,7 @@ fn help_of_every_command_ends_with_examples_and_exit_codes() {
         "capture",
         "fix",
         "watch",
+        "gate",
         "symptoms",
         "diff",
         "report",

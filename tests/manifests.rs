@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn printed(args: &[&str]) -> String {
     let out = Command::new(env!("CARGO_BIN_EXE_staledp")).arg("manifests").args(args).output().expect("it runs");
@@ -55,6 +55,22 @@ fn every_manifest_is_yaml_in_one_namespace_with_nothing_left_open() {
             assert!(!text.contains(open), "{what}: {open}");
         }
     }
+}
+
+#[test]
+fn manifests_of_one_namespace_do_not_undo_each_others_labels() {
+    let namespace = |what: &str| {
+        let objects = objects(&printed(&[what]));
+        let pod = objects.iter().find_map(|object| {
+            let spec = object.pointer("/spec/template/spec").or(object.pointer("/spec/jobTemplate/spec/template/spec"));
+            spec.map(|spec| spec["hostNetwork"].clone())
+        });
+        assert_eq!(pod, Some(Value::from(true)), "{what}");
+        of_kind(&objects, "Namespace")["metadata"].clone()
+    };
+    let watch = namespace("watch");
+    assert_eq!(watch["labels"]["pod-security.kubernetes.io/enforce"], "privileged", "hostNetwork needs it");
+    assert_eq!((&namespace("cronjob"), &namespace("job")), (&watch, &watch));
 }
 
 #[test]
@@ -114,6 +130,135 @@ fn alerts_name_metrics_that_exist_and_a_command_each() {
         assert!(command.starts_with("staledp ") || command.starts_with("kubectl "), "{command}");
         assert!(rule["expr"].as_str().is_some_and(|expr| expr.contains("staledp_")), "{rule}");
     }
+}
+
+/// What Prometheus says of the printed rules when these series come in, one value a minute, and of each alert whether it
+/// fires at these minutes.
+struct RuleTest {
+    series: &'static [(&'static str, &'static str)],
+    alert: &'static str,
+    labels: &'static str,
+    command: &'static str,
+    fires: &'static [(u32, bool)],
+}
+
+const RULE_TESTS: [RuleTest; 8] = [
+    RuleTest {
+        // Minute 4 to 23; in between it turns from one stale verdict to another.
+        series: &[
+            (r#"staledp_node_verdict{node="prusik",kind="healthy",code="healthy"}"#, "1x4 stale _x19 1x20"),
+            (r#"staledp_node_verdict{node="prusik",kind="stale",code="stale-datapath"}"#, "_x4 1x7 stale"),
+            (r#"staledp_node_verdict{node="prusik",kind="stale",code="stale-selective"}"#, "_x12 1x11 stale"),
+        ],
+        alert: "StaledpNodeStale",
+        labels: "node: prusik, severity: critical",
+        command: "staledp fix --node prusik",
+        fires: &[(3, false), (13, false), (15, true), (23, true), (25, false)],
+    },
+    RuleTest {
+        // One look that was not confirmed.
+        series: &[(r#"staledp_node_verdict{node="prusik",kind="stale",code="stale-datapath"}"#, "1x5 stale")],
+        alert: "StaledpNodeStale",
+        labels: "node: prusik, severity: critical",
+        command: "staledp fix --node prusik",
+        fires: &[(5, false), (11, false), (20, false)],
+    },
+    RuleTest {
+        series: &[
+            (r#"staledp_node_verdict{node="brno",kind="other-fault",code="cluster-dns-down"}"#, "1x40 stale"),
+            (r#"staledp_node_verdict{node="vienna",kind="healthy",code="healthy"}"#, "1x60"),
+        ],
+        alert: "StaledpNodeOtherFault",
+        labels: "node: brno, severity: warning",
+        command: "staledp diagnose --node brno",
+        fires: &[(29, false), (31, true), (42, false)],
+    },
+    RuleTest {
+        // Rounds until minute 60, and none after that until minute 150.
+        series: &[("staledp_last_complete_round_timestamp_seconds", "0+60x60 3600x89 9000+60x30")],
+        alert: "StaledpRoundTooOld",
+        labels: "severity: warning",
+        command: "kubectl logs -n staledp deployment/staledp-watch",
+        fires: &[(60, false), (120, false), (127, true), (152, false)],
+    },
+    RuleTest {
+        series: &[("staledp_leader", "1x10 stale _x29 1x20")],
+        alert: "StaledpWatchGone",
+        labels: "severity: warning",
+        command: "kubectl get pods -n staledp -l app.kubernetes.io/name=staledp-watch",
+        fires: &[(9, false), (20, false), (27, true), (42, false)],
+    },
+    RuleTest {
+        // One of two processes holds the Lease.
+        series: &[(r#"staledp_leader{pod="a"}"#, "0x60"), (r#"staledp_leader{pod="b"}"#, "1x60")],
+        alert: "StaledpWatchGone",
+        labels: "severity: warning",
+        command: "kubectl get pods -n staledp -l app.kubernetes.io/name=staledp-watch",
+        fires: &[(30, false), (59, false)],
+    },
+    RuleTest {
+        series: &[(r#"staledp_leader{pod="a"}"#, "0x60")],
+        alert: "StaledpWatchGone",
+        labels: "severity: warning",
+        command: "kubectl get pods -n staledp -l app.kubernetes.io/name=staledp-watch",
+        fires: &[(14, false), (16, true)],
+    },
+    RuleTest {
+        series: &[(r#"staledp_failed_fixes{node="prusik"}"#, "_x4 1x59 stale")],
+        alert: "StaledpFixFailed",
+        labels: "node: prusik, severity: critical",
+        command: "kubectl get events -A --field-selector reason=CiliumPodRestarted,involvedObject.name=prusik",
+        fires: &[(4, false), (7, true), (60, true), (66, false)],
+    },
+];
+
+/// The tests in the words of `promtool test rules`. An alert that fires is expected with its summary, as the rule has it.
+fn promtool_tests(rules: &[Value]) -> Value {
+    let tests = RULE_TESTS.iter().map(|test| {
+        let rule = rules.iter().find(|rule| rule["alert"] == test.alert).unwrap_or_else(|| panic!("no {}", test.alert));
+        let labels: serde_json::Map<String, Value> = test
+            .labels
+            .split(", ")
+            .filter_map(|pair| pair.split_once(": "))
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect();
+        let node = labels.get("node").and_then(Value::as_str).unwrap_or_default();
+        let summary = rule["annotations"]["summary"].as_str().expect("a summary").replace("{{ $labels.node }}", node);
+        let expected = json!({"exp_labels": labels, "exp_annotations": {"summary": summary, "command": test.command}});
+        let at = test.fires.iter().map(|(minute, fires)| {
+            let alerts = if *fires { vec![expected.clone()] } else { Vec::new() };
+            json!({"eval_time": format!("{minute}m"), "alertname": test.alert, "exp_alerts": alerts})
+        });
+        let series = test.series.iter().map(|(series, values)| json!({"series": series, "values": values}));
+        json!({"interval": "1m", "input_series": series.collect::<Vec<_>>(), "alert_rule_test": at.collect::<Vec<_>>()})
+    });
+    json!({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests.collect::<Vec<_>>()})
+}
+
+#[test]
+fn printed_alerts_fire_when_they_should_and_clear() {
+    let printed = objects(&printed(&["alerts"]));
+    let rules = printed[0]["spec"]["groups"][0]["rules"].as_array().expect("rules").clone();
+    let tested: BTreeSet<&str> = RULE_TESTS.iter().map(|test| test.alert).collect();
+    let all: BTreeSet<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
+    assert_eq!(tested, all, "every alert is tried");
+    let folder = tempfile::tempdir().expect("a folder");
+    // JSON is YAML.
+    std::fs::write(folder.path().join("rules.yaml"), printed[0]["spec"].to_string()).expect("a file");
+    let tests = folder.path().join("tests.yaml");
+    std::fs::write(&tests, promtool_tests(&rules).to_string()).expect("a file");
+    let out = match Command::new("promtool").args(["test", "rules"]).arg(&tests).output() {
+        Ok(out) => out,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "no promtool here, and CI has to have one");
+            let says = b"SKIPPED: alert rules: no promtool in PATH; Debian's package prometheus has it, see .ci/run\n";
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), says);
+            return;
+        }
+        Err(error) => panic!("promtool does not start: {error}"),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(out.status.success(), "{}{}", text(&out.stdout), text(&out.stderr));
 }
 
 #[test]

@@ -49,6 +49,20 @@ fn schema_command_prints_what_a_report_is_by() {
 }
 
 #[test]
+fn schema_command_prints_what_a_gate_is_by() {
+    let printed: Value = serde_json::from_slice(&staledp(&["schema", "gate"])).expect("JSON");
+    assert_eq!(printed["title"], "staledp.gate/v1");
+    let bundle = |name: &str| format!("{}/fixtures/{name}/bundle", env!("CARGO_MANIFEST_DIR"));
+    let (before, after) = (bundle("healthy"), bundle("stale-selective"));
+    let report = staledp(&["gate", "--before", &before, "--from", &after, "--all-nodes", "-o", "json"]);
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    schema::check(&report);
+    let mut wrong = report;
+    wrong["nodes"][0]["result"] = json!("bad");
+    assert!(!schema::faults(&wrong, false).is_empty());
+}
+
+#[test]
 fn report_with_a_fault_is_refused_and_a_field_of_a_later_version_is_not() {
     let is_valid = |report: &Value| schema::faults(report, false).is_empty();
     let right = fixtures().into_iter().find(|report| report["nodes"][0]["verdict"]["kind"] == "stale").expect("one");

@@ -18,7 +18,8 @@ pub enum Format {
     Jsonl,
     /// One YAML document
     Yaml,
-    /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms)
+    /// `node/NAME`, one per line, of each node that is not healthy (`symptoms`: that has symptoms; `gate`: that is worse or
+    /// cannot be told)
     Name,
     /// One self-contained page, with a matrix of nodes and ways, drawings and a timeline
     Html,

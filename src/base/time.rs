@@ -13,6 +13,26 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// From when on something counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// From this moment on.
+    Moment(Timestamp),
+    /// From so long ago on.
+    Ago(Duration),
+}
+
+impl Since {
+    /// The moment, as seen from another one; none where it lies before all time.
+    #[must_use]
+    pub fn before(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Moment(moment) => Some(moment),
+            Self::Ago(ago) => now.checked_sub(SignedDuration::try_from(ago).ok()?).ok(),
+        }
+    }
+}
+
 /// Seconds from one moment to another; negative if the second is earlier.
 #[must_use]
 pub fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {

@@ -136,7 +136,8 @@ const COMMANDS: [Row; 17] = [
     (
         "schema",
         "  staledp schema > staledp.report.v1.schema.json
-  staledp schema | jq .properties.nodes",
+  staledp schema | jq .properties.nodes
+  staledp schema gate",
         &Exit::OF_READING,
         "printed",
     ),

@@ -142,6 +142,8 @@ pub enum RbacFor {
     Diagnose,
     /// A ClusterRole that only reads; `symptoms` reports what it is not permitted to read
     Symptoms,
+    /// A ClusterRole that only reads: that of `diagnose`
+    Gate,
     /// The ClusterRole of `diagnose`, and a Role in the namespace of the agents that only reads
     Risk,
     /// The ClusterRole of `diagnose`, and a Role in the namespace of the agents

@@ -19,6 +19,7 @@ impl Command {
             Self::Risk(args) => &args.cluster,
             Self::Report(args) => &args.cluster,
             Self::Watch(args) => &args.cluster,
+            Self::Gate(args) => &args.cluster,
             _ => return Ok(()),
         };
         if cluster.context.len() > 1 {
@@ -37,13 +38,14 @@ impl Command {
             // What they print has one form, or they print nothing.
             Self::Completions { .. }
             | Self::Man(_)
-            | Self::Schema
+            | Self::Schema { .. }
             | Self::Capture(_)
             | Self::Watch(_)
             | Self::Manifests(_) => return Ok(()),
             Self::Diagnose(_) => ("diagnose", &[Table, Wide, Json, Jsonl, Yaml, Name, Html, Junit, Prometheus]),
             Self::Merge { .. } => ("merge", &[Table, Wide, Json, Jsonl, Yaml, Name, Html, Junit, Prometheus]),
             Self::Symptoms(_) => ("symptoms", &[Table, Wide, Json, Jsonl, Yaml, Name]),
+            Self::Gate(_) => ("gate", &[Table, Wide, Json, Jsonl, Yaml, Name]),
             Self::Risk(_) => ("risk", &[Table, Wide, Json, Jsonl, Yaml]),
             // An issue in Markdown.
             Self::Report(_) => ("report", &[Table, Wide]),

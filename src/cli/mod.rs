@@ -3,6 +3,7 @@
 mod examples;
 mod fix;
 mod formats;
+pub mod gate;
 mod manifests;
 mod report;
 mod risk;
@@ -23,6 +24,7 @@ use crate::base::secret::Secret;
 use crate::base::ssh_address::SshAddress;
 use examples::after_help;
 pub use fix::{FixArgs, RbacArgs, RbacFor};
+pub use gate::GateArgs;
 pub use manifests::{ManifestName, ManifestsArgs};
 pub use report::ReportArgs;
 pub use risk::RiskArgs;
@@ -92,6 +94,9 @@ pub enum Command {
     /// Judge all nodes continuously, from inside the cluster, and keep one condition on each
     #[command(long_about = watch::ABOUT, after_help = after_help("watch"))]
     Watch(Box<WatchArgs>),
+    /// Judge nodes during a rollout and compare them with a report of before; never writes to the cluster
+    #[command(long_about = gate::ABOUT, after_help = gate::after_help())]
+    Gate(Box<GateArgs>),
     /// Print the least rights that a command needs, as YAML for `kubectl apply -f -`
     #[command(after_help = after_help("rbac"))]
     Rbac(RbacArgs),
@@ -141,9 +146,13 @@ pub enum Command {
     /// Show the settings that options have without being typed
     #[command(subcommand, after_help = after_help("config"))]
     Config(ConfigCommand),
-    /// Print the JSON Schema of the report that `diagnose -o json` and `merge -o json` print
+    /// Print the JSON Schema of the report that `diagnose -o json` and `merge -o json` print, or of the one of `gate`
     #[command(after_help = after_help("schema"))]
-    Schema,
+    Schema {
+        /// Which report
+        #[arg(value_enum, default_value = "report", value_name = "REPORT")]
+        what: SchemaOf,
+    },
     /// Print the version, the commit it was built from, and how recent its knowledge of upstream issues is
     #[command(after_help = after_help("version"))]
     Version,
@@ -167,6 +176,15 @@ pub enum ConfigCommand {
     /// Show what the environment (STALEDP_…) and the configuration file set for this context, and where from
     #[command(after_help = after_help("config"))]
     View(Box<ClusterArgs>),
+}
+
+/// What has a JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// `diagnose`, `merge` and `fix`
+    Report,
+    /// `gate`
+    Gate,
 }
 
 /// What completion scripts are printed for.

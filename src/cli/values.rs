@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::error::Error;
 use crate::base::time;
+use crate::base::time::Since;
 
 /// A duration above 0 and at most a day; a plain number is seconds, as in kubectl's `--request-timeout`.
 pub(super) fn duration(text: &str) -> Result<Duration, Error> {
@@ -13,6 +14,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, Error> {
         return Err(Error::usage("a duration must be above 0 and at most 24h"));
     }
     Ok(parsed)
+}
+
+/// A moment, or how long ago it was.
+pub(super) fn since(text: &str) -> Result<Since, Error> {
+    if let Some(moment) = time::moment(text) {
+        return Ok(Since::Moment(moment));
+    }
+    let wrong = || Error::usage("neither a time such as 2026-06-06T12:00:00Z nor a duration such as 20m");
+    let ago = time::parse_duration(text).ok().filter(|ago| !ago.is_zero()).ok_or_else(wrong)?;
+    Ok(Since::Ago(ago))
 }
 
 /// An address to fetch: http or https, with a host.
@@ -82,6 +93,20 @@ mod tests {
         }
         for text in ["", "soon", "-5", "-5s", "1x", "99999999999999999999"] {
             assert!(ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn since_is_a_moment_or_how_long_ago_it_was() {
+        let moment = |text: &str| match since(text) {
+            Ok(Since::Moment(at)) => at.to_string(),
+            Ok(Since::Ago(ago)) => format!("{}s", ago.as_secs()),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(moment("2026-06-06T14:00:00+02:00"), "2026-06-06T12:00:00Z");
+        assert_eq!(["20m", "72h", "90"].map(moment), ["1200s", "259200s", "90s"]);
+        for text in ["0", "yesterday", "2026-06-06", "-5m", ""] {
+            assert!(moment(text).starts_with("neither a time"), "{text}");
         }
     }
 

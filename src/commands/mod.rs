@@ -8,6 +8,9 @@ mod diagnose;
 mod diff;
 mod explain;
 mod fix;
+mod gate;
+mod gate_choice;
+mod kept_report;
 mod man;
 mod manifests;
 mod merge;
@@ -90,6 +93,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Capture(args) => Box::pin(capture::run(*args, terminal)).await,
         Command::Fix(args) => Box::pin(fix::run(*args, terminal)).await,
         Command::Watch(args) => Box::pin(watch::run(*args, terminal)).await,
+        Command::Gate(args) => Box::pin(gate::run(*args, terminal)).await,
         Command::Symptoms(args) => Box::pin(symptoms::run(*args, terminal)).await,
         Command::Diff { before, after, exit_code } => Box::pin(diff::run(before, after, exit_code, terminal)).await,
         Command::Merge { reports } => merge::run(reports, terminal).await,
@@ -101,7 +105,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Error> 
         Command::Completions { shell } => completions::run(shell, terminal).await,
         Command::Man(args) => man::run(args, terminal).await,
         Command::Config(ConfigCommand::View(_)) => config::view(terminal).await,
-        Command::Schema => schema::run(terminal).await,
+        Command::Schema { what } => schema::run(what, terminal).await,
         Command::Version => version::run(terminal).await,
     }
 }

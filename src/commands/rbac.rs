@@ -16,6 +16,7 @@ pub(super) async fn run(args: RbacArgs, terminal: &Terminal) -> Result<Exit, Err
     let (name, grants): (_, &[_]) = match command {
         RbacFor::Diagnose => ("diagnose", &[rights::DIAGNOSE]),
         RbacFor::Symptoms => ("symptoms", &[rights::SYMPTOMS]),
+        RbacFor::Gate => ("gate", &[rights::DIAGNOSE]),
         RbacFor::Risk => ("risk", &[rights::DIAGNOSE, rights::RISK]),
         RbacFor::Fix => ("fix", &[rights::DIAGNOSE, rights::FIX]),
         RbacFor::Watch => ("watch", &[rights::DIAGNOSE, rights::WATCH]),

@@ -84,6 +84,11 @@ pub trait Source {
         None
     }
 
+    /// The nodes and the agents' pods as the API has them now, without any other list. None where there is no "now".
+    async fn agents_now(&self) -> Option<Inventory> {
+        None
+    }
+
     /// Asks one question; standard output goes to `out` as it comes. Always ends: every implementation has a
     /// deadline of its own.
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer;

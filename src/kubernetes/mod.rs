@@ -14,3 +14,4 @@ pub mod objects;
 pub mod pod_trouble;
 pub mod restart_view;
 pub mod roles;
+pub mod settled;

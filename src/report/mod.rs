@@ -7,6 +7,7 @@ pub mod diff;
 pub mod explain;
 pub mod explain_data;
 pub mod figures;
+pub mod gate;
 pub mod html;
 pub mod json;
 pub mod junit;

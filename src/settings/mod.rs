@@ -2,6 +2,7 @@
 
 mod arguments;
 mod fix;
+mod gate;
 mod layers;
 mod watch;
 
@@ -20,6 +21,7 @@ use crate::cli::{ClusterArgs, Compare, LookArgs, OutputArgs, SaveArgs, TargetArg
 use crate::diagnose::DiagnoseSettings;
 pub use arguments::{ConfigView, arguments, cluster_of, note_name, saved_of, view};
 pub use fix::fix;
+pub use gate::{GateSettings, gate};
 pub use watch::watch;
 
 /// How long `symptoms` looks at a cluster.

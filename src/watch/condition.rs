@@ -135,8 +135,6 @@ pub struct Rules {
 pub struct ConditionChange {
     /// The condition to write; none where nothing changes.
     pub write: Option<DatapathCondition>,
-    /// Whether its status is another than the last, or the node had none and is not fine: worth an Event.
-    pub turned: bool,
     /// The look that waits for its confirmation now.
     pub waiting: Option<Unconfirmed>,
 }
@@ -151,36 +149,57 @@ pub fn decide(
 ) -> ConditionChange {
     let kind = look.code.kind();
     let status = match kind {
-        Kind::Inconclusive => return ConditionChange { write: None, turned: false, waiting },
+        Kind::Inconclusive => return ConditionChange { write: None, waiting },
         Kind::Healthy => ConditionStatus::True,
         Kind::Stale => ConditionStatus::False,
         Kind::OtherFault => ConditionStatus::Unknown,
     };
     let standing = last.map(|last| last.status);
     if (kind, standing) == (Kind::OtherFault, Some(ConditionStatus::False)) {
-        return ConditionChange { write: None, turned: false, waiting: None };
+        return ConditionChange { write: None, waiting: None };
     }
-    let earlier = waiting.filter(|earlier| earlier.code.kind() == kind && look.at - earlier.at <= rules.forget_s);
+    // A time of the future is a clock's fault, and confirms nothing.
+    let earlier =
+        waiting.filter(|earlier| earlier.code.kind() == kind && (0..=rules.forget_s).contains(&(look.at - earlier.at)));
     let is_confirmed = kind == Kind::Healthy
         || standing == Some(status)
         || earlier.is_some_and(|earlier| look.at - earlier.at >= rules.confirm_s);
     if !is_confirmed {
         let waiting = Some(earlier.unwrap_or(Unconfirmed { code: look.code, at: look.at }));
-        return ConditionChange { write: None, turned: false, waiting };
+        return ConditionChange { write: None, waiting };
     }
-    let turned = match standing {
-        None => status != ConditionStatus::True,
-        Some(standing) => standing != status,
-    };
     let since = last.filter(|last| last.status == status).map_or(look.at, |last| last.since);
     let next = DatapathCondition { status, code: look.code, message: message(look), heartbeat: look.at, since };
     let is_news = last.is_none_or(|last| {
         (last.status, last.code) != (status, look.code)
             // A healthy node's sentence holds figures that differ each time; only a remedy has to be the current one.
             || (status != ConditionStatus::True && last.message != next.message)
-            || look.at - last.heartbeat >= rules.heartbeat_s
+            || !(0..rules.heartbeat_s).contains(&(look.at - last.heartbeat))
     });
-    ConditionChange { write: is_news.then_some(next), turned, waiting: None }
+    ConditionChange { write: is_news.then_some(next), waiting: None }
+}
+
+/// The change as it is to be written to a node whose condition is still `on_node`, where the change was decided after one
+/// that is not written yet, `unwritten`; and whether that turns it, so that it is worth an Event. What turns, and since
+/// when, is told by what others see on the node.
+#[must_use]
+pub fn on_top(
+    on_node: Option<&DatapathCondition>,
+    unwritten: Option<(&DatapathCondition, bool)>,
+    mut next: DatapathCondition,
+) -> (DatapathCondition, bool) {
+    let same = |other: &DatapathCondition| other.status == next.status;
+    // The one before may have been written all the same, if its answer got lost: its Event is still to come then.
+    let owed = unwritten.is_some_and(|(before, turned)| turned && same(before));
+    let turned = owed
+        || match on_node {
+            None => next.status != ConditionStatus::True,
+            Some(on_node) => !same(on_node),
+        };
+    if let Some(before) = on_node.filter(|on_node| same(on_node)) {
+        next.since = before.since;
+    }
+    (next, turned)
 }
 
 /// The sentence, and what to do; on one line.
@@ -218,13 +237,14 @@ mod tests {
     fn two_convictions_a_minute_apart_turn_the_condition_and_one_does_not() {
         let fine = standing(ConditionStatus::True, Code::Healthy, 0);
         let first = decide(Some(&fine), None, &look(Code::StaleDatapath, 100), RULES);
-        assert_eq!((first.write, first.turned), (None, false));
+        assert_eq!(first.write, None);
         let hasty = decide(Some(&fine), first.waiting, &look(Code::StaleDatapath, 130), RULES);
         assert_eq!((hasty.write, hasty.waiting), (None, first.waiting), "the same flows are no second witness");
         let second = decide(Some(&fine), first.waiting, &look(Code::StaleSelective, 160), RULES);
         let written = second.write.expect("it turns");
         assert_eq!((written.status, written.reason().as_str()), (ConditionStatus::False, "StaleSelective"));
-        assert_eq!((written.since, second.turned, second.waiting), (160, true, None));
+        assert_eq!((written.since, second.waiting), (160, None));
+        assert!(on_top(Some(&fine), None, written).1);
     }
 
     #[test]
@@ -247,8 +267,9 @@ mod tests {
     fn first_judgement_writes_the_first_condition_and_a_healthy_one_is_no_event() {
         assert_eq!(decide(None, None, &look(Code::EvidenceMissing, 5), RULES).write, None);
         let first = decide(None, None, &look(Code::Healthy, 5), RULES);
-        assert_eq!(first.write.map(|c| (c.status, c.since)), Some((ConditionStatus::True, 5)));
-        assert!(!first.turned);
+        let written = first.write.expect("the first");
+        assert_eq!((written.status, written.since), (ConditionStatus::True, 5));
+        assert!(!on_top(None, None, written).1);
     }
 
     #[test]
@@ -258,15 +279,12 @@ mod tests {
             for at in [60, 600, 60_000] {
                 let waiting = Some(Unconfirmed { code: *code, at: 0 });
                 let next = decide(Some(&stale), waiting, &look(*code, at), RULES);
-                let status = next.write.map(|written| written.status);
+                let written = next.write.map(|written| on_top(Some(&stale), None, written));
+                let written = written.map(|(written, turned)| (written.status, turned));
                 match code.kind() {
-                    Kind::Healthy => assert_eq!((status, next.turned), (Some(ConditionStatus::True), true)),
-                    Kind::Stale => {
-                        assert!(status.is_none_or(|status| status == ConditionStatus::False) && !next.turned);
-                    }
-                    Kind::OtherFault | Kind::Inconclusive => {
-                        assert_eq!((status, next.turned), (None, false), "{code:?}");
-                    }
+                    Kind::Healthy => assert_eq!(written, Some((ConditionStatus::True, true))),
+                    Kind::Stale => assert!(written.is_none_or(|written| written == (ConditionStatus::False, false))),
+                    Kind::OtherFault | Kind::Inconclusive => assert_eq!(written, None, "{code:?}"),
                 }
             }
         }
@@ -302,6 +320,34 @@ mod tests {
         let next = decide(Some(&stale), None, &seen, RULES).write.expect("a new pod's name");
         assert!(next.message.ends_with("Remedy: kubectl delete pod cilium-new -n kube-system"), "{}", next.message);
         assert_eq!(next.since, 0, "it did not turn");
+    }
+
+    #[test]
+    fn times_of_the_future_neither_confirm_nor_silence() {
+        let ahead = Some(Unconfirmed { code: Code::StaleDatapath, at: 90_000 });
+        let first = decide(None, ahead, &look(Code::StaleDatapath, 100), RULES);
+        assert_eq!(first.waiting, Some(Unconfirmed { code: Code::StaleDatapath, at: 100 }), "it begins anew");
+        let fine = standing(ConditionStatus::True, Code::Healthy, 90_000);
+        let next = decide(Some(&fine), None, &look(Code::Healthy, 100), RULES).write.expect("a heartbeat");
+        assert_eq!(next.heartbeat, 100);
+    }
+
+    #[test]
+    fn change_that_was_not_written_is_no_turn_for_others_and_its_event_is_not_lost() {
+        let on_node = standing(ConditionStatus::True, Code::Healthy, 5);
+        let unwritten = standing(ConditionStatus::False, Code::StaleDatapath, 100);
+        // Healed before it could be written: the node was never seen to be False.
+        let healthy = standing(ConditionStatus::True, Code::Healthy, 160);
+        let (next, turned) = on_top(Some(&on_node), Some((&unwritten, true)), healthy.clone());
+        assert_eq!((turned, next.since), (false, 5));
+        // The same again with another message.
+        let again = standing(ConditionStatus::False, Code::StaleSelective, 100);
+        assert!(on_top(Some(&on_node), Some((&unwritten, true)), again.clone()).1);
+        // It was written, but its answer got lost.
+        assert!(on_top(Some(&unwritten), Some((&unwritten, true)), again.clone()).1);
+        assert!(!on_top(Some(&unwritten), Some((&unwritten, false)), again).1);
+        assert!(!on_top(None, None, healthy.clone()).1, "a first healthy look is no Event");
+        assert!(on_top(Some(&unwritten), None, healthy).1);
     }
 
     #[test]

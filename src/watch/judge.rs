@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 use tokio::time::{Instant, sleep};
 
 use super::WatchSettings;
-use super::condition::{ConditionStatus, DatapathCondition, LookResult, Rules, decide};
+use super::condition::{ConditionStatus, DatapathCondition, LookResult, Rules, decide, on_top};
 use super::lease::Leadership;
 use super::metrics::Metrics;
 use super::requests::{PatchAnswer, record_turn, set_condition};
@@ -20,6 +20,7 @@ use crate::fix::wire::Wire;
 use crate::gather::live::Live;
 use crate::gather::live::kube::Followed;
 use crate::knowledge::code::{Code, Kind};
+use crate::kubernetes::inventory::Listed;
 use crate::kubernetes::objects::{Node, Pod};
 use crate::report::{NodeReport, SourceInfo};
 
@@ -48,10 +49,16 @@ struct Memory {
     schedule: Schedule,
     budget: Budget,
     outbox: BTreeMap<String, Outgoing>,
-    /// The verdict that the metrics show of each node.
-    shown: BTreeMap<String, Option<Code>>,
+    /// Each node by its name: its UID, and the verdict that the metrics show of it.
+    shown: BTreeMap<String, Shown>,
     /// Why the lists are out of touch, as it was last said.
     blind: Option<String>,
+}
+
+/// What is told of a node.
+struct Shown {
+    uid: String,
+    code: Option<Code>,
 }
 
 /// Watches a cluster.
@@ -113,6 +120,7 @@ impl<'a> Watcher<'a> {
                 self.pulse.set_ready(true);
                 self.sync(&mut memory);
                 if !std::mem::replace(&mut begun, true) {
+                    self.leadership.keep_waiting(|node| memory.shown.contains_key(node));
                     self.metrics.round(self.last_round());
                 }
                 self.flush(&mut memory).await;
@@ -150,11 +158,22 @@ impl<'a> Watcher<'a> {
             let waits = self.leadership.waiting(&node.metadata.name).map(|waiting| waiting.at);
             waits.max(known(node).map(|condition| condition.heartbeat))
         };
-        let all = nodes.items().map(|node| (node.metadata.name.as_str(), looked(node)));
-        for gone in memory.schedule.sync(all) {
-            self.metrics.forget(&gone, memory.shown.remove(&gone).flatten());
+        let now = self.now_s();
+        // Another node of the name of one that is gone starts anew: what was seen was not seen of it.
+        let is_another =
+            |node: &&Node| memory.shown.get(&node.metadata.name).is_some_and(|shown| shown.uid != node.metadata.uid);
+        let others: Vec<&str> = nodes.items().filter(is_another).map(|node| node.metadata.name.as_str()).collect();
+        let remaining = |node: &&Node| !others.contains(&node.metadata.name.as_str());
+        let one = |node: &'_ Node| (node.metadata.name.clone(), looked(node));
+        let kept: Vec<(String, Option<i64>)> = nodes.items().filter(remaining).map(one).collect();
+        for gone in memory.schedule.sync(kept.iter().map(|(name, looked)| (name.as_str(), *looked)), now) {
+            self.metrics.forget(&gone, memory.shown.remove(&gone).and_then(|shown| shown.code));
             self.leadership.set_waiting(&gone, None);
             memory.outbox.remove(&gone);
+        }
+        if !others.is_empty() {
+            let all: Vec<(String, Option<i64>)> = nodes.items().map(one).collect();
+            memory.schedule.sync(all.iter().map(|(name, looked)| (name.as_str(), *looked)), now);
         }
         for node in nodes.items().filter(|node| !memory.shown.contains_key(&node.metadata.name)).collect::<Vec<_>>() {
             let (name, condition) = (&node.metadata.name, known(node));
@@ -169,7 +188,7 @@ impl<'a> Watcher<'a> {
                 self.metrics.looked(name, condition.heartbeat);
                 condition.code
             });
-            memory.shown.insert(name.clone(), code);
+            memory.shown.insert(name.clone(), Shown { uid: node.metadata.uid.clone(), code });
         }
     }
 
@@ -196,13 +215,17 @@ impl<'a> Watcher<'a> {
             }
         }
         let before = self.live.cluster().execs();
-        let (nodes, pods) = (copy(&self.nodes), copy(&self.pods));
+        let nodes = self.nodes.borrow().items().cloned().collect();
+        // The pods of a large cluster are most of what this program holds: they are lent, not copied.
+        let pods = self.pods.borrow_mut().lend();
         let inventory = self.live.inventory_around(nodes, pods).await;
         let about = SourceInfo::live(self.live.context().map(str::to_owned));
         let clock = LookClock { metrics: self.metrics, pulse: self.pulse, begun: RefCell::default() };
         let report = Box::pin(diagnose(self.live, &inventory, &due, &self.settings.look, about, &clock)).await;
         self.metrics.failed_fixes(&failed_fixes(inventory.events.known().iter(), now));
-        drop(inventory);
+        if let Listed::Whole(pods) = inventory.pods {
+            self.pods.borrow_mut().give_back(pods);
+        }
         memory.budget.spend(self.live.cluster().execs().saturating_sub(before));
         // Another process may have judged meanwhile.
         if !self.leadership.is_held() {
@@ -227,19 +250,21 @@ impl<'a> Watcher<'a> {
         memory.schedule.looked(name, at, said_something);
         // A node that went while it was looked at.
         let Some(shown) = memory.shown.get_mut(name) else { return };
-        self.metrics.judged(name, code, shown.replace(code));
+        self.metrics.judged(name, code, shown.code.replace(code));
         if said_something {
             self.metrics.looked(name, at);
         }
         let nodes = self.nodes.borrow();
-        let Some(node) = nodes.items().find(|node| node.metadata.name == name) else { return };
-        let pending = memory.outbox.get(name).map(|outgoing| outgoing.condition.clone());
-        let last = pending.or_else(|| self.condition(node));
+        let same = |node: &&Node| node.metadata.name == name && node.metadata.uid == shown.uid;
+        let Some(node) = nodes.items().find(same) else { return };
+        let unwritten = memory.outbox.get(name).map(|outgoing| (outgoing.condition.clone(), outgoing.turned));
+        let on_node = self.condition(node);
+        let last = unwritten.as_ref().map(|(condition, _)| condition).or(on_node.as_ref());
         let commands = entry.remediation.as_ref().map(|remedy| [&remedy.fix[..], &remedy.commands].concat());
         let look =
             LookResult { code, summary: &entry.verdict.summary, commands: commands.as_deref().unwrap_or_default(), at };
         let waited = self.leadership.waiting(name);
-        let decision = decide(last.as_ref(), waited, &look, self.rules());
+        let decision = decide(last, waited, &look, self.rules());
         if decision.waiting.is_some() && decision.waiting != waited {
             let confirm = crate::base::time::span(self.settings.confirm_after);
             (self.say)(&format!(
@@ -249,15 +274,16 @@ impl<'a> Watcher<'a> {
             ));
         }
         self.leadership.set_waiting(name, decision.waiting);
-        let status = decision.write.as_ref().or(last.as_ref()).map(|condition| condition.status);
+        let status = decision.write.as_ref().or(last).map(|condition| condition.status);
         memory.schedule.remember(
             name,
             decision.waiting.is_some(),
             status.is_some_and(|status| status != ConditionStatus::True),
         );
         if let Some(condition) = decision.write {
-            let outgoing =
-                Outgoing { condition, uid: node.metadata.uid.clone(), turned: decision.turned, tries: 0, next: 0 };
+            let before = unwritten.as_ref().map(|(condition, turned)| (condition, *turned));
+            let (condition, turned) = on_top(on_node.as_ref(), before, condition);
+            let outgoing = Outgoing { condition, uid: node.metadata.uid.clone(), turned, tries: 0, next: 0 };
             memory.outbox.insert(name.to_owned(), outgoing);
         }
     }
@@ -272,12 +298,13 @@ impl<'a> Watcher<'a> {
             if !self.leadership.is_held() {
                 return;
             }
+            self.pulse.beat();
             let Some(outgoing) = memory.outbox.get_mut(&node) else { continue };
             let kind = &self.settings.condition;
             match set_condition(self.wire, &node, &outgoing.uid, kind, &outgoing.condition).await {
                 PatchAnswer::Done(patched) => {
                     let Some(outgoing) = memory.outbox.remove(&node) else { continue };
-                    self.nodes.borrow_mut().put(*patched);
+                    self.nodes.borrow_mut().refresh(*patched);
                     if outgoing.turned {
                         self.tell_turn(&node, &outgoing).await;
                     }
@@ -326,10 +353,6 @@ impl<'a> Watcher<'a> {
 
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).max(1)
-}
-
-fn copy<T: crate::gather::live::kube::Follow>(followed: &RefCell<Followed<T>>) -> Vec<T> {
-    followed.borrow().items().cloned().collect()
 }
 
 /// Measures how long looks take, and shows that the watch lives while they do.

@@ -163,6 +163,11 @@ impl<'a> Leadership<'a> {
         }
     }
 
+    /// Forgets convictions of nodes that are gone: those of a time when no process watched would stay for ever.
+    pub(super) fn keep_waiting(&self, is_there: impl Fn(&str) -> bool) {
+        self.waiting.borrow_mut().retain(|node, _| is_there(node));
+    }
+
     /// Releases it if it is held; once, and within the request's own time.
     pub(super) async fn release(&self) {
         let held = self.held.borrow_mut().take();

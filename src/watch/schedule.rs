@@ -63,10 +63,12 @@ impl Schedule {
         Self { pace, turns: BTreeMap::new(), round: now }
     }
 
-    /// These are the nodes, each with when it was last looked at, as its condition says it; returns those that are gone.
-    pub fn sync<'a>(&mut self, nodes: impl Iterator<Item = (&'a str, Option<i64>)>) -> Vec<String> {
+    /// These are the nodes, each with when it was last looked at, as its condition says it; returns those that are gone. A
+    /// look that a clock put into the future was now.
+    pub fn sync<'a>(&mut self, nodes: impl Iterator<Item = (&'a str, Option<i64>)>, now: i64) -> Vec<String> {
         let mut before = std::mem::take(&mut self.turns);
         for (node, looked) in nodes {
+            let looked = looked.map(|looked| looked.min(now));
             let turn = before.remove(node).unwrap_or(Turn { looked, tried: looked, ..Turn::default() });
             self.turns.insert(node.to_owned(), turn);
         }
@@ -197,7 +199,7 @@ mod tests {
 
     fn schedule(nodes: &[(&str, Option<i64>)]) -> Schedule {
         let mut schedule = Schedule::new(PACE, 0);
-        assert!(schedule.sync(nodes.iter().copied()).is_empty());
+        assert!(schedule.sync(nodes.iter().copied(), 9000).is_empty());
         schedule
     }
 
@@ -265,9 +267,16 @@ mod tests {
     }
 
     #[test]
+    fn look_of_the_future_is_forgotten_after_one_pace() {
+        let mut schedule = Schedule::new(PACE, 0);
+        schedule.sync([("a", Some(i64::MAX))].into_iter(), 1000);
+        assert_eq!((due(&schedule, 1001).len(), due(&schedule, 1900).len()), (0, 1));
+    }
+
+    #[test]
     fn gone_nodes_are_told_and_forgotten() {
         let mut schedule = schedule(&[("a", None), ("b", None)]);
-        assert_eq!(schedule.sync([("b", None)].into_iter()), ["a"]);
+        assert_eq!(schedule.sync([("b", None)].into_iter(), 0), ["a"]);
         assert_eq!(due(&schedule, 1), ["b"]);
     }
 

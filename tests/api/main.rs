@@ -14,6 +14,7 @@ mod diagnose;
 mod direct;
 mod fix;
 mod fleet;
+mod gate;
 mod keyboard;
 mod lock;
 mod packed;

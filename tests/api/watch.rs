@@ -481,3 +481,50 @@ fn healthy_round_costs_what_the_readme_says() {
     assert!(lists.len() <= 2 + 4, "{lists:?}");
     ends_in_good_order(running, &api);
 }
+
+#[test]
+fn condition_that_heals_before_it_could_be_written_makes_no_event() {
+    let api = ApiServer::start(fine());
+    let running = start(&api, &[]);
+    until_all_are_true(&running, &api);
+    let since = condition(&api, "prusik").expect("it is there")["lastTransitionTime"].clone();
+    api.change(|world| {
+        world.fault(Fault::status("/api/v1/nodes/prusik/status", 503, "ServiceUnavailable", "not now"));
+        world.execs = Scene::stale().world().execs;
+    });
+    running.wait_until_it_says(PATIENCE, "prusik: stale-datapath:");
+    let refused = |api: &ApiServer| {
+        let is_false = |request: &&Logged| {
+            request.path.ends_with("/prusik/status") && String::from_utf8_lossy(&request.body).contains("\"False\"")
+        };
+        api.writes().iter().filter(is_false).count()
+    };
+    until(&running, "False was tried", || refused(&api) > 0);
+    let before = looks_at(&api, "prusik");
+    api.change(|world| world.execs = fine().execs);
+    until(&running, "it is seen healthy", || looks_at(&api, "prusik") > before + 1);
+    api.change(|world| world.faults.clear());
+    let before = looks_at(&api, "prusik");
+    until(&running, "more looks", || looks_at(&api, "prusik") > before + 2);
+    let now = condition(&api, "prusik").expect("it is there");
+    assert_eq!((&now["status"], &now["lastTransitionTime"]), (&"True".into(), &since));
+    assert_eq!(events(&api), [], "nobody saw it False");
+    ends_in_good_order(running, &api);
+}
+
+#[test]
+fn node_that_was_made_anew_under_its_name_inherits_no_conviction() {
+    let api = ApiServer::start(Scene::stale().world());
+    let running = start(&api, &["--every", "600s", "--confirm-after", "12s"]);
+    running.wait_until_it_says(PATIENCE, "prusik: stale-datapath:");
+    api.change(|world| {
+        let node = world.nodes.iter_mut().find(|node| node["metadata"]["name"] == "prusik").expect("the node");
+        node["metadata"]["uid"] = "uid-of-another".into();
+    });
+    let begun = Instant::now();
+    until(&running, "prusik is False", || status(&api, "prusik").as_deref() == Some("False"));
+    assert!(begun.elapsed() > Duration::from_secs(11), "two looks at the new node: {:?}", begun.elapsed());
+    let said = running.so_far();
+    assert_eq!(said.matches("prusik: stale-datapath: ").count(), 2, "a first conviction of each:\n{said}");
+    ends_in_good_order(running, &api);
+}

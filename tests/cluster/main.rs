@@ -84,7 +84,7 @@ fn diagnose_judges_every_node() {
 #[test]
 fn printed_rights_and_manifests_are_accepted_by_the_api_server() {
     let Some(kubeconfig) = cluster("rbac and manifests") else { return };
-    for command in ["diagnose", "symptoms", "fix", "watch"] {
+    for command in ["diagnose", "symptoms", "gate", "risk", "fix", "watch"] {
         let printed =
             Command::new(env!("CARGO_BIN_EXE_staledp")).args(["rbac", command, "--namespace", NAMESPACE]).output();
         is_accepted(&kubeconfig, &text(&printed.expect("it runs").stdout));
@@ -94,6 +94,23 @@ fn printed_rights_and_manifests_are_accepted_by_the_api_server() {
         let printed = Command::new(env!("CARGO_BIN_EXE_staledp")).args(args).output().expect("it runs");
         is_accepted(&kubeconfig, &text(&printed.stdout));
     }
+}
+
+#[test]
+fn gate_compares_every_node_with_a_report_of_a_moment_ago() {
+    let Some(kubeconfig) = cluster("gate") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = folder.path().join("before.json").display().to_string();
+    let report = staledp(&kubeconfig, &["diagnose", "--all-nodes", "--no-ssh", "-o", "json"]).stdout;
+    std::fs::write(&before, report).expect("a file");
+    let args =
+        ["gate", "--before", &before, "--all-nodes", "--no-ssh", "--settle", "1s", "--wait", "20s", "-o", "json"];
+    let output = staledp(&kubeconfig, &args);
+    let report = json(&output);
+    let judged = report["nodes"].as_array().expect("nodes");
+    assert_eq!(judged.len() + report["skipped"].as_array().map_or(0, Vec::len), nodes(&kubeconfig).len());
+    assert!(judged.iter().all(|node| node["agent_changed"] != true), "no agent was restarted: {report:#}");
+    assert!(matches!(output.status.code(), Some(0 | 1 | 4)), "{:?}", output.status);
 }
 
 #[test]

@@ -145,6 +145,12 @@ impl ApiServer {
         locked(&self.shared.journal).requests.clone()
     }
 
+    /// Forgets the requests so far: over thousands of looks they would fill the machine.
+    #[allow(dead_code, reason = "only a benchmark goes on for so long")]
+    pub(crate) fn forget_requests(&self) {
+        locked(&self.shared.journal).requests = Vec::new();
+    }
+
     /// All requests that could change something: every method but GET and HEAD.
     pub(crate) fn writes(&self) -> Vec<Logged> {
         self.requests().into_iter().filter(|r| !matches!(r.method.as_str(), "GET" | "HEAD")).collect()

@@ -193,13 +193,13 @@ impl Outcome {
         self
     }
 
-    /// Standard output as a JSON report; one of a diagnosis must be by the published schema.
+    /// Standard output as a JSON report; one of a diagnosis or a gate must be by the published schema.
     #[track_caller]
     pub(crate) fn report(&self) -> Report {
         let report: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
             panic!("no JSON on standard output: {error}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr)
         });
-        if report["schema"] == staledp::report::SCHEMA {
+        if report["schema"] == staledp::report::SCHEMA || report["schema"] == staledp::report::gate::SCHEMA {
             schema::check(&report);
         }
         Report(report)

@@ -37,6 +37,7 @@ pub(crate) async fn stream(
     let begun = Instant::now();
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
     loop {
+        let looked = Instant::now();
         let (items, watches) = now();
         if watches.cut {
             return connection.stream.set_zero_linger();
@@ -65,7 +66,8 @@ pub(crate) async fn stream(
             send(&mut connection, &json!({"type": "BOOKMARK", "object": bookmark})).await?;
             return connection.stream.write_all(b"0\r\n\r\n").await;
         }
-        tokio::time::sleep(GLANCE).await;
+        // Of a large cluster a look takes long, and must not be all that the server does.
+        tokio::time::sleep(GLANCE.max(looked.elapsed() * 20)).await;
     }
 }
 

@@ -23,7 +23,20 @@ impl Live {
             self.cluster.nodes(),
             self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.pods(namespace).await),
         );
-        let nodes = nodes.into();
+        self.nodes_and_pods(captured_at, nodes.into(), pods)
+    }
+
+    /// The nodes and the agents' pods.
+    pub(super) async fn nodes_and_agents(&self) -> Inventory {
+        let captured_at = Some(now());
+        let (nodes, pods) = tokio::join!(
+            self.cluster.nodes(),
+            self.everywhere_or_in_cilium_namespace(async |namespace| self.cluster.agents(namespace).await),
+        );
+        self.nodes_and_pods(captured_at, nodes.into(), pods)
+    }
+
+    fn nodes_and_pods(&self, captured_at: Option<Timestamp>, nodes: Listed<Node>, pods: Listed<Pod>) -> Inventory {
         let origin = Origin { context: self.context().map(str::to_owned), captured_at };
         let nothing = Failure::new(FailureKind::NotFound, "not requested");
         let services = Listed::Missing(nothing.clone());
@@ -49,6 +62,7 @@ impl Live {
     ) -> Inventory {
         let mut known = self.known.borrow_mut();
         known.unanswered.clear();
+        known.unreached.clear();
         known.agents.clear();
         if let Some(pods) = pods.whole() {
             let there: HashSet<PodRef> = pods.iter().map(Pod::reference).collect();

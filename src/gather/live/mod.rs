@@ -409,6 +409,10 @@ impl Source for Live {
         Some(self.dns().await)
     }
 
+    async fn agents_now(&self) -> Option<Inventory> {
+        Some(self.nodes_and_agents().await)
+    }
+
     /// Asks one question. On one node they come one after the other: many commands at once make older runtimes stall
     /// for half a minute (seen with containerd 1.6 from 20 on).
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {

@@ -65,13 +65,15 @@ impl Follow for Pod {
 #[derive(Debug)]
 pub struct Followed<T> {
     items: BTreeMap<String, T>,
+    /// While the objects are lent: what changed meanwhile; none is one that went.
+    meanwhile: Option<BTreeMap<String, Option<T>>>,
     complete: bool,
     out_of_touch: Option<Failure>,
 }
 
 impl<T> Default for Followed<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), complete: false, out_of_touch: None }
+        Self { items: BTreeMap::new(), meanwhile: None, complete: false, out_of_touch: None }
     }
 }
 
@@ -93,16 +95,52 @@ impl<T: Follow> Followed<T> {
         self.out_of_touch.as_ref()
     }
 
-    /// Keeps an object as an answer to a request of our own showed it, before the watch says the same.
-    pub fn put(&mut self, item: T) {
-        self.items.insert(key(item.meta()), item.slim());
+    /// Keeps an object as an answer to a request of our own showed it, before the watch says the same. One that the watch
+    /// took away meanwhile stays away.
+    pub fn refresh(&mut self, item: T) {
+        if let Some(known) = self.items.get_mut(&key(item.meta())).filter(|known| known.meta().uid == item.meta().uid) {
+            *known = item.slim();
+        }
+    }
+
+    /// Hands the objects out, so that a second copy of a large list is not needed; until they are given back there are
+    /// none, and what changes is noted.
+    pub fn lend(&mut self) -> Vec<T> {
+        self.meanwhile = Some(BTreeMap::new());
+        std::mem::take(&mut self.items).into_values().collect()
+    }
+
+    /// Takes the objects back that were lent, and brings them up to date. If the list was read anew meanwhile, that one
+    /// stands.
+    pub fn give_back(&mut self, lent: Vec<T>) {
+        let Some(meanwhile) = self.meanwhile.take() else { return };
+        self.items = lent.into_iter().map(|item| (key(item.meta()), item)).collect();
+        for (key, change) in meanwhile {
+            match change {
+                Some(item) => drop(self.items.insert(key, item)),
+                None => drop(self.items.remove(&key)),
+            }
+        }
+    }
+
+    fn put(&mut self, item: T) {
+        let (key, item) = (key(item.meta()), item.slim());
+        match &mut self.meanwhile {
+            Some(meanwhile) => drop(meanwhile.insert(key, Some(item))),
+            None => drop(self.items.insert(key, item)),
+        }
     }
 
     fn remove(&mut self, item: &T) {
-        self.items.remove(&key(item.meta()));
+        let key = key(item.meta());
+        match &mut self.meanwhile {
+            Some(meanwhile) => drop(meanwhile.insert(key, None)),
+            None => drop(self.items.remove(&key)),
+        }
     }
 
     fn replace(&mut self, items: Vec<T>) {
+        self.meanwhile = None;
         self.items = items.into_iter().map(|item| (key(item.meta()), item.slim())).collect();
         self.complete = true;
         self.out_of_touch = None;
@@ -212,5 +250,53 @@ impl Cluster {
                 WatchEvent::Error(status) => return WatchEnd::Failed(refusal(&status, &right)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(uid: &str, label: &str) -> Node {
+        let node = json!({"metadata": {"name": "brno", "uid": uid, "labels": {"is": label}}});
+        serde_json::from_value(node).expect("a node")
+    }
+
+    #[test]
+    fn answer_that_comes_after_the_watch_took_the_object_away_brings_no_ghost() {
+        let mut followed = Followed::default();
+        followed.put(node("1", "old"));
+        followed.refresh(node("1", "new"));
+        assert_eq!(followed.items().next(), Some(&node("1", "new")));
+        followed.put(node("2", "another"));
+        followed.refresh(node("1", "late"));
+        assert_eq!(followed.items().next(), Some(&node("2", "another")), "another of that name is there");
+        followed.remove(&node("2", "another"));
+        followed.refresh(node("2", "late"));
+        assert_eq!(followed.items().count(), 0);
+    }
+
+    #[test]
+    fn what_changes_while_the_objects_are_lent_is_there_when_they_come_back() {
+        let named = |name: &str, label: &str| -> Node {
+            let node = json!({"metadata": {"name": name, "labels": {"is": label}}});
+            serde_json::from_value(node).expect("a node")
+        };
+        let mut followed = Followed::default();
+        followed.replace(vec![named("a", "old"), named("b", "old"), named("c", "old")]);
+        let lent = followed.lend();
+        assert_eq!((lent.len(), followed.items().count()), (3, 0));
+        followed.put(named("a", "new"));
+        followed.remove(&named("b", "old"));
+        followed.put(named("d", "new"));
+        followed.give_back(lent);
+        let now: Vec<&Node> = followed.items().collect();
+        assert_eq!(now, [&named("a", "new"), &named("c", "old"), &named("d", "new")]);
+        let lent = followed.lend();
+        followed.replace(vec![named("e", "new")]);
+        followed.give_back(lent);
+        assert_eq!(followed.items().collect::<Vec<_>>(), [&named("e", "new")], "a list that was read anew stands");
     }
 }

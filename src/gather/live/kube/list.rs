@@ -15,6 +15,7 @@ use super::busy::{self, TRIES};
 use super::{Cluster, Right, failure, late, refusal};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
+use crate::kubernetes::agents::AGENT_SELECTOR;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::inventory::Page;
 use crate::kubernetes::objects::{EndpointSlice, Event, Node, Pod, Service};
@@ -58,6 +59,18 @@ impl Cluster {
     /// Why the list cannot be read; a missing right is named.
     pub async fn pods(&self, namespace: Option<&str>) -> Result<Vec<Pod>, Failure> {
         let mut pods = self.list::<core::Pod, Pod>(Selection { namespace, ..Selection::default() }).await?;
+        keep_only_needed_arguments(&mut pods);
+        Ok(pods)
+    }
+
+    /// The agents' pods of a namespace, or of all, without the arguments that are not needed.
+    ///
+    /// # Errors
+    ///
+    /// Why the list cannot be read; a missing right is named.
+    pub async fn agents(&self, namespace: Option<&str>) -> Result<Vec<Pod>, Failure> {
+        let selection = Selection { namespace, labels: Some(AGENT_SELECTOR), ..Selection::default() };
+        let mut pods = self.list::<core::Pod, Pod>(selection).await?;
         keep_only_needed_arguments(&mut pods);
         Ok(pods)
     }
