@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use crate::base::time::{Timestamp, age, moment, seconds_between};
-use crate::report::text::safe;
+use crate::report::text::{count, safe};
 use crate::report::{NodeReport, SourceInfo};
 use crate::symptoms::SymptomKind;
 
@@ -88,31 +88,33 @@ fn round(x: f64) -> String {
 /// What is known, the agent first, then the pods, then symptoms.
 fn happenings(node: &NodeReport) -> Vec<Happening> {
     let mut all = Vec::new();
-    let mut once = |class, says: String, at: Option<&String>| {
+    let mut push = |class, says: String, at: Option<&String>| {
         if let Some(at) = at.and_then(|at| moment(at)) {
             all.push(Happening { class, says, when: clock(at), from: at, to: at });
         }
     };
-    once("agent", "the Cilium agent started".to_owned(), node.cilium.started_at.as_ref());
+    push("agent", "the Cilium agent started".to_owned(), node.cilium.started_at.as_ref());
     if let Some(cause) = &node.verdict.cause {
-        once("failure", format!("broken since: {}", safe(&cause.name)), cause.since.as_ref());
+        push("failure", format!("broken since: {}", safe(&cause.name)), cause.since.as_ref());
     }
     for pod in node.last_answers.iter().filter(|pod| pod.last_answer.is_some()).take(MOST) {
         let name = pod.pod.as_deref().unwrap_or(&pod.address);
-        once("answer", format!("last answer to {}", safe(name)), pod.last_answer.as_ref());
+        push("answer", format!("last answer to {}", safe(name)), pod.last_answer.as_ref());
     }
     let symptoms = node.symptoms.iter().filter(|symptom| symptom.count > 0).filter_map(|symptom| {
-        let word = match symptom.kind {
-            SymptomKind::ProbeFailures => "failed probes",
-            SymptomKind::Restarts => "restarts",
-            SymptomKind::DnsErrors => "DNS errors in the log",
+        let (one, many) = match symptom.kind {
+            SymptomKind::ProbeFailures => ("failed probe", "failed probes"),
+            SymptomKind::Restarts => ("restart", "restarts"),
+            SymptomKind::DnsErrors => ("DNS error in the log", "DNS errors in the log"),
             SymptomKind::Buffers | SymptomKind::Dependents | SymptomKind::NodeLocalDns => return None,
         };
         let to = symptom.last.as_deref().or(symptom.first.as_deref()).and_then(moment)?;
         let from = symptom.first.as_deref().and_then(moment).filter(|from| *from <= to).unwrap_or(to);
         let of = symptom.pod.as_deref().map_or(String::new(), |pod| format!(" of {}", safe(pod)));
         let lasted = if from == to { String::new() } else { format!(" within {}", age(seconds_between(from, to))) };
-        let says = format!("{} {word}{of}{lasted}, the last", symptom.count);
+        let what = count(usize::try_from(symptom.count).unwrap_or(usize::MAX), one, many);
+        let last = if symptom.count == 1 { "" } else { ", the last" };
+        let says = format!("{what}{of}{lasted}{last}");
         let class = if symptom.kind == SymptomKind::Restarts { "restart" } else { "failure" };
         Some(Happening { class, says, when: clock(to), from, to })
     });
