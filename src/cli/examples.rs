@@ -92,6 +92,7 @@ const COMMANDS: [Row; 17] = [
         "explain",
         "  staledp explain -o json
   staledp explain stale-datapath
+  staledp explain drop-metrics
   staledp explain cilium/cilium#46065",
         &Exit::OF_READING,
         "printed",

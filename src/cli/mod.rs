@@ -127,10 +127,10 @@ pub enum Command {
     /// the cluster
     #[command(after_help = after_help("symptoms"))]
     Symptoms(Box<symptoms::SymptomsArgs>),
-    /// Explain a verdict code, a check, a line of `risk` or an upstream issue, offline; without CODE list them all
+    /// Explain a verdict code, a check, a line of `risk`, evidence or an upstream issue, offline; without CODE list them all
     #[command(after_help = after_help("explain"))]
     Explain {
-        /// A verdict code, the id of a check or of a line of `risk`, or the number of an upstream issue
+        /// A verdict code, the name of a check, of a line of `risk` or of evidence, or the number of an upstream issue
         code: Option<String>,
     },
     /// Print the completion script for a shell; it completes nodes, contexts and codes, too

@@ -1,4 +1,4 @@
-//! `staledp explain [CODE]`: explains a verdict code, a check or an upstream issue, without a cluster.
+//! `staledp explain [CODE]`: explains a verdict code, a check, evidence or an upstream issue, without a cluster.
 
 use super::printing::{Terminal, document};
 use crate::base::error::Error;

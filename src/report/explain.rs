@@ -1,9 +1,10 @@
-//! `staledp explain`: codes, checks and upstream issues as text, without a cluster.
+//! `staledp explain`: codes, checks, evidence and upstream issues as text, without a cluster.
 
 use std::fmt::Write as _;
 
 use super::text::{count, hang, safe};
 use crate::base::error::Error;
+use crate::base::evidence::Evidence;
 use crate::base::program;
 use crate::base::screen::DEFAULT_WIDTH;
 use crate::base::similar;
@@ -11,7 +12,7 @@ use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::RiskId;
 use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
-use crate::knowledge::{checks, codes, lookalikes};
+use crate::knowledge::{checks, codes, evidence, lookalikes};
 
 /// Columns of the text.
 const COLUMNS: usize = DEFAULT_WIDTH as usize;
@@ -32,6 +33,8 @@ pub enum Topic {
     Check(CheckId),
     /// A line of a restart's risk.
     Risk(RiskId),
+    /// A piece of evidence.
+    Evidence(Evidence),
     /// An upstream issue.
     Issue(&'static Issue),
 }
@@ -44,12 +47,13 @@ pub fn explain(topic: Topic) -> String {
         Topic::Code(code) => about_code(code),
         Topic::Check(id) => about_check(id),
         Topic::Risk(id) => about_risk(id),
+        Topic::Evidence(id) => about_evidence(id),
         Topic::Issue(issue) => about_issue(issue),
     }
 }
 
-/// Finds the topic that was typed: a verdict code, a check, a line of `risk`, or an upstream issue (`cilium/cilium#46065`, `cilium#46065`,
-/// `#46065`, `46065`, its address); without one all of them.
+/// Finds the topic that was typed: a verdict code, a check, a line of `risk`, a piece of evidence, or an upstream issue
+/// (`cilium/cilium#46065`, `cilium#46065`, `#46065`, `46065`, its address); without one all of them.
 ///
 /// # Errors
 ///
@@ -66,6 +70,9 @@ pub fn find(topic: Option<&str>) -> Result<Topic, Error> {
     if let Some(id) = RiskId::all().find(|id| id.name() == asked) {
         return Ok(Topic::Risk(id));
     }
+    if let Some(id) = Evidence::ALL.iter().find(|id| id.name() == asked) {
+        return Ok(Topic::Evidence(*id));
+    }
     if let Some(issue) = upstream::all().find(|issue| issue.id() == asked || issue.url() == asked) {
         return Ok(Topic::Issue(issue));
     }
@@ -74,9 +81,9 @@ pub fn find(topic: Option<&str>) -> Result<Topic, Error> {
         return upstream::find(number).map(Topic::Issue).ok_or_else(unknown);
     }
     let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
-    let names = names.chain(RiskId::all().map(RiskId::name));
+    let names = names.chain(RiskId::all().map(RiskId::name)).chain(Evidence::ALL.iter().map(|id| id.name()));
     let hint = format!("{}{}", similar::question(&asked, names), list_hint());
-    Err(Error::usage(format!("unknown code, check, line of risk or issue '{}'", safe(topic))).with_hint(hint))
+    Err(Error::usage(format!("unknown code, check, line of risk, evidence or issue '{}'", safe(topic))).with_hint(hint))
 }
 
 /// The number of an issue of cilium/cilium, as people write it.
@@ -126,13 +133,17 @@ fn list() -> String {
     for id in RiskId::all() {
         out += &hang(&format!("  {:<18}  ", id.name()), id.text().question, COLUMNS);
     }
+    out += "\nevidence, as reports name it\n";
+    for id in Evidence::ALL {
+        out += &hang(&format!("  {:<18}  ", id.name()), evidence::text(id).tells, COLUMNS);
+    }
     let issues = count(upstream::all().count(), "upstream issue", "upstream issues");
     out.push('\n');
     out += &hang("", &format!("{issues} known as of {KNOWN_AS_OF}"), COLUMNS);
     for issue in upstream::all() {
         out += &hang(&format!("  {}  ", short_id(issue)), issue.title, COLUMNS);
     }
-    let _ = writeln!(out, "\n{} explain CODE, CHECK, LINE or #ISSUE explains one.", program::name());
+    let _ = writeln!(out, "\n{} explain CODE, CHECK, LINE, EVIDENCE or #ISSUE explains one.", program::name());
     out
 }
 
@@ -198,6 +209,24 @@ fn about_risk(id: RiskId) -> String {
         }
     }
     out
+}
+
+fn about_evidence(id: Evidence) -> String {
+    let text = evidence::text(id);
+    let mut out = hang("", id.name(), COLUMNS);
+    bullets(&mut out, "What it tells", &[text.tells]);
+    bullets(&mut out, "How to read it by hand", &[text.by_hand]);
+    let settles = |code: &&Code| lookalikes::text(**code).is_some_and(|text| names(text.settle, id.name()));
+    let codes: Vec<&str> = Code::ALL.iter().filter(settles).map(|code| code.name()).collect();
+    if !codes.is_empty() {
+        bullets(&mut out, "Where a report leaves them open, it settles", &[&codes.join(", ")]);
+    }
+    out
+}
+
+/// Whether a text has this name as a word of its own.
+fn names(text: &str, name: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.')).any(|word| word == name)
 }
 
 /// The versions of an issue: reported for which, fixed in which.
@@ -281,7 +310,8 @@ mod tests {
     fn list_names_every_code_check_and_issue() {
         let list = explain(None).unwrap();
         let names = Code::ALL.iter().map(|c| c.name()).chain(CheckId::ALL.iter().map(|c| c.name()));
-        for name in names.chain(RiskId::all().map(RiskId::name)) {
+        let names = names.chain(RiskId::all().map(RiskId::name)).chain(Evidence::ALL.iter().map(|id| id.name()));
+        for name in names {
             assert!(list.contains(&format!("\n  {name}")), "{name}");
         }
         for issue in upstream::all() {
@@ -297,6 +327,7 @@ mod tests {
             .map(|c| c.name().to_owned())
             .chain(CheckId::ALL.iter().map(|c| c.name().to_owned()))
             .chain(RiskId::all().map(|id| id.name().to_owned()))
+            .chain(Evidence::ALL.iter().map(|id| id.name().to_owned()))
             .chain(upstream::all().map(Issue::id))
             .collect();
         for topic in topics.iter().map(|t| Some(t.as_str())).chain([None]) {
@@ -333,8 +364,10 @@ mod tests {
         assert!(refused("stale-datpath").contains("did you mean stale-datapath"));
         assert!(
             refused("stale-mpa")
-                .contains("unknown code, check, line of risk or issue 'stale-mpa'; did you mean stale-map")
+                .contains("unknown code, check, line of risk, evidence or issue 'stale-mpa'; did you mean stale-map")
         );
+        let dump = explain(Some("ct-list")).unwrap();
+        assert!(dump.contains("`cilium-dbg bpf ct list global`") && dump.contains("node-isolated"), "{dump}");
         assert!(refused("masquerade").contains("link-local-masquerade"));
         assert!(explain(Some("DNS-CONNTRACK")).is_ok());
         assert!(!refused("xyzzy").contains("did you mean"));

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::explain::Topic;
+use crate::base::evidence::Evidence;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::{RiskId, RiskText};
 use crate::knowledge::upstream::{self, Issue, KNOWN_AS_OF};
-use crate::knowledge::{checks, codes, lookalikes};
+use crate::knowledge::{checks, codes, evidence, lookalikes};
 
 /// The schema of this version.
 pub const SCHEMA: &str = "staledp.explain/v1";
@@ -22,6 +23,7 @@ pub struct Topics {
     checks: Vec<CheckTopic>,
     /// Lines of a restart's risk.
     risks: Vec<RiskTopic>,
+    evidence: Vec<EvidenceTopic>,
     issues: Vec<IssueTopic>,
 }
 
@@ -34,6 +36,13 @@ struct RiskTopic {
     todo: &'static str,
     /// Ids of the issues below.
     issues: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct EvidenceTopic {
+    id: &'static str,
+    by_hand: &'static str,
+    tells: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -90,17 +99,20 @@ impl Topics {
             codes: vec![],
             checks: vec![],
             risks: vec![],
+            evidence: vec![],
             issues: vec![],
         };
         match topic {
             Topic::Code(code) => topics.codes = vec![code_topic(code)],
             Topic::Check(id) => topics.checks = vec![check_topic(id)],
             Topic::Risk(id) => topics.risks = vec![risk_topic(id)],
+            Topic::Evidence(id) => topics.evidence = vec![evidence_topic(id)],
             Topic::Issue(issue) => topics.issues = vec![issue_topic(issue)],
             Topic::All => {
                 topics.codes = Code::ALL.iter().copied().map(code_topic).collect();
                 topics.checks = CheckId::ALL.into_iter().map(check_topic).collect();
                 topics.risks = RiskId::all().map(risk_topic).collect();
+                topics.evidence = Evidence::ALL.into_iter().map(evidence_topic).collect();
                 topics.issues = upstream::all().map(issue_topic).collect();
             }
         }
@@ -128,6 +140,11 @@ fn risk_topic(id: RiskId) -> RiskTopic {
     let RiskText { question, evidence, raised, todo, issues, .. } = id.text();
     let issues = issues.iter().filter_map(|number| upstream::find(*number)).map(Issue::id).collect();
     RiskTopic { id, question, evidence, raised, todo, issues }
+}
+
+fn evidence_topic(id: Evidence) -> EvidenceTopic {
+    let evidence::EvidenceText { by_hand, tells } = evidence::text(id);
+    EvidenceTopic { id: id.name(), by_hand, tells }
 }
 
 fn issue_topic(issue: &Issue) -> IssueTopic {
