@@ -1,12 +1,12 @@
 //! Texts of further evidence, and all that is read from them.
 
 use staledp::cilium::{
-    agent_log, bpf_endpoints, calls_maps, cgroup_tree, config_drift, drops, endpoint_list, firewall, ipcache, links,
-    mounts, programs, status,
+    agent_config, agent_log, bpf_endpoints, calls_maps, cgroup_tree, config_drift, drops, endpoint_list, firewall,
+    ipcache, kernel_btf, lb, links, mounts, nat, programs, services, status,
 };
 
 /// One text of each kind, a few rows long.
-pub(crate) const TEXTS: [&str; 15] = [
+pub(crate) const TEXTS: [&str; 20] = [
     "IP ADDRESS      LOCAL ENDPOINT INFO\n\
      10.9.1.7:0      id=412   sec_id=7011  flags=0x0000 ifindex=12  mac=0A:00:00:00:00:01 nodemac=0A:00:00:00:00:02 parent_ifindex=0   \n\
      10.9.1.1:0      (localhost)   \nfd00:9::7:0     id=413   sec_id=7012  flags=0x0000 ifindex=14  mac=0A:00:00:00:00:03   \n",
@@ -35,6 +35,14 @@ pub(crate) const TEXTS: [&str; 15] = [
      Cluster health:   1/2 reachable\n  graz   192.0.2.12   reachable   unreachable\nModules Health:   Degraded(1)\n  a.b [DEGRADED] why\n",
     "time=2026-01-02T03:04:05Z level=warn msg=\"Detected unexpected endpoint BPF program removal. \\\"x\\\"\" endpoints=\"map[7:media/x 165:/]\" total=9\n\
      level=warn msg=\"Failed to initialize datapath, retrying later\" error=\"no BTF found\"\n",
+    "/tmp/cilium/config-map/enable-ipv4:true\n/tmp/cilium/config-map/enable-ipv6:false\n\
+     /tmp/cilium/config-map/policy-cidr-match-mode:nodes,pods\n",
+    "ls: cannot access '/sys/kernel/btf/vmlinux': No such file or directory\n",
+    "SERVICE ADDRESS           BACKEND ADDRESS (REVNAT_ID) (SLOT)\n10.9.64.10:53/UDP (0)     0.0.0.0:0 (9) (0) [ClusterIP, non-routable]\n\
+     10.9.64.10:53/UDP (1)     10.9.1.7:53/UDP (9) (1)\n[fd00:9::a]:53/TCP (1)    [fd00:9::7]:53/TCP (10) (1)\n",
+    "ID   Frontend             Service Type    Backend\n9    10.9.64.10:53/UDP    ClusterIP       1 => 10.9.1.7:53/UDP (active)\n\
+     \x20                                         2 => 10.9.2.7:53/UDP (terminating)\n12   10.9.64.20:8/TCP/i   LocalRedirect   \n",
+    "UDP OUT 10.9.1.7:40001 -> 192.0.2.53:53 XLATE_SRC 192.0.2.11:40001 Created=12sec ago NeedsCT=0\n",
 ];
 
 /// Reads a text as each kind of evidence, and asks what the rules ask.
@@ -67,4 +75,10 @@ pub(crate) fn read_all(text: &str) {
     let _ = (programs.duplicated(), programs.can_miss(None), programs.chained_pod_devices().len());
     let _ = status::parse(text).map(|status| status.unreachable_peers().count());
     let _ = agent_log::parse(text).removed.pods().count();
+    let _ = agent_config::parse(text).is_some_and(|config| config.get("policy-cidr-match-mode").is_some());
+    let _ = (kernel_btf::read(0, text, ""), kernel_btf::read(2, "", text));
+    let (agent, kernel) = (services::parse(text), lb::parse(text));
+    let _ = (lb::differences(&agent, &kernel, |_| true), agent.rows.iter().flat_map(services::Row::active).count());
+    let mut rows = nat::NatRows::default();
+    text.lines().for_each(|line| rows.line(line.as_bytes()));
 }
