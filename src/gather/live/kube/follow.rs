@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Cluster, Right, Selection, failure, late, refusal};
 use crate::base::failure::Failure;
+use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::objects::{Meta, Node, Pod};
 
 /// How long one watch lasts; then the next goes on where it ended.
@@ -35,11 +36,8 @@ pub trait Follow: Clone + DeserializeOwned {
     /// Its metadata.
     fn meta(&self) -> &Meta;
 
-    /// Drops what is not needed, before it is kept.
-    #[must_use]
-    fn slim(self) -> Self {
-        self
-    }
+    /// Drops what is not needed, before they are kept.
+    fn slim(_items: &mut [Self]) {}
 }
 
 impl Follow for Node {
@@ -53,11 +51,13 @@ impl Follow for Pod {
         &self.metadata
     }
 
-    fn slim(self) -> Self {
-        let mut one = [self];
-        crate::kubernetes::arguments::keep_only_needed_arguments(&mut one);
-        let [pod] = one;
-        pod
+    fn slim(items: &mut [Self]) {
+        for pod in items.iter_mut() {
+            // No other condition is looked at, and there may be ten thousands of pods.
+            pod.status.conditions.retain(|condition| condition.r#type == "Ready");
+            pod.status.conditions.iter_mut().for_each(|ready| ready.message = String::new());
+        }
+        keep_only_needed_arguments(items);
     }
 }
 
@@ -99,7 +99,7 @@ impl<T: Follow> Followed<T> {
     /// took away meanwhile stays away.
     pub fn refresh(&mut self, item: T) {
         if let Some(known) = self.items.get_mut(&key(item.meta())).filter(|known| known.meta().uid == item.meta().uid) {
-            *known = item.slim();
+            *known = slimmed(item);
         }
     }
 
@@ -124,7 +124,7 @@ impl<T: Follow> Followed<T> {
     }
 
     fn put(&mut self, item: T) {
-        let (key, item) = (key(item.meta()), item.slim());
+        let (key, item) = (key(item.meta()), slimmed(item));
         match &mut self.meanwhile {
             Some(meanwhile) => drop(meanwhile.insert(key, Some(item))),
             None => drop(self.items.insert(key, item)),
@@ -141,10 +141,17 @@ impl<T: Follow> Followed<T> {
 
     fn replace(&mut self, items: Vec<T>) {
         self.meanwhile = None;
-        self.items = items.into_iter().map(|item| (key(item.meta()), item.slim())).collect();
+        self.items = items.into_iter().map(|item| (key(item.meta()), item)).collect();
         self.complete = true;
         self.out_of_touch = None;
     }
+}
+
+fn slimmed<T: Follow>(item: T) -> T {
+    let mut one = [item];
+    T::slim(&mut one);
+    let [item] = one;
+    item
 }
 
 fn key(meta: &Meta) -> String {
@@ -170,7 +177,7 @@ impl Cluster {
     {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.list_with_version::<K, T>(Selection::default()).await {
+            match self.list_with_version::<K, T>(Selection::default(), T::slim).await {
                 Ok((items, version)) => {
                     into.borrow_mut().replace(items);
                     pause = FIRST_PAUSE;

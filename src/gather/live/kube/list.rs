@@ -58,9 +58,7 @@ impl Cluster {
     ///
     /// Why the list cannot be read; a missing right is named.
     pub async fn pods(&self, namespace: Option<&str>) -> Result<Vec<Pod>, Failure> {
-        let mut pods = self.list::<core::Pod, Pod>(Selection { namespace, ..Selection::default() }).await?;
-        keep_only_needed_arguments(&mut pods);
-        Ok(pods)
+        self.list_of_pods(Selection { namespace, ..Selection::default() }).await
     }
 
     /// The agents' pods of a namespace, or of all, without the arguments that are not needed.
@@ -70,9 +68,7 @@ impl Cluster {
     /// Why the list cannot be read; a missing right is named.
     pub async fn agents(&self, namespace: Option<&str>) -> Result<Vec<Pod>, Failure> {
         let selection = Selection { namespace, labels: Some(AGENT_SELECTOR), ..Selection::default() };
-        let mut pods = self.list::<core::Pod, Pod>(selection).await?;
-        keep_only_needed_arguments(&mut pods);
-        Ok(pods)
+        self.list_of_pods(selection).await
     }
 
     /// The pods on a node, without the arguments that are not needed.
@@ -82,9 +78,11 @@ impl Cluster {
     /// Why the list cannot be read; a missing right is named.
     pub async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Failure> {
         let fields = format!("spec.nodeName={node}");
-        let mut pods = self.list::<core::Pod, Pod>(Selection { fields: Some(&fields), ..Selection::default() }).await?;
-        keep_only_needed_arguments(&mut pods);
-        Ok(pods)
+        self.list_of_pods(Selection { fields: Some(&fields), ..Selection::default() }).await
+    }
+
+    async fn list_of_pods(&self, what: Selection<'_>) -> Result<Vec<Pod>, Failure> {
+        self.list_with_version::<core::Pod, Pod>(what, keep_only_needed_arguments).await.map(|(pods, _)| pods)
     }
 
     /// The one service of this name, as a list, so that the right to list is enough.
@@ -140,12 +138,16 @@ impl Cluster {
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
     {
-        self.list_with_version::<K, T>(what).await.map(|(items, _)| items)
+        self.list_with_version::<K, T>(what, |_| {}).await.map(|(items, _)| items)
     }
 
     /// All pages of a list, under one deadline, and the version of its first page, from which a watch can go on: what
-    /// changed while the other pages were read comes again then.
-    pub(super) async fn list_with_version<K, T>(&self, what: Selection<'_>) -> Result<(Vec<T>, Option<String>), Failure>
+    /// changed while the other pages were read comes again then. `slim` drops what is not needed of each page.
+    pub(super) async fn list_with_version<K, T>(
+        &self,
+        what: Selection<'_>,
+        slim: impl Fn(&mut [T]),
+    ) -> Result<(Vec<T>, Option<String>), Failure>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
@@ -160,7 +162,8 @@ impl Cluster {
 
         let (mut items, mut version) = (Vec::new(), None);
         for _ in 0..what.pages.unwrap_or(MOST_PAGES) {
-            let page = self.page::<T>(&request, &mut params, &right, deadline).await?;
+            let mut page = self.page::<T>(&request, &mut params, &right, deadline).await?;
+            slim(&mut page.items);
             items.extend(page.items);
             version = version.or(page.metadata.version);
             params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
