@@ -20,18 +20,6 @@ pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
             container.args = Vec::new();
         }
     }
-    pods.iter_mut().for_each(shrink);
-}
-
-/// Gives back the room that lists of one or two entries were read into: of a large cluster's pods it is half of all.
-fn shrink(pod: &mut Pod) {
-    pod.metadata.owner_references.shrink_to_fit();
-    pod.spec.containers.shrink_to_fit();
-    pod.spec.tolerations.shrink_to_fit();
-    pod.status.pod_ips.shrink_to_fit();
-    pod.status.conditions.shrink_to_fit();
-    pod.status.container_statuses.shrink_to_fit();
-    pod.status.init_container_statuses.shrink_to_fit();
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::{Cluster, Right, Selection, failure, late, refusal};
 use crate::base::failure::Failure;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
-use crate::kubernetes::objects::{Meta, Node, Pod};
+use crate::kubernetes::objects::{Condition, Meta, Node, Pod};
 
 /// How long one watch lasts; then the next goes on where it ended.
 const WATCH: Duration = Duration::from_secs(240);
@@ -54,8 +54,9 @@ impl Follow for Pod {
     fn slim(items: &mut [Self]) {
         for pod in items.iter_mut() {
             // No other condition is looked at, and there may be ten thousands of pods.
-            pod.status.conditions.retain(|condition| condition.r#type == "Ready");
-            pod.status.conditions.iter_mut().for_each(|ready| ready.message = String::new());
+            let conditions = std::mem::take(&mut pod.status.conditions).into_iter();
+            let ready = conditions.filter(|condition| condition.r#type == "Ready");
+            pod.status.conditions = ready.map(|ready| Condition { message: String::new(), ..ready }).collect();
         }
         keep_only_needed_arguments(items);
     }
