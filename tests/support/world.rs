@@ -1,9 +1,9 @@
 //! What a test cluster holds, and how it misbehaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -58,6 +58,18 @@ pub(crate) struct World {
     pub(crate) packing: Packing,
     /// Whose words runtime errors have.
     pub(crate) containerd: Containerd,
+    /// Where pods lay when one was last looked for, by namespace and name.
+    pub(crate) places: Places,
+}
+
+/// Where pods lie in a world's list, by namespace and name; learned anew by a copy.
+#[derive(Debug, Default)]
+pub(crate) struct Places(Mutex<HashMap<(String, String), usize>>);
+
+impl Clone for Places {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Default for World {
@@ -84,6 +96,7 @@ impl Default for World {
             agent_tool: AgentTool::Both,
             packing: Packing::default(),
             containerd: Containerd::V1,
+            places: Places::default(),
         }
     }
 }
@@ -480,7 +493,17 @@ impl World {
 
     /// The pod of this namespace and name.
     pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<&Value> {
-        self.pods.iter().find(|p| p["metadata"]["namespace"] == namespace && p["metadata"]["name"] == name)
+        let is_it = |pod: &&Value| pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name;
+        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), name.to_owned());
+        let known = places.get(&key).and_then(|place| self.pods.get(*place)).filter(is_it);
+        // A large cluster has tens of thousands, and each exec asks for one.
+        known.or_else(|| {
+            let text = |pod: &Value, field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let named = self.pods.iter().enumerate().rev();
+            *places = named.map(|(place, pod)| ((text(pod, "namespace"), text(pod, "name")), place)).collect();
+            self.pods.get(*places.get(&key)?)
+        })
     }
 
     /// The pod `namespace/name`, to be changed.
