@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::task::yield_now;
 
 use super::archive::Tarball;
 use super::supplement::SymptomSource;
@@ -23,8 +24,7 @@ use crate::base::pod_ref::PodRef;
 use crate::base::time::moment;
 use crate::base::tool::Tool;
 use crate::kubernetes::cluster_map::ClusterMap;
-use crate::kubernetes::inventory::ListGap;
-use crate::kubernetes::inventory::{Inventory, Listed, Origin, Page};
+use crate::kubernetes::inventory::{Inventory, ListGap, Listed, Origin, Page};
 use crate::kubernetes::objects::Event;
 use files::Files;
 
@@ -248,13 +248,19 @@ impl Bundle {
 
 impl Source for Bundle {
     async fn inventory(&self) -> Inventory {
+        let origin = Origin {
+            context: self.about.context.clone(),
+            captured_at: self.about.captured_at.as_deref().and_then(moment),
+        };
+        // Lists of a large cluster take a second: a signal is heard between them.
+        let nodes = self.list("nodes");
+        yield_now().await;
+        let pods = self.list("pods");
+        yield_now().await;
         Inventory {
-            origin: Origin {
-                context: self.about.context.clone(),
-                captured_at: self.about.captured_at.as_deref().and_then(moment),
-            },
-            nodes: self.list("nodes"),
-            pods: self.list("pods"),
+            origin,
+            nodes,
+            pods,
             services: self.list("services"),
             endpoint_slices: self.list("endpointslices"),
             events: self.list("events"),
