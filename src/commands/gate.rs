@@ -12,7 +12,7 @@ use super::printing::{Terminal, document};
 use super::source::{Work, look};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::base::screen::{Format, Screen};
+use crate::base::screen::Format;
 use crate::base::time::{self, moment, span};
 use crate::cli::GateArgs;
 use crate::diagnose::{DiagnoseSettings, Observer as _, diagnose};
@@ -42,9 +42,7 @@ pub(super) async fn run(args: GateArgs, terminal: &Terminal) -> Result<Exit, Err
     let settings = gate(args)?;
     let path = settings.before.display().to_string();
     let baseline = report_of(settings.before.clone(), terminal).await?;
-    // A node's line is known at the end only: as it comes, it would be a report's.
-    let screen = Screen { format: Format::Json, ..terminal.screen };
-    let progress = Progress::new(&screen, &terminal.output);
+    let progress = terminal.progress_until_the_end();
     let gate = Gate { settings: &settings, baseline: &baseline, path, progress: &progress };
     // The choice is the gate's own: it needs all nodes to find those that changed or are gone.
     let open = Settings { nodes: NodeChoice::All, exclude: Vec::new(), ..settings.look.clone() };

@@ -9,11 +9,9 @@ use super::diagnose::Judge;
 use super::printing::Terminal;
 use super::source::{look, spooled};
 use crate::base::error::Error;
-use crate::base::screen::{Format, Screen};
 use crate::cli::{Cli, Command, DiagnoseArgs};
 use crate::gather::saved;
 use crate::gather::spool::Spooled;
-use crate::progress::Progress;
 use crate::report::{Report, read};
 use crate::settings::Settings;
 
@@ -26,8 +24,7 @@ pub(super) async fn report_of(path: PathBuf, terminal: &Terminal) -> Result<Repo
         return terminal.beside(move || read::read_as(&name, &bytes)).await;
     }
     let settings = usual_settings(&bytes)?;
-    // With JSON lines, what is judged here would be printed as the command's own nodes.
-    let progress = Progress::new(&Screen { format: Format::Json, ..terminal.screen }, &terminal.output);
+    let progress = terminal.progress_until_the_end();
     let judge = Judge { terminal, progress: &progress, revisions: false };
     // Half of a report differs from a whole one in what was not looked at, so an interrupted one is not compared.
     let judged = terminal.signals.or_interrupted(look(&settings, &judge)).await;

@@ -35,6 +35,11 @@ impl Terminal {
         Progress::new(&self.screen, &self.output)
     }
 
+    /// Shows progress of a command that knows a node's line at the end only: as it comes, it would be a report's.
+    pub(super) fn progress_until_the_end(&self) -> Progress {
+        Progress::new(&Screen { format: Format::Json, ..self.screen }, &self.output)
+    }
+
     /// Prints on standard output and waits until the reader has taken it. A closed pipe is not an error. The first signal
     /// ends the waiting; what an interrupted run prints has a reader as long as that one takes anything.
     pub(super) async fn print(&self, text: impl Into<Vec<u8>>) -> Result<(), Error> {

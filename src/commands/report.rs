@@ -12,7 +12,6 @@ use crate::base::error::Error;
 use crate::base::evidence::Evidence;
 use crate::base::exit::Exit;
 use crate::base::pod_ref::PodRef;
-use crate::base::screen::{Format, Screen};
 use crate::base::source_kind::SourceKind;
 use crate::cilium::{agent_config, agent_log, status};
 use crate::cli::symptoms::SymptomArgs;
@@ -51,7 +50,7 @@ pub(super) async fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, E
         look: how,
     };
     let settings = Settings::resolve(cluster, target, SymptomArgs::default(), SaveArgs::default());
-    let progress = Progress::new(&Screen { format: Format::Json, ..terminal.screen }, &terminal.output);
+    let progress = terminal.progress_until_the_end();
     let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folder = Partial(to.with_file_name(format!(".partial-{}-{}", std::process::id(), name.replace('.', "-"))));
     let write = Write { progress: &progress, folder: &folder.0, after: after.as_deref() };

@@ -5,10 +5,9 @@ use super::printing::{Terminal, document};
 use super::source::look;
 use crate::base::error::Error;
 use crate::base::exit::Exit;
-use crate::base::screen::{Format, Screen};
+use crate::base::screen::Format;
 use crate::cli::RiskArgs;
 use crate::cli::symptoms::SymptomArgs;
-use crate::progress::Progress;
 use crate::report::risk::RiskReport;
 use crate::report::text;
 use crate::settings::Settings;
@@ -17,9 +16,7 @@ use crate::settings::Settings;
 pub(super) async fn run(args: RiskArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let RiskArgs { cluster, target, save } = args;
     let settings = Settings::resolve(cluster, target, SymptomArgs::default(), save);
-    // A node's line is known at the end only: as it comes, it would be a report's.
-    let screen = Screen { format: Format::Json, ..terminal.screen };
-    let progress = Progress::new(&screen, &terminal.output);
+    let progress = terminal.progress_until_the_end();
     let judge = Judge { terminal, progress: &progress, revisions: true };
     let looked = terminal.signals.or_partial(&progress, "Printing partial results", look(&settings, &judge)).await;
     progress.clear();
