@@ -1,7 +1,6 @@
 //! Candidates for a shell that completes a word: contexts and users of the kubeconfig, nodes and namespaces of the
 //! cluster, verdict codes. Whatever goes wrong, there are none then: a prompt is no place for an error.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +9,12 @@ use clap::Command;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 
-use crate::base::evidence::Evidence;
 use crate::base::program;
 use crate::cli;
 use crate::gather::live::kube::names::{Names, names, namespace_names, node_names};
-use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::{Code, Kind};
-use crate::knowledge::risk::RiskId;
-use crate::knowledge::{codes, evidence};
+use crate::knowledge::codes;
+use crate::report::explain;
 use crate::settings;
 
 /// The environment variable by which a shell asks for completions; its value is the shell's name.
@@ -76,13 +73,7 @@ fn forcible() -> impl Iterator<Item = (String, Option<&'static str>)> {
 
 /// What `explain` takes, without the numbers of issues.
 fn topics() -> impl Iterator<Item = (String, Option<&'static str>)> {
-    let codes = Code::ALL.iter().map(|code| (code.name().to_owned(), Some(codes::text(*code).meaning)));
-    let checks = CheckId::ALL.into_iter().map(|id| (id.name().to_owned(), Some(id.question())));
-    let risks = RiskId::all().map(|id| (id.name().to_owned(), Some(id.text().question)));
-    // `host-ping` is a check, and `kernel-btf` a line of `risk`, before they are evidence.
-    let evidence = Evidence::ALL.into_iter().map(|id| (id.name().to_owned(), Some(evidence::text(id).tells)));
-    let mut known = HashSet::new();
-    codes.chain(checks).chain(risks).chain(evidence).filter(move |(name, _)| known.insert(name.clone()))
+    explain::names().map(|(name, says)| (name.to_owned(), Some(says)))
 }
 
 /// The commands that have a manual page.

@@ -1,5 +1,6 @@
 //! `staledp explain`: codes, checks, evidence and upstream issues as text, without a cluster.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::text::{count, hang, safe};
@@ -80,10 +81,19 @@ pub fn find(topic: Option<&str>) -> Result<Topic, Error> {
         let unknown = || Error::usage(format!("unknown upstream issue cilium/cilium#{number}")).with_hint(list_hint());
         return upstream::find(number).map(Topic::Issue).ok_or_else(unknown);
     }
-    let names = Code::ALL.iter().map(|code| code.name()).chain(CheckId::ALL.iter().map(|id| id.name()));
-    let names = names.chain(RiskId::all().map(RiskId::name)).chain(Evidence::ALL.iter().map(|id| id.name()));
-    let hint = format!("{}{}", similar::question(&asked, names), list_hint());
+    let hint = format!("{}{}", similar::question(&asked, names().map(|(name, _)| name)), list_hint());
     Err(Error::usage(format!("unknown code, check, line of risk, evidence or issue '{}'", safe(topic))).with_hint(hint))
+}
+
+/// What can be asked for by name, with a sentence on each. A name that means several things, as `host-ping` does, stands
+/// once, with what [`find`] takes it for.
+pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let codes = Code::ALL.iter().map(|code| (code.name(), codes::text(*code).meaning));
+    let checks = CheckId::ALL.into_iter().map(|id| (id.name(), id.question()));
+    let risks = RiskId::all().map(|id| (id.name(), id.text().question));
+    let evidence = Evidence::ALL.into_iter().map(|id| (id.name(), evidence::text(id).tells));
+    let mut known = HashSet::new();
+    codes.chain(checks).chain(risks).chain(evidence).filter(move |(name, _)| known.insert(*name))
 }
 
 /// The number of an issue of cilium/cilium, as people write it.
@@ -216,7 +226,7 @@ fn about_evidence(id: Evidence) -> String {
     let mut out = hang("", id.name(), COLUMNS);
     bullets(&mut out, "What it tells", &[text.tells]);
     bullets(&mut out, "How to read it by hand", &[text.by_hand]);
-    let settles = |code: &&Code| lookalikes::text(**code).is_some_and(|text| names(text.settle, id.name()));
+    let settles = |code: &&Code| lookalikes::text(**code).is_some_and(|text| has_word(text.settle, id.name()));
     let codes: Vec<&str> = Code::ALL.iter().filter(settles).map(|code| code.name()).collect();
     if !codes.is_empty() {
         bullets(&mut out, "Where a report leaves them open, it settles", &[&codes.join(", ")]);
@@ -225,7 +235,7 @@ fn about_evidence(id: Evidence) -> String {
 }
 
 /// Whether a text has this name as a word of its own.
-fn names(text: &str, name: &str) -> bool {
+fn has_word(text: &str, name: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.')).any(|word| word == name)
 }
 
