@@ -80,35 +80,33 @@ fn text(report: &Report) -> String {
 }
 
 fn summary_in_words(report: &Report) -> String {
+    let kinds: Vec<String> = kinds(report).map(|(n, _, word)| format!("{n} {word}")).collect();
+    format!("{}: {}", count(report.summary.nodes, "node", "nodes"), kinds.join(", "))
+}
+
+/// How many nodes of each kind there are, with the kind and its words; kinds without any are left out.
+fn kinds(report: &Report) -> impl Iterator<Item = (usize, Kind, &'static str)> {
     let summary = &report.summary;
-    let kinds = [
-        (summary.stale, "stale"),
-        (summary.other_fault, "with another fault"),
-        (summary.inconclusive, "not judged"),
-        (summary.healthy, "healthy"),
+    let all = [
+        (summary.stale, Kind::Stale, "stale"),
+        (summary.other_fault, Kind::OtherFault, "with another fault"),
+        (summary.inconclusive, Kind::Inconclusive, "not judged"),
+        (summary.healthy, Kind::Healthy, "healthy"),
     ];
-    let kinds: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-    format!("{}: {}", count(summary.nodes, "node", "nodes"), kinds.join(", "))
+    all.into_iter().filter(|(n, ..)| *n > 0)
 }
 
 /// What the report rests on, and how many nodes of which kind.
 fn head(report: &Report) -> Markup {
     let mut about = table::source(&report.source);
     about.push(table::moment(&report.source, &report.generated_at));
-    let summary = &report.summary;
-    let kinds = [
-        (summary.stale, Kind::Stale, "stale"),
-        (summary.other_fault, Kind::OtherFault, "with another fault"),
-        (summary.inconclusive, Kind::Inconclusive, "not judged"),
-        (summary.healthy, Kind::Healthy, "healthy"),
-    ];
     html! {
         header {
             h1 { "Cilium's datapath on " (count(report.nodes.len(), "node", "nodes")) }
             p.about { (about.join(" · ")) }
             ul.summary {
-                @for (n, kind, word) in kinds.iter().filter(|(n, ..)| *n > 0) {
-                    li class=(kind.name()) { (table::mark(*kind).0) " " strong { (n) } " " (word) }
+                @for (n, kind, word) in kinds(report) {
+                    li class=(kind.name()) { (table::mark(kind).0) " " strong { (n) } " " (word) }
                 }
             }
             @if report.partial {

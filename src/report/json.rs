@@ -25,6 +25,17 @@ pub fn json<T: Serialize>(report: &T) -> Result<String, Error> {
     Ok(escaped(&text) + "\n")
 }
 
+/// One node a line, the rest of the report last.
+///
+/// # Errors
+///
+/// As [`json`].
+pub fn lines<N: Serialize>(nodes: &[N], rest: &impl Serialize) -> Result<String, Error> {
+    let mut text = nodes.iter().map(line).collect::<Result<String, Error>>()?;
+    text += &line(rest)?;
+    Ok(text)
+}
+
 /// The symptoms of a cluster, in the three forms of the report.
 ///
 /// # Errors
@@ -45,13 +56,11 @@ pub fn symptoms(report: &SymptomsReport, form: Form) -> Result<String, Error> {
         Form::Json => json(report),
         Form::Yaml => yaml(report),
         Form::Jsonl => {
-            let mut text = report.nodes.iter().map(line).collect::<Result<String, Error>>()?;
             let value = serde_json::to_value(report)
                 .map_err(|e| Error::bug(format!("cannot write the report as JSON: {e}")))?;
             let mut rest = value.as_object().cloned().unwrap_or_default();
             rest.shift_remove("nodes");
-            text += &line(&End { rest, summary: &SymptomsSummary { nodes: report.nodes.len() } })?;
-            Ok(text)
+            lines(&report.nodes, &End { rest, summary: &SymptomsSummary { nodes: report.nodes.len() } })
         }
     }
 }

@@ -152,9 +152,7 @@ impl RiskReport {
     ///
     /// As [`json::json`].
     pub fn jsonl(&self) -> Result<String, Error> {
-        let mut text = self.nodes.iter().map(json::line).collect::<Result<String, Error>>()?;
-        text += &json::line(&Self { nodes: Vec::new(), ..self.clone() })?;
-        Ok(text)
+        json::lines(&self.nodes, &Self { nodes: Vec::new(), ..self.clone() })
     }
 
     /// The report for people, in lines of at most so many columns. `wide` shows the lines that passed one by one.

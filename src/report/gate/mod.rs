@@ -2,8 +2,6 @@
 
 mod text;
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use super::diff::{Change, DiffRow, compare_node};
@@ -173,12 +171,12 @@ impl NodeGate {
     /// Compares a node with its entry in the baseline.
     #[must_use]
     pub fn new(before: Option<&NodeReport>, after: &NodeReport, chosen: &ChosenNode, context: Option<&str>) -> Self {
-        let (result, says) = weigh(before, after, chosen.unsettled.as_deref());
+        let failing = before.map(|before| newly_failing(before, after)).unwrap_or_default();
+        let (result, says) = weigh(before, after, &failing, chosen.unsettled.as_deref());
         let diff = before.map(|before| compare_node(before, after));
         let (changes, rows) = diff.map(|diff| (diff.changes, diff.rows)).unwrap_or_default();
-        let failing: BTreeSet<String> =
-            before.map(|before| newly_failing(before, after)).unwrap_or_default().into_iter().map(status_of).collect();
-        let is_worse = |change: &&Change| change.what == "verdict" || failing.contains(&change.what);
+        let is_worse =
+            |change: &&Change| change.what == "verdict" || failing.iter().any(|check| status_of(check) == change.what);
         let worse =
             if result == GateResult::Worse { changes.iter().filter(is_worse).cloned().collect() } else { Vec::new() };
         let next = match result {
@@ -232,8 +230,13 @@ fn newly_failing<'a>(before: &NodeReport, after: &'a NodeReport) -> Vec<&'a Chec
     after.checks.iter().filter(|check| check.status == Status::Fail).filter(did_not).collect()
 }
 
-/// Whether a node is worse than before, and why. Nothing but a settled look that was answered says "no worse".
-fn weigh(before: Option<&NodeReport>, after: &NodeReport, unsettled: Option<&str>) -> (GateResult, String) {
+/// Whether a node is worse than before, and why; `failing` are the checks that fail only now. Nothing but a settled look that was answered says "no worse".
+fn weigh(
+    before: Option<&NodeReport>,
+    after: &NodeReport,
+    failing: &[&Check],
+    unsettled: Option<&str>,
+) -> (GateResult, String) {
     use GateResult::{CannotTell, NoWorse, Worse};
     let now = &after.verdict;
     let code = now.code.name();
@@ -254,7 +257,6 @@ fn weigh(before: Option<&NodeReport>, after: &NodeReport, unsettled: Option<&str
         };
     };
     let was = then.verdict.code.name();
-    let failing = newly_failing(then, after);
     let names: Vec<&str> = failing.iter().map(|check| check.id.name()).collect();
     let checks = match names.as_slice() {
         [] => String::new(),
@@ -344,9 +346,7 @@ impl GateReport {
     ///
     /// As [`json::json`].
     pub fn jsonl(&self) -> Result<String, Error> {
-        let mut text = self.nodes.iter().map(json::line).collect::<Result<String, Error>>()?;
-        text += &json::line(&Self { nodes: Vec::new(), ..self.clone() })?;
-        Ok(text)
+        json::lines(&self.nodes, &Self { nodes: Vec::new(), ..self.clone() })
     }
 
     /// The nodes that are not "no worse".

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{GateReport, GateResult, GateSummary, NodeGate};
+use crate::base::exit::Exit;
 use crate::report::Skipped;
 use crate::report::diff::{DiffRow, beside};
 use crate::report::table::{moment, source};
@@ -67,10 +68,10 @@ impl GateReport {
         let judged = count(nodes, "node", "nodes");
         let parts = [(worse, "worse"), (cannot_tell, "cannot be told"), (no_worse, "no worse")];
         let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        let word = match () {
-            () if worse > 0 => "Worse",
-            () if cannot_tell > 0 || nodes == 0 || self.partial => "Cannot tell",
-            () => "No worse",
+        let word = match self.exit() {
+            Exit::Stale => "Worse",
+            Exit::Healthy => "No worse",
+            _ => "Cannot tell",
         };
         match (nodes, &self.since) {
             (0, Some(since)) => format!("{word}: no node was judged, because none changed since {since}"),
