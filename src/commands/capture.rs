@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use super::nodes;
 use super::printing::Terminal;
 use super::saving;
-use super::source::{Work, look};
+use super::source::{Opened, Work, look};
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::error::Error;
 use crate::base::evidence::Evidence;
@@ -20,7 +20,6 @@ use crate::gather::{Probe, Question, Source};
 use crate::kubernetes::cluster_map::ClusterMap;
 use crate::kubernetes::inventory::Inventory;
 use crate::progress::Progress;
-use crate::report::SourceInfo;
 use crate::settings::Settings;
 
 /// Captures the chosen nodes into a bundle.
@@ -47,14 +46,8 @@ impl Work for Collect<'_> {
         Some(self.progress)
     }
 
-    async fn on<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        nodes: &[String],
-        settings: &Settings,
-        _about: SourceInfo,
-    ) -> Result<Exit, Error> {
+    async fn on<S: Source>(&self, opened: Opened<'_, S>) -> Result<Exit, Error> {
+        let Opened { source, inventory, nodes, settings, .. } = opened;
         if let Some(note) = nodes::note_on_none(settings, nodes.len()) {
             self.terminal.say(&note);
             return Ok(Exit::Healthy);

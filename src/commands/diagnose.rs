@@ -6,7 +6,7 @@ use super::merge;
 use super::nodes;
 use super::printing::{Terminal, render};
 use super::saving;
-use super::source::{Work, look};
+use super::source::{Opened, Work, look};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::exit::Exit;
 use crate::base::screen::Format;
@@ -18,7 +18,7 @@ use crate::kubernetes::agents::agent_namespace;
 use crate::kubernetes::inventory::{Inventory, Page};
 use crate::kubernetes::objects::{ControllerRevision, newest};
 use crate::progress::Progress;
-use crate::report::{Report, SourceInfo, json};
+use crate::report::{Report, json};
 use crate::settings::{EvidenceFrom, Settings};
 
 /// Diagnoses the chosen nodes and prints the report.
@@ -113,19 +113,11 @@ impl Work for Judge<'_> {
         Some(self.progress)
     }
 
-    async fn on<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        nodes: &[String],
-        settings: &Settings,
-        about: SourceInfo,
-    ) -> Result<Report, Error> {
-        let Some(save) = &settings.save else {
-            return Ok(self.judged(source, inventory, nodes, settings, about).await);
-        };
+    async fn on<S: Source>(&self, opened: Opened<'_, S>) -> Result<Report, Error> {
+        let Some(save) = &opened.settings.save else { return Ok(self.judged(opened).await) };
+        let Opened { source, inventory, nodes, settings, about } = opened;
         let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
-        let report = self.judged(&saving, inventory, nodes, settings, about).await;
+        let report = self.judged(Opened { source: &saving, inventory, nodes, settings, about }).await;
         self.progress.clear();
         if report.partial {
             saving.mark_partial();
@@ -136,14 +128,8 @@ impl Work for Judge<'_> {
 }
 
 impl Judge<'_> {
-    async fn judged<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        nodes: &[String],
-        settings: &Settings,
-        about: SourceInfo,
-    ) -> Report {
+    async fn judged<S: Source>(&self, opened: Opened<'_, S>) -> Report {
+        let Opened { source, inventory, nodes, settings, about } = opened;
         let newest = if self.revisions { newest_revisions(source, inventory, settings).await } else { None };
         let mut report = diagnose(source, inventory, nodes, &settings.diagnose, about, self.progress).await;
         if let Some(newest) = newest {

@@ -9,7 +9,7 @@ use super::gate_choice::{Choice, Chosen, has_other_agent, old_revision};
 use super::kept_report::report_of;
 use super::nodes::note_on_none;
 use super::printing::{Terminal, document};
-use super::source::{Work, look};
+use super::source::{Opened, Work, look};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
 use crate::base::screen::Format;
@@ -23,7 +23,7 @@ use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::settled::{Unsettled, unsettled};
 use crate::progress::Progress;
 use crate::report::gate::{ChosenNode, GateBaseline, GateReport, NodeGate};
-use crate::report::{Report, SourceInfo, text};
+use crate::report::{Report, text};
 use crate::settings::{EvidenceFrom, GateSettings, NodeChoice, Settings, gate};
 
 /// Between two looks at agents that are not ready yet.
@@ -77,14 +77,8 @@ impl Work for Gate<'_> {
         Some(self.progress)
     }
 
-    async fn on<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        there: &[String],
-        opened: &Settings,
-        about: SourceInfo,
-    ) -> Result<GateReport, Error> {
+    async fn on<S: Source>(&self, given: Opened<'_, S>) -> Result<GateReport, Error> {
+        let Opened { source, inventory, nodes: there, settings: opened, about } = given;
         let begun = Instant::now();
         let is_live = matches!(opened.evidence, EvidenceFrom::Cluster(_));
         let wait = opened.diagnose.deadline.map_or(self.settings.wait, |whole| whole.min(self.settings.wait));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::printing::Terminal;
-use super::source::{Work, look};
+use super::source::{Opened, Work, look};
 use crate::base::answer::{End, Raw};
 use crate::base::error::Error;
 use crate::base::evidence::Evidence;
@@ -85,14 +85,8 @@ impl Work for Write<'_> {
         Some(self.progress)
     }
 
-    async fn on<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        nodes: &[String],
-        settings: &Settings,
-        about: SourceInfo,
-    ) -> Result<UpstreamIssue, Error> {
+    async fn on<S: Source>(&self, opened: Opened<'_, S>) -> Result<UpstreamIssue, Error> {
+        let Opened { source, inventory, nodes, settings, about } = opened;
         let [node] = nodes else {
             let hint = format!("nodes: {}", nodes.join(", "));
             return Err(Error::usage("a report is about one node: name it").with_hint(hint));

@@ -31,14 +31,21 @@ pub(super) trait Work {
         None
     }
     /// Does it.
-    async fn on<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        nodes: &[String],
-        settings: &Settings,
-        about: SourceInfo,
-    ) -> Result<Self::Done, Error>;
+    async fn on<S: Source>(&self, opened: Opened<'_, S>) -> Result<Self::Done, Error>;
+}
+
+/// What was opened to be looked at, and how.
+pub(super) struct Opened<'a, S> {
+    /// Where evidence comes from.
+    pub(super) source: &'a S,
+    /// The cluster's lists.
+    pub(super) inventory: &'a Inventory,
+    /// The nodes that were chosen.
+    pub(super) nodes: &'a [String],
+    /// How they are looked at.
+    pub(super) settings: &'a Settings,
+    /// What a report says of the source.
+    pub(super) about: SourceInfo,
 }
 
 /// Opens what is looked at, chooses the nodes, and does the work.
@@ -63,7 +70,7 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
             let nodes = choose(&inventory, archive.nodes(&inventory).into_iter().collect())?;
             archive.expect(&nodes);
             let about = SourceInfo::saved(archive.kind(), None, path_shown);
-            work.on(&archive, &inventory, &nodes, settings, about).await
+            work.on(Opened { source: &archive, inventory: &inventory, nodes: &nodes, settings, about }).await
         }
         Saved::Bundle(bundle) => {
             let inventory = bundle.inventory().await;
@@ -71,7 +78,7 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
             bundle.in_order(&mut nodes);
             let context = bundle.context().map(str::to_owned);
             let about = SourceInfo::saved(SourceKind::Bundle, context, path_shown);
-            work.on(&bundle, &inventory, &nodes, settings, about).await
+            work.on(Opened { source: &bundle, inventory: &inventory, nodes: &nodes, settings, about }).await
         }
     }
 }
@@ -111,7 +118,7 @@ async fn look_at<W: Work>(live: &Live, settings: &Settings, begun: Instant, work
     let about = SourceInfo::live(live.context().map(str::to_owned));
     let mut settings = settings.clone();
     settings.diagnose.deadline = settings.diagnose.deadline.map(|whole| whole.saturating_sub(begun.elapsed()));
-    work.on(live, &inventory, &nodes, &settings, about).await
+    work.on(Opened { source: live, inventory: &inventory, nodes: &nodes, settings: &settings, about }).await
 }
 
 /// What comes before the nodes counts against the run's deadline as well.

@@ -2,7 +2,7 @@
 
 use super::printing::{Terminal, style};
 use super::saving;
-use super::source::{Work, look};
+use super::source::{Opened, Work, look};
 use crate::base::cluster_settings::{ClusterSettings, Overrides};
 use crate::base::error::Error;
 use crate::base::exit::Exit;
@@ -56,7 +56,7 @@ impl Read<'_> {
             return Err(Error::cannot_reach(format!("cannot list the pods: {pods}; nor the nodes: {nodes}")));
         }
         let about = SourceInfo::live(live.context().map(str::to_owned));
-        self.on(&live, &inventory, &[], settings, about).await
+        self.on(Opened { source: &live, inventory: &inventory, nodes: &[], settings, about }).await
     }
 }
 
@@ -64,14 +64,8 @@ impl Work for Read<'_> {
     type Done = SymptomsReport;
     const NEEDS_NODES: bool = false;
 
-    async fn on<S: Source>(
-        &self,
-        source: &S,
-        inventory: &Inventory,
-        _nodes: &[String],
-        settings: &Settings,
-        about: SourceInfo,
-    ) -> Result<SymptomsReport, Error> {
+    async fn on<S: Source>(&self, opened: Opened<'_, S>) -> Result<SymptomsReport, Error> {
+        let Opened { source, inventory, settings, about, .. } = opened;
         let Some(save) = &settings.save else { return Ok(read(source, inventory, settings, about).await) };
         let saving = saving::begin(source, settings, save, inventory, self.terminal)?;
         let report = read(&saving, inventory, settings, about).await;
