@@ -376,7 +376,7 @@ fn node_facts(plan: &Plan) -> Vec<RuleReport> {
         }
     }
     if !passed.is_empty() {
-        items.insert(0, pass(RULE, format!("nothing against a restart by {}", passed.join(", "))));
+        items.insert(0, pass(RULE, format!("no risk from {}", passed.join(", "))));
     }
     items
 }
