@@ -120,7 +120,7 @@ pub(crate) fn reply_to_pack(
                 }
             }
         };
-        stdout.extend(format!("\nstaledp: end {place} {code}\n").bytes());
+        stdout.extend(format!("\nstaledp: end {place} {code} {}\n", limit.as_secs()).bytes());
     }
     if compress && !matches!(packing, Packing::NoGzip | Packing::Passes) {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

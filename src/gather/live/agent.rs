@@ -10,7 +10,7 @@ use super::pack::{self, PackedAnswer, Unpacker, is_packed, needs_agent};
 use super::{AGENT, Known, Live, SMALL};
 use crate::base::answer::{Answer, End};
 use crate::base::evidence::Evidence;
-use crate::base::failure::FailureKind;
+use crate::base::failure::{Failure, FailureKind};
 use crate::base::pod_ref::PodRef;
 use crate::base::time::Timestamp;
 use crate::gather::Question;
@@ -24,8 +24,10 @@ const FRESH: Duration = Duration::from_secs(120);
 const PACK: Duration = Duration::from_secs(25);
 /// What the network, the API server and the kubelet may add to that.
 const GRACE: Duration = Duration::from_secs(4);
-/// How long a silent agent is waited for.
+/// How long an agent that was silent once is waited for.
 const SILENT: Duration = Duration::from_secs(2);
+/// After so many commands that it did not answer in time, it is asked no further one.
+const GIVEN_UP: u32 = 2;
 /// Whether the agent preallocates its maps, by its own configuration; `false` in Helm's default.
 const PREALLOCATES: [&str; 2] = ["cat", "/tmp/cilium/config-map/preallocate-bpf-maps"];
 
@@ -38,8 +40,8 @@ pub(super) struct AgentKnown {
     asked: Option<(Instant, Timestamp)>,
     /// Its container cannot run several commands in one exec.
     one_by_one: bool,
-    /// It let the time of a command go by.
-    silent: bool,
+    /// How many commands it let the time go by of, with none answered in between.
+    silent: u32,
     /// Whether its drop counters can be read without harm; none: not known.
     counters_are_harmless: Option<bool>,
 }
@@ -91,15 +93,31 @@ impl Live {
             let dialect = known.dialect(agent).by_agents_counters();
             known.dialects.insert(agent.clone(), dialect);
         }
-        let answer = self.ask_plainly(question, agent, out).await;
-        if self.asks_agent(agent, evidence) && is_timeout(&answer.end) {
-            self.known.borrow_mut().agents.entry(agent.clone()).or_default().silent = true;
+        if !self.asks_agent(agent, evidence) {
+            return self.ask_plainly(question, agent, SMALL, out).await;
         }
+        let silent = self.known.borrow().agents.get(agent).map_or(0, |known| known.silent);
+        if silent >= GIVEN_UP {
+            let argv = self.known.borrow().dialect(agent).argv(evidence);
+            let failure = Failure::new(FailureKind::Timeout, pack::SILENT);
+            return Answer { argv, end: End::Failed(failure), ..Answer::not_gathered("") };
+        }
+        let most = if silent > 0 { SILENT } else { SMALL };
+        let answer = self.ask_plainly(question, agent, most, out).await;
+        let silent = if is_timeout(&answer.end) { silent + 1 } else { 0 };
+        self.known.borrow_mut().agents.entry(agent.clone()).or_default().silent = silent;
         answer
     }
 
     /// The plain command, tried again in another dialect where the agent does not understand.
-    async fn ask_plainly(&self, question: &Question<'_>, agent: &PodRef, out: &mut HeldOutput<'_>) -> Answer {
+    /// Nothing but a large table may take more than `most`.
+    async fn ask_plainly(
+        &self,
+        question: &Question<'_>,
+        agent: &PodRef,
+        most: Duration,
+        out: &mut HeldOutput<'_>,
+    ) -> Answer {
         let evidence = question.evidence;
         let large = matches!(
             evidence,
@@ -112,11 +130,9 @@ impl Live {
         // A neighbour is asked once, and its kubelet is not this node's.
         let node = (evidence != Evidence::NeighbourCtList).then_some(question.node);
         let place = ExecTarget { node, pod: agent, container: Some(AGENT), one_of_many: false };
-        let silent = self.known.borrow().agents.get(agent).is_some_and(|known| known.silent);
         let most = match evidence {
-            _ if silent && self.asks_agent(agent, evidence) => SILENT,
             Evidence::CtList | Evidence::NeighbourCtList | Evidence::NatList => self.timeout,
-            _ => SMALL.min(self.timeout),
+            _ => most.min(self.timeout),
         };
         loop {
             let dialect = self.known.borrow().dialect(agent);
@@ -156,6 +172,9 @@ impl Live {
             let known = known.agents.entry(agent.clone()).or_default();
             let waits = known.packed.contains_key(&evidence);
             let is_first = known.asked.is_none() || evidence == Evidence::BpfMetrics;
+            if is_first {
+                known.silent = 0;
+            }
             if known.one_by_one || waits || !is_first {
                 return;
             }
@@ -180,9 +199,15 @@ impl Live {
             }
             let known = known.agents.entry(agent.clone()).or_default();
             known.one_by_one = answers.is_empty();
-            // One that was only slow once is not silent.
-            let mut of_agent = answers.iter().filter(|(evidence, _)| needs_agent(*evidence)).peekable();
-            known.silent = of_agent.peek().is_some() && of_agent.all(|(_, packed)| is_timeout(&packed.answer.end));
+            // One that was only slow once is not silent; and where the kernel's commands were late, too, it may not be the agent.
+            let of_agent = || answers.iter().filter(|(evidence, _)| needs_agent(*evidence));
+            let is_silent = of_agent().count() > 0 && of_agent().all(|(_, packed)| is_timeout(&packed.answer.end));
+            let kernel_answers = answers.iter().any(|(_, packed)| matches!(packed.answer.end, End::Exited(_)));
+            known.silent = match (is_silent, kernel_answers) {
+                (true, true) => GIVEN_UP,
+                (true, false) => 1,
+                (false, _) => 0,
+            };
             let counters = answers.iter().find(|(evidence, _)| *evidence == Evidence::BpfMetrics);
             known.counters_are_harmless = counters.map(|(_, packed)| !matches!(packed.answer.end, End::NotGathered(_)));
             known.packed = answers.into_iter().collect();
@@ -205,7 +230,7 @@ impl Live {
         let clock = Instant::now();
         let ended = self.cluster.exec(&exec, &mut |chunk| unpacker.take(chunk)).await;
         let (stderr, outcome) = (ended.stderr.clone(), CommandEnd::from(ended));
-        let mut answers = unpacker.answers(dialect, &stderr, harmless);
+        let mut answers = unpacker.answers(dialect, &stderr);
         let took = clock.elapsed().as_millis();
         tracing::debug!(
             "{} pieces of evidence of {agent} came together in {took} ms: {:?}",

@@ -19,7 +19,11 @@ use crate::gather::Sink;
 /// Runs its arguments, each command behind how it is to be run, its limit in seconds and the number of its words, with a line
 /// before and behind what each says. A fixed text: the words come as arguments, which no shell reads. `counters` stands for
 /// a command that is harmless only where the agent does not preallocate its maps. It writes no file.
+///
+/// Each command leads a session of its own, where there is `setsid`. BusyBox's `timeout` ends the command alone: a child that
+/// it leaves behind would hold the output open, so all that is left of the session is killed.
 const SCRIPT: &str = r#"command -v timeout >/dev/null 2>&1 || exit 127
+session=; if command -v setsid >/dev/null 2>&1; then session=setsid; fi
 all() {
   k=0; silent=0
   while [ $# -gt 2 ]; do
@@ -31,10 +35,12 @@ all() {
     if [ "$kind" = agent ] && [ "$silent" -gt 1 ]; then run=silent; fi
     if [ "$kind" = counters ] && [ "$(cat /tmp/cilium/config-map/preallocate-bpf-maps 2>/dev/null)" != false ]; then run=never; fi
     if [ "$run" = yes ]; then
-      eval "timeout -k 1 $limit $words" </dev/null; run=$?
+      eval "exec $session timeout -k 1 $limit $words" </dev/null & leader=$!
+      wait "$leader"; run=$?
+      case "$session $run" in "setsid 124"|"setsid 137"|"setsid 143") kill -9 "-$leader" 2>/dev/null ;; esac
       case "$kind $run" in "agent 124"|"agent 137"|"agent 143") silent=$((silent+1)) ;; esac
     fi
-    printf '\nstaledp: end %s %s\n' "$k" "$run"
+    printf '\nstaledp: end %s %s %s\n' "$k" "$run" "$limit"
     shift "$n"
   done
 }
@@ -42,7 +48,7 @@ pack=$1; shift
 if [ "$pack" = gzip ] && command -v gzip >/dev/null 2>&1; then all "$@" | gzip -1 -c; else all "$@"; fi"#;
 /// What stands before the number of a command whose output begins.
 const BEGIN: &[u8] = b"\nstaledp: begin ";
-/// What stands before the number of a command that ended, and its exit code.
+/// What stands before the number of a command that ended, its exit code and the limit that it had, in seconds.
 const FINISH: &[u8] = b"\nstaledp: end ";
 /// What stands on standard error before the number of the command whose words follow.
 const STDERR: &str = "\nstaledp: stderr ";
@@ -115,6 +121,9 @@ pub(super) const fn needs_agent(evidence: Evidence) -> bool {
 /// Why the drop counters of some agents are left alone.
 pub(super) const HARMFUL: &str = "reading the drop counters would replace the kernel's table of them: Cilium 1.18 does so \
                                   where the agent preallocates its maps";
+
+/// Why an agent that hangs is asked no further command.
+pub(super) const SILENT: &str = "not asked: the agent did not answer two other commands in time";
 
 const fn kind(evidence: Evidence, counters_are_harmless: bool) -> PackedKind {
     match evidence {
@@ -233,17 +242,12 @@ impl Unpacker {
     }
 
     /// The answers by evidence; those that did not come whole are left out.
-    pub(super) fn answers(
-        self,
-        dialect: Dialect,
-        stderr: &str,
-        counters_are_harmless: bool,
-    ) -> Vec<(Evidence, PackedAnswer)> {
+    pub(super) fn answers(self, dialect: Dialect, stderr: &str) -> Vec<(Evidence, PackedAnswer)> {
         let words = stderr_by_place(stderr);
         let done = self.finish().into_iter().filter_map(|(place, code, output)| {
             let evidence = *PACKED.get(place.checked_sub(1)?)?;
             let argv = dialect.argv(evidence);
-            let end = end_of(&code, evidence, &argv, counters_are_harmless)?;
+            let end = end_of(&code, &argv)?;
             let said = words.iter().find(|(at, _)| *at == place).map(|(_, text)| (*text).to_owned());
             let answer = Answer { argv, end, stderr: said.unwrap_or_default(), ..Answer::not_gathered("") };
             Some((evidence, PackedAnswer { answer, output }))
@@ -262,19 +266,15 @@ fn gunzip(mut unpack: Box<GzUnpack<Splitter>>, chunk: &[u8]) -> Form {
     }
 }
 
-/// What an exit code, or a word of ours in its place, means.
-fn end_of(code: &str, evidence: Evidence, argv: &[String], counters_are_harmless: bool) -> Option<End> {
+/// What an exit code, or a word of ours in its place, means; behind it stands the limit.
+fn end_of(said: &str, argv: &[String]) -> Option<End> {
     let late = |why: String| End::Failed(Failure::new(FailureKind::Timeout, why));
+    let (code, limit) = said.split_once(' ')?;
+    let limit: u64 = limit.parse().ok()?;
     Some(match code {
         "never" => End::NotGathered(HARMFUL.to_owned()),
-        "silent" => late("not asked: the agent did not answer two other commands in time".to_owned()),
-        "124" | "137" | "143" => {
-            let limit = match kind(evidence, counters_are_harmless) {
-                PackedKind::Agent => AGENT_S,
-                PackedKind::Kernel | PackedKind::Counters => KERNEL_S,
-            };
-            late(format!("`{}` did not end within {limit}s", argv.join(" ")))
-        }
+        "silent" => late(SILENT.to_owned()),
+        "124" | "137" | "143" => late(format!("`{}` did not end within {limit}s", argv.join(" "))),
         code => End::Exited(code.parse().ok()?),
     })
 }

@@ -1,5 +1,7 @@
 //! The pack in real shells, and its stream cut in every place.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output as Ran};
 
 use super::*;
@@ -64,7 +66,7 @@ fn each_command_keeps_its_output_its_words_and_its_exit_code() {
             for piece in [1, 7, 1 << 20] {
                 let parts = split(&ran.stdout, piece);
                 let codes: Vec<&str> = parts.iter().map(|(_, code, _)| code.as_str()).collect();
-                assert_eq!(codes, ["0", "3", "0", "127", "never"], "{shell:?} {form}");
+                assert_eq!(codes, ["0 5", "3 5", "0 5", "127 5", "never 5"], "{shell:?} {form}");
                 let outputs: Vec<&str> = parts.iter().map(|(.., output)| output.as_str()).collect();
                 assert_eq!(outputs, [hostile, "out\n", "1 2 3 4 5 6 7 8 9", "", ""], "{shell:?} {form} {piece}");
             }
@@ -88,9 +90,29 @@ fn an_agent_that_hangs_costs_two_commands_and_the_kernel_is_asked_all_the_same()
     ];
     let parts = split(&packed(shell, "plain", &commands).stdout, 1 << 20);
     let codes: Vec<&str> = parts.iter().map(|(_, code, _)| code.as_str()).collect();
-    assert_eq!(codes, ["124", "124", "silent", "0", "silent"]);
+    assert_eq!(codes, ["124 1", "124 2", "silent 2", "0 9", "silent 2"]);
     assert_eq!(parts[3].2, "asked\n");
     assert!(clock.elapsed().as_secs_f64() < 8.0, "1 s and 2 s, and the kills: {:?}", clock.elapsed());
+}
+
+#[test]
+fn a_child_that_a_command_leaves_behind_does_not_hold_up_the_pack() {
+    for shell in shells() {
+        for form in ["gzip", "plain"] {
+            // A `timeout` that ends the command alone, as BusyBox has it.
+            let home = tempfile::tempdir().expect("a folder");
+            let alone = home.path().join("timeout");
+            fs::write(&alone, "#!/bin/sh\nshift 3; \"$@\" & sleep 1; kill $!; exit 143\n").expect("a script");
+            fs::set_permissions(&alone, fs::Permissions::from_mode(0o755)).expect("a mode");
+            let path = format!("{}:{}", home.path().display(), std::env::var("PATH").expect("a path"));
+            let argv = ["-c", SCRIPT, "sh", form, "agent", "1", "3", "sh", "-c", "echo before; sleep 60; echo behind"];
+            let clock = std::time::Instant::now();
+            let mut command = Command::new(shell[0]);
+            let ran = command.args(&shell[1..]).args(argv).env("PATH", path).output().expect("a shell");
+            assert!(clock.elapsed().as_secs() < 30, "{shell:?} {form}: {:?}", clock.elapsed());
+            assert_eq!(split(&ran.stdout, 1 << 20), [(1, "143 1".to_owned(), "before\n".to_owned())], "{shell:?} {form}");
+        }
+    }
 }
 
 #[test]
@@ -149,12 +171,13 @@ fn the_request_stays_short_enough_for_every_proxy() {
 #[test]
 fn exit_codes_and_our_own_words_become_ends() {
     let words = ["cilium-dbg".to_owned(), "x".to_owned()];
-    let end = |code: &str, evidence| end_of(code, evidence, &words, true);
-    assert_eq!(end("3", Evidence::LbList), Some(End::Exited(3)));
-    assert_eq!(end("what", Evidence::LbList), None);
-    for (code, says) in [("124", "`cilium-dbg x` did not end within 3s"), ("silent", "not asked")] {
-        let Some(End::Failed(failure)) = end(code, Evidence::AgentStatus) else { panic!("{code}") };
+    assert_eq!(end_of("3 10", &words), Some(End::Exited(3)));
+    for said in ["what 3", "3", "124 soon"] {
+        assert_eq!(end_of(said, &words), None);
+    }
+    for (said, says) in [("124 2", "`cilium-dbg x` did not end within 2s"), ("silent 2", "not asked")] {
+        let Some(End::Failed(failure)) = end_of(said, &words) else { panic!("{said}") };
         assert!(failure.kind == FailureKind::Timeout && failure.message.starts_with(says), "{failure:?}");
     }
-    assert!(matches!(end("never", Evidence::BpfMetrics), Some(End::NotGathered(_))));
+    assert!(matches!(end_of("never 10", &words), Some(End::NotGathered(_))));
 }
