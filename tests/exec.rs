@@ -402,7 +402,7 @@ fn pods(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Result<Vec
         let api = Api::start(answer).await;
         let pods = api.cluster().await.pods(None).await;
         let asked = api.asked.lock().unwrap().iter().filter(|asked| asked.path == "/api/v1/pods").count();
-        (pods.map(|pods| pods.into_iter().map(|pod| pod.metadata.name).collect()), asked)
+        (pods.map(|pods| pods.into_iter().map(|pod| pod.metadata.name.into()).collect()), asked)
     })
 }
 

@@ -9,6 +9,7 @@ pub mod error;
 pub mod evidence;
 pub mod exit;
 pub mod failure;
+pub mod labels;
 pub mod net;
 pub(crate) mod pattern;
 pub mod pod_ref;

@@ -1,8 +1,7 @@
 //! Label selectors, as kubectl's `-l` takes them: `key=value,key!=value,key,!key,key in (a,b),key notin (a,b)`.
 
-use std::collections::BTreeMap;
-
 use crate::base::error::Error;
+use crate::base::labels::Labels;
 
 /// A label selector; all of its parts must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +37,15 @@ impl Selector {
 
     /// Whether these labels match.
     #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|part| match part {
             Part::Exists(key) => labels.contains_key(key),
             Part::Absent(key) => !labels.contains_key(key),
-            Part::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
+            Part::In(key, values) => labels.get(key).is_some_and(|value| values.iter().any(|wanted| wanted == value)),
             // As in Kubernetes, a missing key is in no list.
-            Part::NotIn(key, values) => labels.get(key).is_none_or(|value| !values.contains(value)),
+            Part::NotIn(key, values) => {
+                labels.get(key).is_none_or(|value| !values.iter().any(|wanted| wanted == value))
+            }
         })
     }
 }
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     fn matches(selector: &str) -> bool {
-        let labels = [("zone", "a"), ("arch", "arm64"), ("cp", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let labels = [("zone", "a"), ("arch", "arm64"), ("cp", "")].into_iter().collect();
         Selector::parse(selector).unwrap().matches(&labels)
     }
 

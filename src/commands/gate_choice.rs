@@ -113,7 +113,7 @@ impl<'a> Choice<'a> {
     /// The same by newer lists; lists that could not be read change nothing.
     pub(super) fn again(&self, lists: &Inventory, last: Chosen) -> Chosen {
         let (Ok(nodes), Ok(_)) = (lists.nodes.some(), lists.pods.some()) else { return last };
-        let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.clone()).collect();
+        let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.to_string()).collect();
         self.nodes(lists, &there).unwrap_or(last)
     }
 
@@ -145,8 +145,8 @@ pub(super) fn has_other_agent(before: &NodeReport, node: &str, map: &ClusterMap<
 /// How many agents that are not judged belong to another revision of their DaemonSet than those that are.
 pub(super) fn old_revision(lists: &Inventory, chosen: &Chosen) -> usize {
     let agents = || lists.pods.known().iter().filter(|pod| is_agent(pod) && pod.metadata.deletion_timestamp.is_none());
-    let revision = |pod: &Pod| pod.metadata.labels.get(REVISION_LABEL).cloned();
-    let judged = agents().filter(|pod| chosen.nodes.contains_key(&pod.spec.node_name));
+    let revision = |pod: &Pod| pod.metadata.labels.get(REVISION_LABEL).map(str::to_owned);
+    let judged = agents().filter(|pod| chosen.nodes.contains_key(pod.spec.node_name.as_str()));
     let new: BTreeSet<String> = judged.filter_map(revision).collect();
     let unchanged: BTreeSet<&str> = chosen.unchanged.iter().map(String::as_str).collect();
     let old = agents().filter(|pod| unchanged.contains(pod.spec.node_name.as_str())).filter_map(revision);

@@ -30,7 +30,7 @@ pub(super) fn choose(
             let nodes =
                 nodes.map_err(|failure| Error::from(failure.clone()).context("cannot select nodes by label"))?;
             let matching = nodes.iter().filter(|node| selector.matches(&node.metadata.labels));
-            let matching: Vec<String> = matching.map(|node| node.metadata.name.clone()).collect();
+            let matching: Vec<String> = matching.map(|node| node.metadata.name.to_string()).collect();
             if matching.is_empty() {
                 return if settings.fail_if_none { Err(usage(none_has(labels))) } else { Ok(Vec::new()) };
             }

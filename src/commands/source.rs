@@ -108,7 +108,7 @@ async fn look_at<W: Work>(live: &Live, settings: &Settings, begun: Instant, work
     let inventory = within(settings, begun, live.inventory()).await?;
     let nodes = match (inventory.nodes.some(), &settings.nodes) {
         (Ok(nodes), _) => {
-            let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.clone()).collect();
+            let there: Vec<String> = nodes.iter().map(|node| node.metadata.name.to_string()).collect();
             nodes::choose(settings, &inventory, &there, false)?
         }
         // Without the right to list nodes one can still be looked at by its name.

@@ -80,7 +80,7 @@ fn candidates(cluster: &ClusterMap<'_>, node: &str, asked: Option<&str>, most: u
     ready.sort_by_cached_key(|other| {
         (Some(other.metadata.name.as_str()) != asked, !like(other), other.metadata.name.clone())
     });
-    let names = ready.into_iter().map(|other| other.metadata.name.clone());
+    let names = ready.into_iter().map(|other| other.metadata.name.to_string());
     names.filter(|name| agent_is_ready(name)).take(most).collect()
 }
 

@@ -151,7 +151,7 @@ impl<S: Source> SymptomAsker<'_, S> {
         // What was saved costs nothing, and which logs were read then is not known: all that are there count.
         let chosen: Vec<(&Pod, String)> = if self.source.is_saved() {
             let pods = self.inventory.pods.known().iter().filter(|pod| self.is_meant(&pod.spec.node_name));
-            pods.flat_map(|pod| pod.spec.containers.iter().map(move |c| (pod, c.name.clone()))).collect()
+            pods.flat_map(|pod| pod.spec.containers.iter().map(move |c| (pod, c.name.to_string()))).collect()
         } else {
             self.with_logs(found)
         };
@@ -241,7 +241,7 @@ impl<S: Source> SymptomAsker<'_, S> {
                 break;
             }
             if let Some(container) = pod.spec.containers.first() {
-                chosen.push((pod, container.name.clone()));
+                chosen.push((pod, container.name.to_string()));
             }
         }
         chosen

@@ -398,7 +398,7 @@ async fn follow(cx: &FixContext<'_>, walk: &RefCell<Walk>, plan: &Plan, lock: &L
         EarlyEnd::not_verified(failure.message, vec![describe, "read the kubelet's log on the node".to_owned()])
     })?;
     let new_pod = new.metadata.name.clone();
-    walk.borrow_mut().fix.new_pod = Some(new_pod.clone());
+    walk.borrow_mut().fix.new_pod = Some(new_pod.to_string());
 
     cx.steps.begin(8, "Verify", "with the checks that failed, on flows since the new agent started");
     let convicted = convicted(walk);
@@ -569,10 +569,11 @@ fn judged(node: &str, inventory: &Inventory, settings: &FixSettings) -> Result<V
             Error::usage(format!("no node named '{unknown}'")).with_hint(format!("nodes: {}", names.join(", ")))
         );
     }
-    let mut others: Vec<_> = nodes.iter().filter(|other| !settings.nodes.contains(&other.metadata.name)).collect();
+    let mut others: Vec<_> =
+        nodes.iter().filter(|other| settings.nodes.iter().all(|node| *node != other.metadata.name)).collect();
     others.sort_by_key(|other| (other.ready() != Some(true), other.metadata.name.clone()));
     let mut judged = vec![node.to_owned()];
     judged.extend(settings.nodes.iter().filter(|other| *other != node).cloned());
-    judged.extend(others.into_iter().take(settings.neighbours).map(|other| other.metadata.name.clone()));
+    judged.extend(others.into_iter().take(settings.neighbours).map(|other| other.metadata.name.to_string()));
     Ok(judged)
 }

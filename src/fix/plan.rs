@@ -80,7 +80,7 @@ pub(super) fn plan(
     Ok(Plan {
         context,
         node: node.to_owned(),
-        node_uid: node_uid.unwrap_or_else(|| node.to_owned()),
+        node_uid: node_uid.map_or_else(|| node.to_owned(), String::from),
         target,
         pod,
         agent,

@@ -27,7 +27,7 @@ pub(super) async fn resume(
     let questions = &cx.settings.look.questions;
     let any = agents.iter().filter(|pod| is_agent(pod));
     let any = any.max_by_key(|pod| (pod.spec.node_name == node, pod.metadata.deletion_timestamp.is_none()))?;
-    let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.clone());
+    let namespace = questions.cilium_namespace.clone().unwrap_or_else(|| any.metadata.namespace.to_string());
     let Ok(LockState::Abandoned { lease, says }) = lock::read_lock(cx.writer, &namespace, cx.holder).await else {
         return None;
     };
@@ -64,11 +64,11 @@ pub(super) async fn resume(
     let plan = Plan {
         context: inventory.origin.context.clone(),
         node: node.to_owned(),
-        node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.clone()),
+        node_uid: found.map_or_else(|| node.to_owned(), |found| found.metadata.uid.to_string()),
         target: PodToDelete { namespace, pod, uid },
         agent: RunningAgent {
             pod: any.reference(),
-            uid: any.metadata.uid.clone(),
+            uid: any.metadata.uid.to_string(),
             version: None,
             started_at: None,
             restarts: 0,

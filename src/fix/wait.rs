@@ -182,7 +182,7 @@ async fn ask(cx: &FixContext<'_>, node: &str, pod: &AgentPod, knows: Informant) 
         Informant::Nobody => None,
         Informant::Events => of_events(&cx.writer.events_of(&meta.namespace, &meta.uid).await.ok()?),
         Informant::Agent => {
-            let agent = PodRef { namespace: meta.namespace.clone(), name: meta.name.clone() };
+            let agent = PodRef { namespace: meta.namespace.to_string(), name: meta.name.to_string() };
             let raw = cx.live.endpoint_list(node, &agent).await;
             let list = (raw.answer.end == End::Exited(0)).then(|| String::from_utf8_lossy(&raw.stdout).into_owned());
             Some(of_endpoints(list.as_deref().and_then(endpoints::parse).as_ref()))

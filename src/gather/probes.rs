@@ -37,7 +37,7 @@ pub fn choose(node: &str, cluster: &ClusterMap<'_>, named: &[PodRef]) -> Vec<Pod
     let may_tell = |pod: &Pod| is_settled(pod) && !is_agent(pod) && cluster.asks_cluster_dns(pod);
     let mut pods: Vec<&Pod> = here.filter(|pod| may_tell(pod)).collect();
     pods.sort_by_cached_key(|pod| {
-        let started = pod.status.start_time.clone().unwrap_or_else(|| "~".to_owned());
+        let started = pod.status.start_time.clone().unwrap_or_else(|| "~".into());
         (is_short_lived(pod), lacks_tools(pod), started, pod.reference())
     });
     let mut seen = HashSet::new();
@@ -50,7 +50,7 @@ pub fn choose(node: &str, cluster: &ClusterMap<'_>, named: &[PodRef]) -> Vec<Pod
 pub fn container(pod: &Pod) -> Option<String> {
     let ready = |name: &str| pod.container(name).is_some_and(|status| status.ready);
     let containers = &pod.spec.containers;
-    containers.iter().find(|c| ready(&c.name)).or_else(|| containers.first()).map(|c| c.name.clone())
+    containers.iter().find(|c| ready(&c.name)).or_else(|| containers.first()).map(|c| c.name.to_string())
 }
 
 fn runs_in_its_own_network(pod: &Pod) -> bool {
@@ -145,20 +145,20 @@ mod tests {
     use crate::kubernetes::objects::{Container, ContainerStatus, Owner};
 
     fn container_called(name: &str) -> Container {
-        Container { name: name.to_owned(), ..Container::default() }
+        Container { name: name.into(), ..Container::default() }
     }
 
     fn pod(name: &str, owner: &str, started: &str) -> Pod {
         let mut pod = Pod::default();
-        pod.metadata.name = name.to_owned();
-        pod.metadata.namespace = "apps".to_owned();
-        pod.metadata.owner_references = [Owner { uid: owner.to_owned(), controller: true, ..Owner::default() }].into();
-        pod.spec.node_name = "n1".to_owned();
+        pod.metadata.name = name.into();
+        pod.metadata.namespace = "apps".into();
+        pod.metadata.owner_references = [Owner { uid: owner.into(), controller: true, ..Owner::default() }].into();
+        pod.spec.node_name = "n1".into();
         pod.spec.containers = [container_called("main")].into();
-        pod.status.phase = "Running".to_owned();
-        pod.status.start_time = Some(started.to_owned());
+        pod.status.phase = "Running".into();
+        pod.status.start_time = Some(started.into());
         pod.status.container_statuses =
-            [ContainerStatus { name: "main".to_owned(), ready: true, ..ContainerStatus::default() }].into();
+            [ContainerStatus { name: "main".into(), ready: true, ..ContainerStatus::default() }].into();
         pod
     }
 
@@ -210,15 +210,15 @@ mod tests {
         let mut host = pod("host", "1", start);
         host.spec.host_network = true;
         let mut agent = pod("agent", "2", start);
-        agent.metadata.labels.insert("k8s-app".to_owned(), "cilium".to_owned());
+        agent.metadata.labels = [("k8s-app", "cilium")].into_iter().collect();
         let mut leaving = pod("leaving", "3", start);
-        leaving.metadata.deletion_timestamp = Some(start.to_owned());
+        leaving.metadata.deletion_timestamp = Some(start.into());
         let mut unready = pod("unready", "4", start);
         unready.status.container_statuses[0].ready = false;
         let mut done = pod("done", "5", start);
-        done.status.phase = "Succeeded".to_owned();
+        done.status.phase = "Succeeded".into();
         let mut elsewhere = pod("elsewhere", "6", start);
-        elsewhere.spec.node_name = "n2".to_owned();
+        elsewhere.spec.node_name = "n2".into();
         let pods = vec![host, agent, leaving, unready, done, elsewhere, pod("good", "7", start)];
         assert_eq!(names(pods, &[]), ["good"]);
     }
@@ -227,20 +227,20 @@ mod tests {
     fn pods_that_ask_another_resolver_or_are_dns_themselves_never_probe() {
         let start = "2026-01-01T00:00:00Z";
         let mut of_node = pod("of-node", "1", start);
-        of_node.spec.dns_policy = "Default".to_owned();
+        of_node.spec.dns_policy = "Default".into();
         let mut own = pod("own", "2", start);
-        own.spec.dns_policy = "None".to_owned();
+        own.spec.dns_policy = "None".into();
         let mut local = pod("local", "3", start);
-        local.metadata.labels.insert("app".to_owned(), "node-local-dns".to_owned());
+        local.metadata.labels = [("app", "node-local-dns")].into_iter().collect();
         assert_eq!(names(vec![of_node, own, local], &[]), ["own"]);
     }
 
     #[test]
     fn bare_images_and_jobs_come_last() {
         let mut bare = pod("bare", "1", "2025-01-01T00:00:00Z");
-        bare.spec.containers[0].image = "registry.k8s.io/coredns/coredns:v1.11.1".to_owned();
+        bare.spec.containers[0].image = "registry.k8s.io/coredns/coredns:v1.11.1".into();
         let mut job = pod("job", "2", "2025-01-01T00:00:00Z");
-        job.metadata.owner_references[0].kind = "Job".to_owned();
+        job.metadata.owner_references[0].kind = "Job".into();
         assert_eq!(names(vec![job, bare, pod("web", "3", "2026-01-01T00:00:00Z")], &[]), ["web", "bare", "job"]);
     }
 
@@ -248,7 +248,7 @@ mod tests {
     fn a_named_pod_wins_on_its_own_node_only() {
         let start = "2026-01-01T00:00:00Z";
         let mut far = pod("far", "1", start);
-        far.spec.node_name = "n2".to_owned();
+        far.spec.node_name = "n2".into();
         let mut unready = pod("unready", "2", start);
         unready.status.container_statuses[0].ready = false;
         let pods = vec![far, unready, pod("web", "3", start)];

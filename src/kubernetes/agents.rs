@@ -104,7 +104,7 @@ pub fn agent_of_node(agents: &[&Pod]) -> Agent {
     let container = agent_container(pod);
     Agent::Running(RunningAgent {
         pod: pod.reference(),
-        uid: pod.metadata.uid.clone(),
+        uid: pod.metadata.uid.to_string(),
         version: image_with_version(pod).and_then(version_of_image),
         started_at: container
             .and_then(|c| c.state.running.as_ref())

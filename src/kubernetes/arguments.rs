@@ -3,13 +3,14 @@
 use super::agents::is_agent;
 use super::node_local_dns::is_node_local_dns;
 use super::objects::{Pod, PullPolicy};
+use crate::base::labels::Labels;
 
 /// Drops the containers' arguments, which may hold secrets, but for NodeLocal DNS, whose `-localip` names the address
 /// that is looked for; and what pods ask of their nodes and
 /// registries, but for Cilium's agents.
 pub fn keep_only_needed_arguments(pods: &mut [Pod]) {
     for pod in pods.iter_mut().filter(|pod| !is_agent(pod)) {
-        pod.spec.node_selector.clear();
+        pod.spec.node_selector = Labels::default();
         pod.spec.tolerations = Box::default();
         for container in &mut pod.spec.containers {
             container.image_pull_policy = PullPolicy::Unsaid;
@@ -29,9 +30,9 @@ mod tests {
 
     fn pod(name: &str, label: Option<&str>) -> Pod {
         let mut pod = Pod::default();
-        pod.metadata.name = name.to_owned();
-        pod.metadata.labels.extend(label.map(|value| ("k8s-app".to_owned(), value.to_owned())));
-        pod.spec.containers = [Container { args: vec!["-localip".to_owned()], ..Container::default() }].into();
+        pod.metadata.name = name.into();
+        pod.metadata.labels = label.map(|value| ("k8s-app", value)).into_iter().collect();
+        pod.spec.containers = [Container { args: vec!["-localip".into()], ..Container::default() }].into();
         pod
     }
 

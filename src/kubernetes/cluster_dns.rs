@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::base::failure::{Failure, FailureKind};
+use crate::base::labels::Labels;
 use crate::base::pod_ref::PodRef;
 use crate::base::time::{Timestamp, moment};
 use crate::kubernetes::inventory::Listed;
@@ -173,10 +174,10 @@ pub fn may_be_cluster_dns(service: &Service) -> bool {
 }
 
 /// The place of the first label that fits.
-fn label_rank(labels: &std::collections::BTreeMap<String, String>, known: &[(&str, &[&str])]) -> Option<usize> {
-    known.iter().position(|(key, values)| {
-        labels.get(*key).is_some_and(|value| values.is_empty() || values.contains(&value.as_str()))
-    })
+fn label_rank(labels: &Labels, known: &[(&str, &[&str])]) -> Option<usize> {
+    known
+        .iter()
+        .position(|(key, values)| labels.get(key).is_some_and(|value| values.is_empty() || values.contains(&value)))
 }
 
 /// The service of cluster DNS: the one that was named, or else the best of those that may be it.
@@ -228,7 +229,7 @@ pub fn cluster_dns_of<'a>(
     };
     let of_service = |slice: &&EndpointSlice| {
         slice.metadata.namespace == service.metadata.namespace
-            && slice.metadata.labels.get("kubernetes.io/service-name") == Some(&service.metadata.name)
+            && slice.metadata.labels.get("kubernetes.io/service-name") == Some(service.metadata.name.as_str())
     };
     for slice in slices.iter().filter(of_service) {
         for port in &dns.ports {

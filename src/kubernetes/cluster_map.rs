@@ -141,7 +141,7 @@ impl<'a> ClusterMap<'a> {
     /// The Cilium agent of a node.
     #[must_use]
     pub fn agent(&self, name: &str) -> Agent {
-        let of_namespace = |pod: &&Pod| Some(&pod.metadata.namespace) == self.agent_namespace.as_ref();
+        let of_namespace = |pod: &&Pod| Some(pod.metadata.namespace.as_str()) == self.agent_namespace.as_deref();
         let here = self.pods_on(name).iter().copied();
         let agents: Vec<&Pod> = here.filter(|pod| is_agent(pod)).filter(of_namespace).collect();
         match &self.inventory.pods {

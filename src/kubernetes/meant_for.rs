@@ -19,13 +19,13 @@ pub fn why_not_meant(node: &Node, agent: Option<&Pod>) -> Option<String> {
         return Some("it is a virtual kubelet and not a machine".to_owned());
     }
     let windows = |os: &str| os.eq_ignore_ascii_case("windows");
-    let os = ["kubernetes.io/os", "beta.kubernetes.io/os"].iter().find_map(|key| labels.get(*key));
-    if os.is_some_and(|os| windows(os)) || windows(&node.status.node_info.operating_system) {
+    let os = ["kubernetes.io/os", "beta.kubernetes.io/os"].iter().find_map(|key| labels.get(key));
+    if os.is_some_and(&windows) || windows(&node.status.node_info.operating_system) {
         return Some("it runs Windows".to_owned());
     }
     let agent = agent?;
     let mut wanted = agent.spec.node_selector.iter();
-    if let Some((key, value)) = wanted.find(|(key, value)| labels.get(*key) != Some(value)) {
+    if let Some((key, value)) = wanted.find(|(key, value)| labels.get(key) != Some(value)) {
         return Some(format!("it lacks the label {key}={value}, which the agents' node selector asks for"));
     }
     // A DaemonSet's pods always have tolerations; where there are none they were not kept.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::base::labels::Text;
 use crate::base::pod_ref::PodRef;
 use crate::kubernetes::objects::Pod;
 
@@ -47,7 +48,7 @@ pub struct NodeLocalDnsPod {
 #[must_use]
 pub fn is_node_local_dns(pod: &Pod) -> bool {
     let labels = &pod.metadata.labels;
-    let named = ["k8s-app", "app", "app.kubernetes.io/name"].map(|key| labels.get(key).map(String::as_str));
+    let named = ["k8s-app", "app", "app.kubernetes.io/name"].map(|key| labels.get(key));
     named.into_iter().flatten().any(|value| LABELS.contains(&value))
         || pod.spec.containers.iter().any(|container| container.image.contains("dns-node-cache"))
         || named == [None; 3] && NAMES.iter().any(|name| pod.metadata.name.starts_with(name))
@@ -109,7 +110,7 @@ fn local_ip(pod: &Pod) -> Option<&str> {
         loop {
             let arg = args.next()?.trim_start_matches('-');
             if arg == "localip" {
-                return args.next().map(String::as_str);
+                return args.next().map(Text::as_str);
             }
             if let Some(value) = arg.strip_prefix("localip=") {
                 return Some(value);
@@ -125,7 +126,7 @@ mod tests {
 
     fn pod(args: &[&str]) -> Pod {
         let mut pod = Pod::default();
-        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        let args = args.iter().map(|&arg| arg.into()).collect();
         pod.spec.containers = [Container { args, ..Container::default() }].into();
         pod
     }
@@ -150,9 +151,9 @@ mod tests {
     fn labels_and_image_decide_and_a_name_only_where_no_label_names_the_pod() {
         let with = |name: &str, label: Option<(&str, &str)>, image: &str| {
             let mut pod = pod(&[]);
-            pod.metadata.name = name.to_owned();
-            pod.metadata.labels.extend(label.map(|(key, value)| (key.to_owned(), value.to_owned())));
-            pod.spec.containers[0].image = image.to_owned();
+            pod.metadata.name = name.into();
+            pod.metadata.labels = label.into_iter().collect();
+            pod.spec.containers[0].image = image.into();
             is_node_local_dns(&pod)
         };
         assert!(with("x", Some(("k8s-app", "node-local-dns")), ""));

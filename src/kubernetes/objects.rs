@@ -3,9 +3,9 @@
 //! The same shapes read the API's answers and the lists of a bundle, and write those lists: what is not named here
 //! (environment variables, annotations, …) never enters the program. Every field may be missing.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::base::labels::{Labels, Text};
 
 /// Reads `null` as the default: the API writes `"endpoints": null` for an empty list.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -54,17 +54,17 @@ object! {
     /// The fields of an object's metadata that staledp uses.
     Meta {
         /// The name.
-        name: String,
+        name: Text,
         /// The namespace; empty for objects of the cluster.
-        namespace: String,
+        namespace: Text,
         /// The unique id.
-        uid: String,
+        uid: Text,
         /// The labels.
-        labels: BTreeMap<String, String>,
+        labels: Labels,
         /// When it was made, RFC 3339.
-        creation_timestamp: Option<String>,
+        creation_timestamp: Option<Text>,
         /// Set while it is being deleted, RFC 3339.
-        deletion_timestamp: Option<String>,
+        deletion_timestamp: Option<Text>,
         /// Who owns it.
         owner_references: Box<[Owner]>,
         /// The few annotations that count here; all others may hold secrets.
@@ -77,11 +77,11 @@ object! {
     /// The annotations that count here.
     Annotations {
         /// On a service: `Auto` where near endpoints are preferred.
-        #[serde(rename = "service.kubernetes.io/topology-mode", skip_serializing_if = "String::is_empty")]
-        topology_mode: String,
+        #[serde(rename = "service.kubernetes.io/topology-mode", skip_serializing_if = "str::is_empty")]
+        topology_mode: Text,
         /// The same under its older name.
-        #[serde(rename = "service.kubernetes.io/topology-aware-hints", skip_serializing_if = "String::is_empty")]
-        topology_aware_hints: String,
+        #[serde(rename = "service.kubernetes.io/topology-aware-hints", skip_serializing_if = "str::is_empty")]
+        topology_aware_hints: Text,
     }
 }
 
@@ -89,11 +89,11 @@ object! {
     /// The owner of an object.
     Owner {
         /// Its kind, `DaemonSet` for one.
-        kind: String,
+        kind: Text,
         /// Its name.
-        name: String,
+        name: Text,
         /// Its unique id.
-        uid: String,
+        uid: Text,
         /// Whether it is the managing controller.
         controller: bool,
     }
@@ -103,19 +103,19 @@ object! {
     /// A condition of a node or pod.
     Condition {
         /// Its type, `Ready` for one.
-        r#type: String,
+        r#type: Text,
         /// `True`, `False` or `Unknown`.
-        status: String,
+        status: Text,
         /// A word for why.
-        reason: String,
+        reason: Text,
         /// Since when, RFC 3339.
-        last_transition_time: Option<String>,
+        last_transition_time: Option<Text>,
         /// When it was last confirmed, RFC 3339; read from a live cluster only, and never saved.
         #[serde(skip_serializing)]
-        last_heartbeat_time: Option<String>,
+        last_heartbeat_time: Option<Text>,
         /// Why, in words; read from a live cluster only, and never saved.
         #[serde(skip_serializing)]
-        message: String,
+        message: Text,
     }
 }
 
@@ -123,13 +123,13 @@ object! {
     /// A reference to an object.
     ObjectRef {
         /// Its kind.
-        kind: String,
+        kind: Text,
         /// Its namespace.
-        namespace: String,
+        namespace: Text,
         /// Its name.
-        name: String,
+        name: Text,
         /// Which part of it.
-        field_path: String,
+        field_path: Text,
     }
 }
 

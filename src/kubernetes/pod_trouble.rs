@@ -112,8 +112,10 @@ impl PodTrouble {
         if !recent {
             return;
         }
-        let pod =
-            PodRef { namespace: event.involved_object.namespace.clone(), name: event.involved_object.name.clone() };
+        let pod = PodRef {
+            namespace: event.involved_object.namespace.to_string(),
+            name: event.involved_object.name.to_string(),
+        };
         let count = event.count.max(1);
         match event.reason.as_str() {
             "Unhealthy" if is_timeout(&event.message) => match self.timeouts.iter_mut().find(|t| t.pod == pod) {

@@ -36,7 +36,7 @@ impl RestartView {
         let agent = agent.running().map(|agent| &agent.pod);
         let pod = agent.and_then(|agent| here.iter().copied().find(|pod| pod.reference() == *agent));
         Self {
-            revision: pod.and_then(|pod| pod.metadata.labels.get(REVISION_LABEL).cloned()),
+            revision: pod.and_then(|pod| pod.metadata.labels.get(REVISION_LABEL).map(str::to_owned)),
             daemon_set: pod.and_then(daemon_set),
             pulls: pod.and_then(pulls),
             out_of_memory: pod.and_then(out_of_memory),
@@ -48,7 +48,7 @@ impl RestartView {
 
 fn daemon_set(pod: &Pod) -> Option<String> {
     let owner = pod.metadata.owner_references.iter().find(|owner| owner.controller && owner.kind == "DaemonSet");
-    owner.map(|owner| owner.uid.clone())
+    owner.map(|owner| owner.uid.to_string())
 }
 
 /// The images of the running pod are on the node, so that the same pod needs no pull unless its policy asks for one. The

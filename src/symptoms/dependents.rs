@@ -28,7 +28,7 @@ const fn foreign(group: &'static str, resource: &'static str, kind: &'static str
 pub(crate) fn is_named(pod: &Pod, name: &str) -> bool {
     ["app.kubernetes.io/name", "app", "k8s-app"]
         .iter()
-        .any(|key| pod.metadata.labels.get(*key).is_some_and(|v| v == name))
+        .any(|key| pod.metadata.labels.get(key).is_some_and(|v| v == name))
 }
 
 /// The pods that ask for the objects of a kind.
@@ -85,8 +85,8 @@ pub(crate) fn add_dependent_symptoms(
         let by = from.as_ref().map(|(by, _)| format!(" (resolved by {by} on this node)")).unwrap_or_default();
         let symptom = Symptom {
             kind: SymptomKind::Dependents,
-            namespace: Some(object.metadata.namespace.clone()).filter(|n| !n.is_empty()),
-            pod: Some(object.metadata.name.clone()),
+            namespace: Some(object.metadata.namespace.to_string()).filter(|n| !n.is_empty()),
+            pod: Some(object.metadata.name.to_string()),
             count: 1,
             first: since.map(str::to_owned),
             last: since.map(str::to_owned),

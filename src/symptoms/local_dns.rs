@@ -22,7 +22,7 @@ pub(super) fn add_local_dns_symptoms(inventory: &Inventory, tally: &Tally, now: 
         let node = Some(pod.spec.node_name.as_str());
         if pod.ready() == Some(false) {
             let ready = pod.status.conditions.iter().find(|c| c.r#type == "Ready");
-            let since = ready.and_then(|c| c.last_transition_time.clone());
+            let since = ready.and_then(|c| c.last_transition_time.as_deref().map(str::to_owned));
             let says =
                 since.as_ref().map_or_else(|| "not ready".to_owned(), |since| format!("not ready since {since}"));
             let looks = if pod.spec.host_network { Looks::OfTheHost } else { Looks::Open };
@@ -68,10 +68,10 @@ pub(crate) fn add_redirect_symptoms(redirects: &[Custom], inventory: &Inventory,
             None,
             Symptom {
                 kind: SymptomKind::NodeLocalDns,
-                namespace: Some(policy.metadata.namespace.clone()),
-                pod: Some(policy.metadata.name.clone()),
+                namespace: Some(policy.metadata.namespace.to_string()),
+                pod: Some(policy.metadata.name.to_string()),
                 count: 1,
-                first: policy.metadata.creation_timestamp.clone(),
+                first: policy.metadata.creation_timestamp.as_deref().map(str::to_owned),
                 says: format!("CiliumLocalRedirectPolicy {what}{known}"),
                 looks: Looks::Fine,
                 ..Symptom::default()

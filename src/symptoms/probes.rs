@@ -74,7 +74,7 @@ impl Tally {
             return;
         }
         let namespace = if object.namespace.is_empty() { &event.metadata.namespace } else { &object.namespace };
-        let pod = PodRef { namespace: namespace.clone(), name: object.name.clone() };
+        let pod = PodRef { namespace: namespace.to_string(), name: object.name.to_string() };
         let container = container_of(&object.field_path).to_owned();
         if event.reason == "Killing" {
             if event.message.contains("failed liveness probe") || event.message.contains("failed startup probe") {

@@ -93,7 +93,7 @@ pub(super) fn restart_symptom(
     };
     Symptom {
         count: u64::try_from(n).unwrap_or(0),
-        first: pod.status.start_time.clone(),
+        first: pod.status.start_time.as_deref().map(str::to_owned),
         last: last.map(str::to_owned),
         says,
         looks,

@@ -39,7 +39,7 @@ impl NotReady {
         if event.reason == "NodeNotReady" && event.involved_object.kind == "Node" && self.0.len() < 100_000 {
             let (first, last) = super::probes::moments(event);
             for at in [first, last].into_iter().flatten().filter_map(unix_second) {
-                self.0.insert((event.involved_object.name.clone(), at));
+                self.0.insert((event.involved_object.name.to_string(), at));
             }
         }
     }

@@ -12,6 +12,7 @@
 //! - Another fault is never `False`: whoever acts on the condition would restart a node for a fault that this does not heal.
 //!   After two looks it is `Unknown`, with its code as the reason.
 
+use crate::base::labels::Text;
 use crate::base::time;
 use crate::knowledge::code::{Code, Kind};
 use crate::kubernetes::objects::Condition;
@@ -70,11 +71,11 @@ impl DatapathCondition {
         };
         let code = Code::ALL.iter().copied().find(|code| reason(*code) == found.reason)?;
         let seconds =
-            |time: &Option<String>| time.as_deref().and_then(time::moment).map_or(0, time::Timestamp::as_second);
+            |time: &Option<Text>| time.as_deref().and_then(time::moment).map_or(0, time::Timestamp::as_second);
         Some(Self {
             status,
             code,
-            message: found.message.clone(),
+            message: found.message.to_string(),
             heartbeat: seconds(&found.last_heartbeat_time),
             since: seconds(&found.last_transition_time),
         })
@@ -362,12 +363,12 @@ mod tests {
     fn condition_is_read_back_as_it_was_written() {
         for code in Code::ALL {
             let found = Condition {
-                r#type: "x/y".to_owned(),
-                status: "False".to_owned(),
-                reason: reason(*code),
-                last_transition_time: Some("1970-01-01T00:01:00Z".to_owned()),
-                last_heartbeat_time: Some("1970-01-01T00:02:00Z".to_owned()),
-                message: "m".to_owned(),
+                r#type: "x/y".into(),
+                status: "False".into(),
+                reason: reason(*code).into(),
+                last_transition_time: Some("1970-01-01T00:01:00Z".into()),
+                last_heartbeat_time: Some("1970-01-01T00:02:00Z".into()),
+                message: "m".into(),
             };
             let read = DatapathCondition::read(&[found], "x/y").expect("it is ours");
             assert_eq!((read.code, read.since, read.heartbeat), (*code, 60, 120));

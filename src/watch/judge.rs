@@ -164,11 +164,12 @@ impl<'a> Watcher<'a> {
         };
         let now = self.now_s();
         // Another node of the name of one that is gone starts anew: what was seen was not seen of it.
-        let is_another =
-            |node: &&Node| memory.shown.get(&node.metadata.name).is_some_and(|shown| shown.uid != node.metadata.uid);
+        let is_another = |node: &&Node| {
+            memory.shown.get(node.metadata.name.as_str()).is_some_and(|shown| shown.uid != node.metadata.uid)
+        };
         let others: Vec<&str> = nodes.items().filter(is_another).map(|node| node.metadata.name.as_str()).collect();
         let remaining = |node: &&Node| !others.contains(&node.metadata.name.as_str());
-        let one = |node: &'_ Node| (node.metadata.name.clone(), looked(node));
+        let one = |node: &'_ Node| (node.metadata.name.to_string(), looked(node));
         let kept: Vec<(String, Option<i64>)> = nodes.items().filter(remaining).map(one).collect();
         for gone in memory.schedule.sync(kept.iter().map(|(name, looked)| (name.as_str(), *looked)), now) {
             self.metrics.forget(&gone, memory.shown.remove(&gone).and_then(|shown| shown.code));
@@ -179,7 +180,9 @@ impl<'a> Watcher<'a> {
             let all: Vec<(String, Option<i64>)> = nodes.items().map(one).collect();
             memory.schedule.sync(all.iter().map(|(name, looked)| (name.as_str(), *looked)), now);
         }
-        for node in nodes.items().filter(|node| !memory.shown.contains_key(&node.metadata.name)).collect::<Vec<_>>() {
+        for node in
+            nodes.items().filter(|node| !memory.shown.contains_key(node.metadata.name.as_str())).collect::<Vec<_>>()
+        {
             let (name, condition) = (&node.metadata.name, known(node));
             // A process that was killed may have written the condition and not yet that nothing waits any more.
             let waits = self.leadership.waiting(name);
@@ -192,7 +195,7 @@ impl<'a> Watcher<'a> {
                 self.metrics.looked(name, condition.heartbeat);
                 condition.code
             });
-            memory.shown.insert(name.clone(), Shown { uid: node.metadata.uid.clone(), code });
+            memory.shown.insert(name.to_string(), Shown { uid: node.metadata.uid.to_string(), code });
         }
     }
 
@@ -289,7 +292,7 @@ impl<'a> Watcher<'a> {
         if let Some(condition) = decision.write {
             let before = unwritten.as_ref().map(|(condition, turned)| (condition, *turned));
             let (condition, turned) = on_top(on_node.as_ref(), before, condition);
-            let outgoing = Outgoing { condition, uid: node.metadata.uid.clone(), turned, tries: 0, next: 0 };
+            let outgoing = Outgoing { condition, uid: node.metadata.uid.to_string(), turned, tries: 0, next: 0 };
             memory.outbox.insert(name.to_owned(), outgoing);
         }
     }

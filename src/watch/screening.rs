@@ -94,7 +94,7 @@ pub fn failed_fixes<'a>(events: impl Iterator<Item = &'a Event>, now: i64) -> BT
     for event in events.filter(|event| event.reason == FIX_EVENT && event.r#type == "Warning") {
         let at = moment(event.event_time.as_deref().or(event.last_timestamp.as_deref()));
         if event.involved_object.kind == "Node" && at.is_some_and(|at| now - at < HOUR_S) {
-            *failed.entry(event.involved_object.name.clone()).or_insert(0) += 1;
+            *failed.entry(event.involved_object.name.to_string()).or_insert(0) += 1;
         }
     }
     failed

@@ -113,7 +113,8 @@ pub(super) fn slices(endpoints: Vec<Endpoints>) -> Vec<EndpointSlice> {
             }
         };
         let mut metadata = meta.clone();
-        metadata.labels.insert("kubernetes.io/service-name".to_owned(), meta.name.clone());
+        let of_service = std::iter::once(("kubernetes.io/service-name", meta.name.as_str()));
+        metadata.labels = meta.labels.iter().chain(of_service).collect();
         let ready = subset.addresses.unwrap_or_default().into_iter().map(endpoint(true));
         let not_ready = subset.not_ready_addresses.unwrap_or_default().into_iter().map(endpoint(false));
         EndpointSlice {

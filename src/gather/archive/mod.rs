@@ -126,7 +126,7 @@ impl Archived {
             ArchiveContent::Sysdump(Sysdump { nodes, .. }) => {
                 let of_pods: BTreeSet<String> = nodes.borrow().keys().cloned().collect();
                 if of_pods.is_empty() {
-                    return inventory.nodes.known().iter().map(|node| node.metadata.name.clone()).collect();
+                    return inventory.nodes.known().iter().map(|node| node.metadata.name.to_string()).collect();
                 }
                 of_pods
             }
@@ -250,7 +250,7 @@ fn from_tar(tar: &Mutex<Tarball>, evidence: Evidence, outlet: &Outlet<'_>) -> io
 /// Without lists, the status names the node's own range, so that its pods are known as such.
 fn lists_of_bugtool(name: &str, tar: &Mutex<Tarball>) -> Inventory {
     let mut node = Node::default();
-    name.clone_into(&mut node.metadata.name);
+    node.metadata.name = name.into();
     let is_status = |name: &str| evidence_in_tar(name) == Some(Evidence::AgentStatus);
     node.spec.pod_cidrs = start_of(&mut lock(tar), is_status).map(|text| pod_ranges(&text)).unwrap_or_default();
     let no = Failure::new(FailureKind::NotFound, "a bugtool archive has no Kubernetes lists; a sysdump does");
@@ -289,7 +289,7 @@ impl Source for Archived {
                 for pod in pods.keys() {
                     let node = listed.iter().find(|p| p.metadata.name == *pod).map(|p| p.spec.node_name.clone());
                     // Without a list of pods its node is unknown: then the pod's name stands for it.
-                    let node = node.filter(|node| !node.is_empty()).unwrap_or_else(|| pod.clone());
+                    let node = node.filter(|node| !node.is_empty()).map_or_else(|| pod.clone(), String::from);
                     nodes.insert(node, pod.clone());
                 }
                 inventory

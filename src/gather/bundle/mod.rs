@@ -171,7 +171,7 @@ impl Bundle {
         if (names.is_empty() || self.files.breaks_off())
             && let Ok(nodes) = inventory.nodes.some()
         {
-            names.extend(nodes.iter().map(|node| node.metadata.name.clone()).filter(|name| is_plain_name(name)));
+            names.extend(nodes.iter().map(|node| node.metadata.name.to_string()).filter(|name| is_plain_name(name)));
         }
         names
     }

@@ -161,6 +161,10 @@ impl Live {
         let known = known.agents.get_mut(agent)?;
         let (asked, started_at) = known.asked?;
         let mut packed = known.packed.remove(&evidence)?;
+        if known.packed.is_empty() {
+            // Its memory, too: there may be thousands of agents.
+            known.packed = HashMap::new();
+        }
         packed.answer.started_at = Some(started_at);
         (asked.elapsed() < FRESH).then_some(packed)
     }

@@ -71,7 +71,7 @@ impl Live {
         }
         known.learn_releases(pods.known());
         if let Ok(nodes) = nodes.some() {
-            known.nodes = nodes.iter().map(|node| (node.metadata.name.clone(), node.clone())).collect();
+            known.nodes = nodes.iter().map(|node| (node.metadata.name.to_string(), node.clone())).collect();
         }
         let origin = Origin { context: self.context().map(str::to_owned), captured_at: Some(captured_at) };
         Inventory { origin, nodes, pods, services, endpoint_slices, events }
@@ -115,7 +115,7 @@ impl Live {
     async fn slices(&self, services: &[Service]) -> Result<Vec<EndpointSlice>, Failure> {
         let mut all = Vec::new();
         for Service { metadata, .. } in services.iter().take(MOST_DNS_SERVICES) {
-            let service = PodRef { namespace: metadata.namespace.clone(), name: metadata.name.clone() };
+            let service = PodRef { namespace: metadata.namespace.to_string(), name: metadata.name.to_string() };
             all.extend(self.cluster.endpoint_slices(&service).await?);
         }
         Ok(all)

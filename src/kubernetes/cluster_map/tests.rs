@@ -117,15 +117,15 @@ fn who_answers_dns_is_known_by_address_and_port() {
 fn a_node_without_agent_is_meant_for_cilium_unless_something_excludes_it() {
     let mut inventory = inventory();
     if let (Listed::Whole(pods), Listed::Whole(nodes)) = (&mut inventory.pods, &mut inventory.nodes) {
-        pods[0].spec.node_selector.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
+        pods[0].spec.node_selector = [("kubernetes.io/os", "linux")].into_iter().collect();
         pods.retain(|pod| pod.metadata.name != "cilium-b");
-        nodes[0].metadata.labels.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
-        nodes[1].metadata.labels.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
+        nodes[0].metadata.labels = [("kubernetes.io/os", "linux")].into_iter().collect();
+        nodes[1].metadata.labels = [("kubernetes.io/os", "linux")].into_iter().collect();
     }
     let why = |inventory: &Inventory, node: &str| ClusterMap::new(inventory, Named::default()).why_not_meant(node);
     assert_eq!((why(&inventory, "a"), why(&inventory, "b")), (None, None), "a lost agent is a fault");
     if let Listed::Whole(nodes) = &mut inventory.nodes {
-        nodes[1].metadata.labels.insert("kubernetes.io/os".to_owned(), "windows".to_owned());
+        nodes[1].metadata.labels = [("kubernetes.io/os", "windows")].into_iter().collect();
     }
     assert!(why(&inventory, "b").is_some());
 }
@@ -134,7 +134,7 @@ fn a_node_without_agent_is_meant_for_cilium_unless_something_excludes_it() {
 fn pods_of_dns_and_those_that_ask_their_nodes_resolver_say_nothing_of_cluster_dns() {
     let mut inventory = inventory();
     if let Listed::Whole(pods) = &mut inventory.pods {
-        pods[3].spec.dns_policy = "Default".to_owned();
+        pods[3].spec.dns_policy = "Default".into();
     }
     let map = ClusterMap::new(&inventory, Named::default());
     let names = |node: &str| -> Vec<String> {

@@ -112,7 +112,7 @@ impl Node {
     pub fn zone(&self) -> Option<&str> {
         let labels = &self.metadata.labels;
         let named = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];
-        named.iter().find_map(|key| labels.get(*key)).map(String::as_str)
+        named.iter().find_map(|key| labels.get(key))
     }
 
     /// The first address of this type.

@@ -1,11 +1,11 @@
 //! Pods.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Meta, condition_is_true, null_is_default};
+use crate::base::labels::{Labels, Text};
 use crate::base::pod_ref::PodRef;
 
 object! {
@@ -24,17 +24,17 @@ object! {
     /// The fields of a pod's specification that staledp uses.
     PodSpec {
         /// The node it runs on.
-        node_name: String,
+        node_name: Text,
         /// Whether it shares the host's network.
         host_network: bool,
         /// Where it looks names up: `ClusterFirst` where this is empty, `ClusterFirstWithHostNet`, `Default`, `None`.
-        #[serde(skip_serializing_if = "String::is_empty")]
-        dns_policy: String,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        dns_policy: Text,
         /// Its containers.
         containers: Box<[Container]>,
         /// The labels that its node has to have; kept for Cilium's agents only.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        node_selector: BTreeMap<String, String>,
+        #[serde(skip_serializing_if = "Labels::is_empty")]
+        node_selector: Labels,
         /// The taints that it tolerates; kept for Cilium's agents only.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         tolerations: Box<[Toleration]>,
@@ -45,13 +45,13 @@ object! {
     /// What a pod tolerates.
     Toleration {
         /// The taint's key; empty with `Exists`: every taint.
-        key: String,
+        key: Text,
         /// `Exists` or `Equal`; empty means `Equal`.
-        operator: String,
+        operator: Text,
         /// The taint's value.
-        value: String,
+        value: Text,
         /// The taint's effect; empty: every effect.
-        effect: String,
+        effect: Text,
     }
 }
 
@@ -59,15 +59,15 @@ object! {
     /// The fields of a container's specification that staledp uses.
     Container {
         /// Its name.
-        name: String,
+        name: Text,
         /// Its image.
-        image: String,
+        image: Text,
         /// When the kubelet pulls the image.
         #[serde(skip_serializing_if = "PullPolicy::is_unsaid")]
         image_pull_policy: PullPolicy,
         /// Its arguments; kept for NodeLocal DNS only, whose `-localip` names the address.
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        args: Vec<String>,
+        args: Vec<Text>,
     }
 }
 
@@ -98,15 +98,15 @@ object! {
     /// The fields of a pod's status that staledp uses.
     PodStatus {
         /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
-        phase: String,
+        phase: Text,
         /// Its first address.
         #[serde(rename = "podIP")]
-        pod_ip: String,
+        pod_ip: Text,
         /// All its addresses.
         #[serde(rename = "podIPs")]
         pod_ips: Box<[PodIp]>,
         /// When the kubelet took it, RFC 3339.
-        start_time: Option<String>,
+        start_time: Option<Text>,
         /// Its conditions.
         conditions: Box<[Condition]>,
         /// Its containers' states.
@@ -121,7 +121,7 @@ object! {
     /// One address of a pod.
     PodIp {
         /// The address.
-        ip: String,
+        ip: Text,
     }
 }
 
@@ -129,13 +129,13 @@ object! {
     /// A container's state.
     ContainerStatus {
         /// The container's name.
-        name: String,
+        name: Text,
         /// Whether it is ready.
         ready: bool,
         /// How often it was started again.
         restart_count: i64,
         /// The image it runs.
-        image: String,
+        image: Text,
         /// What it does now.
         state: ContainerState,
         /// What it did before.
@@ -162,7 +162,7 @@ object! {
     /// A running container.
     Running {
         /// Since when, RFC 3339.
-        started_at: Option<String>,
+        started_at: Option<Text>,
     }
 }
 
@@ -170,7 +170,7 @@ object! {
     /// A waiting container.
     Waiting {
         /// `CrashLoopBackOff`, `ImagePullBackOff`, …
-        reason: String,
+        reason: Text,
     }
 }
 
@@ -178,11 +178,11 @@ object! {
     /// A container that ended.
     Terminated {
         /// `Error`, `OOMKilled`, `Completed`, …
-        reason: String,
+        reason: Text,
         /// Its exit code.
         exit_code: i32,
         /// When, RFC 3339.
-        finished_at: Option<String>,
+        finished_at: Option<Text>,
     }
 }
 
@@ -190,7 +190,7 @@ impl Pod {
     /// Namespace and name.
     #[must_use]
     pub fn reference(&self) -> PodRef {
-        PodRef { namespace: self.metadata.namespace.clone(), name: self.metadata.name.clone() }
+        PodRef { namespace: self.metadata.namespace.to_string(), name: self.metadata.name.to_string() }
     }
 
     /// Its addresses.

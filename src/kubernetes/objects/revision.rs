@@ -28,7 +28,7 @@ pub fn newest(revisions: &[ControllerRevision]) -> BTreeMap<String, String> {
     for revision in ordered {
         let owner = revision.metadata.owner_references.iter().find(|owner| owner.controller);
         if let (Some(owner), Some(hash)) = (owner, revision.metadata.labels.get(REVISION_LABEL)) {
-            newest.insert(owner.uid.clone(), hash.clone());
+            newest.insert(owner.uid.to_string(), hash.to_owned());
         }
     }
     newest

@@ -139,9 +139,8 @@ impl Service {
     #[must_use]
     pub fn distribution(&self) -> &str {
         let Annotations { topology_mode, topology_aware_hints } = &self.metadata.annotations;
-        let told = [&self.spec.traffic_distribution, topology_mode, topology_aware_hints];
-        let prefers = |word: &&&String| !word.is_empty() && !word.eq_ignore_ascii_case("disabled");
-        told.iter().find(prefers).map_or("", |word| word.as_str())
+        let told = [self.spec.traffic_distribution.as_str(), topology_mode, topology_aware_hints];
+        told.into_iter().find(|word| !word.is_empty() && !word.eq_ignore_ascii_case("disabled")).unwrap_or_default()
     }
 }
 

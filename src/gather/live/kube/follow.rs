@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Cluster, Right, Selection, failure, late, refusal};
 use crate::base::failure::Failure;
+use crate::base::labels::Text;
 use crate::kubernetes::arguments::keep_only_needed_arguments;
 use crate::kubernetes::objects::{Condition, Meta, Node, Pod};
 
@@ -56,7 +57,7 @@ impl Follow for Pod {
             // No other condition is looked at, and there may be ten thousands of pods.
             let conditions = std::mem::take(&mut pod.status.conditions).into_iter();
             let ready = conditions.filter(|condition| condition.r#type == "Ready");
-            pod.status.conditions = ready.map(|ready| Condition { message: String::new(), ..ready }).collect();
+            pod.status.conditions = ready.map(|ready| Condition { message: Text::default(), ..ready }).collect();
         }
         keep_only_needed_arguments(items);
     }

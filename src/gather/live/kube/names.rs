@@ -36,7 +36,7 @@ pub fn names(kubeconfig: Option<&Path>) -> Names {
 /// The names of a cluster's nodes; none where they cannot be listed.
 pub async fn node_names(settings: &ClusterSettings) -> Option<Vec<String>> {
     let nodes = Cluster::connect(settings).await.ok()?.nodes().await.ok()?;
-    Some(nodes.into_iter().map(|node| node.metadata.name).collect())
+    Some(nodes.into_iter().map(|node| node.metadata.name.into()).collect())
 }
 
 /// The names of a cluster's namespaces; none where they cannot be listed.

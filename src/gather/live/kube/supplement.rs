@@ -116,7 +116,8 @@ impl Cluster {
         let all = Selection { namespace: Some(namespace), ..Selection::default() };
         let mut items: Vec<ControllerRevision> = self.list::<apps::ControllerRevision, _>(all).await?;
         for item in &mut items {
-            item.metadata.labels.retain(|label, _| label == REVISION_LABEL);
+            let hash = item.metadata.labels.get(REVISION_LABEL).map(|hash| (REVISION_LABEL, hash.to_owned()));
+            item.metadata.labels = hash.into_iter().collect();
         }
         serde_json::to_vec_pretty(&serde_json::json!({"items": items}))
             .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))

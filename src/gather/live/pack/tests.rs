@@ -110,7 +110,11 @@ fn a_child_that_a_command_leaves_behind_does_not_hold_up_the_pack() {
             let mut command = Command::new(shell[0]);
             let ran = command.args(&shell[1..]).args(argv).env("PATH", path).output().expect("a shell");
             assert!(clock.elapsed().as_secs() < 30, "{shell:?} {form}: {:?}", clock.elapsed());
-            assert_eq!(split(&ran.stdout, 1 << 20), [(1, "143 1".to_owned(), "before\n".to_owned())], "{shell:?} {form}");
+            assert_eq!(
+                split(&ran.stdout, 1 << 20),
+                [(1, "143 1".to_owned(), "before\n".to_owned())],
+                "{shell:?} {form}"
+            );
         }
     }
 }
