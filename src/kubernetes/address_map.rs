@@ -55,10 +55,42 @@ pub enum DnsEnd {
     Backend,
 }
 
+/// Something for each of many addresses. Those of IPv4 are keyed by 32 bits: they are looked up on every line of a dump.
+#[derive(Clone, Debug)]
+pub(crate) struct ByAddress<T> {
+    v4: FxHashMap<u32, T>,
+    v6: FxHashMap<u128, T>,
+}
+
+impl<T> Default for ByAddress<T> {
+    fn default() -> Self {
+        Self { v4: FxHashMap::default(), v6: FxHashMap::default() }
+    }
+}
+
+impl<T> ByAddress<T> {
+    /// What is known for an address.
+    #[inline]
+    pub(crate) fn get(&self, address: IpAddr) -> Option<&T> {
+        match address {
+            IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
+        }
+    }
+
+    /// Sets it for an address that has nothing yet.
+    pub(crate) fn set_first(&mut self, address: IpAddr, value: T) {
+        match address {
+            IpAddr::V4(v4) => _ = self.v4.entry(v4.to_bits()).or_insert(value),
+            IpAddr::V6(v6) => _ = self.v6.entry(v6.to_bits()).or_insert(value),
+        }
+    }
+}
+
 /// The addresses and ranges of a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct AddressMap {
-    owners: FxHashMap<u128, Owner>,
+    owners: ByAddress<Owner>,
     /// By length and family, longest first.
     ranges: Vec<(u8, bool, FxHashMap<u128, Holds>)>,
     /// A bit for each /16 of IPv4 in which something is known: most of the world is in none of them.
@@ -73,7 +105,7 @@ pub struct AddressMap {
 impl AddressMap {
     /// Says who owns an address. What was said first stands.
     pub fn own(&mut self, address: IpAddr, owner: Owner) {
-        self.owners.entry(key(address)).or_insert(owner);
+        self.owners.set_first(address, owner);
         self.use_v4(address, 32);
     }
 
@@ -126,7 +158,7 @@ impl AddressMap {
     }
 
     fn look_up(&self, address: IpAddr) -> Option<Found> {
-        if let Some(owner) = self.owners.get(&key(address)) {
+        if let Some(owner) = self.owners.get(address) {
             return Some(Found::Owned(*owner));
         }
         let v4 = address.is_ipv4();
@@ -158,7 +190,7 @@ impl AddressMap {
 }
 
 /// An address as a number: it hashes faster. IPv4 and IPv6 never collide: the mapped range holds no real IPv6 address.
-pub(crate) fn key(address: IpAddr) -> u128 {
+fn key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits(),

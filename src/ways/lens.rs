@@ -24,15 +24,14 @@ pub struct Lens {
     pub most_age_s: Option<f64>,
 }
 
-/// To which group an entry belongs, which of its ends is the local endpoint, and which the far end: for flows across
+/// To which group an entry belongs whose responder has the role `to`, which of its ends is the local endpoint, and which the far end: for flows across
 /// nodes all of one node's pods are one far end, for flows to this node each port is one.
-pub(super) fn place(entry: &Entry, lens: &Lens) -> Option<(Group, IpAddr, IpAddr)> {
+pub(super) fn place(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAddr, IpAddr)> {
     if !matches!(entry.protocol, Protocol::Tcp | Protocol::Udp) {
         return None;
     }
     let (initiator, responder) = (entry.initiator.ip, entry.responder.ip);
     let from = lens.roles.of(initiator);
-    let to = lens.roles.of(responder);
     // The node's own address on the pod network belongs to no pod, and carries an identity of the host (below 256).
     let from_host = from == Role::ThisHost || (matches!(from, Role::LocalGone) && entry.identity < 256);
     match entry.direction {

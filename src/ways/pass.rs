@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::cilium::conntrack::clock::{Calibration, Clock};
 use crate::cilium::conntrack::entry::{Direction, Entry, Packets, Protocol, looks_like_entry};
 use crate::cilium::lines::Lines;
-use crate::kubernetes::address_map::key;
+use crate::kubernetes::address_map::ByAddress;
 use crate::kubernetes::roles::Role;
 use crate::ways::counts::Counts;
 use crate::ways::group::Group;
@@ -67,7 +67,7 @@ struct Tally {
     unanswered: Vec<(Pending, Flow)>,
     more_unanswered: bool,
     endpoints: Vec<Endpoint>,
-    endpoint_of: FxHashMap<u128, u16>,
+    endpoint_of: ByAddress<u16>,
     /// The resolvers that are asked, by group and bucket; a bounded number.
     resolvers: FxHashMap<(usize, u32), IpAddr>,
     /// How many live flows to each are answered, and how many not.
@@ -95,7 +95,7 @@ impl<'a> Pass<'a> {
             unanswered: Vec::new(),
             more_unanswered: false,
             endpoints: vec![Endpoint::new(None)],
-            endpoint_of: FxHashMap::default(),
+            endpoint_of: ByAddress::default(),
             resolvers: FxHashMap::default(),
             resolver_counts: FxHashMap::default(),
         };
@@ -131,7 +131,8 @@ impl Tally {
             return;
         };
         self.entries += 1;
-        self.count_line(&entry, lens);
+        let to = lens.roles.of(entry.responder.ip);
+        self.count_line(&entry, to, lens);
         self.latest = self.latest.max(entry.last_rx).max(entry.last_tx);
         if entry.related || entry.direction == Direction::Service {
             return;
@@ -139,7 +140,7 @@ impl Tally {
         if entry.protocol == Protocol::Udp {
             self.calibration.add(entry.expires.saturating_sub(entry.last_rx.max(entry.last_tx)));
         }
-        let Some((group, local, peer)) = place(&entry, lens) else {
+        let Some((group, local, peer)) = place(&entry, to, lens) else {
             return;
         };
         self.flow(group, local, peer, &entry);
@@ -163,7 +164,7 @@ impl Tally {
     }
 
     /// Counted on every line, whatever its state.
-    fn count_line(&mut self, entry: &Entry, lens: &Lens) {
+    fn count_line(&mut self, entry: &Entry, to: Role, lens: &Lens) {
         let map = match (entry.protocol, entry.responder.ip) {
             (Protocol::Tcp, IpAddr::V4(_)) => &mut self.maps.tcp4,
             (Protocol::Tcp, IpAddr::V6(_)) => &mut self.maps.tcp6,
@@ -186,7 +187,7 @@ impl Tally {
             self.remaining.1 += u64::from(entry.expires);
             self.remaining.2 += remaining;
         }
-        if entry.responder.port == 53 && lens.roles.of(entry.responder.ip) == Role::NodeLocalDns {
+        if entry.responder.port == 53 && to == Role::NodeLocalDns {
             self.runbook.dns += 1;
             self.runbook.dns_packets_zero += u64::from(entry.packets_zero() == Some(true));
         }
@@ -249,7 +250,7 @@ impl Tally {
     }
 
     fn endpoint(&mut self, address: IpAddr) -> u16 {
-        if let Some(endpoint) = self.endpoint_of.get(&key(address)) {
+        if let Some(endpoint) = self.endpoint_of.get(address) {
             return *endpoint;
         }
         if self.endpoints.len() > MOST_ENDPOINTS {
@@ -257,7 +258,7 @@ impl Tally {
         }
         let endpoint = u16::try_from(self.endpoints.len()).unwrap_or(0);
         self.endpoints.push(Endpoint::new(Some(address)));
-        self.endpoint_of.insert(key(address), endpoint);
+        self.endpoint_of.set_first(address, endpoint);
         endpoint
     }
 
