@@ -124,7 +124,18 @@ fn as_bugtool_tells(folder: &Path, to: &Path) {
     for file in fs::read_dir(folder).expect("files") {
         let path = file.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let told = ["ct-list", "service-list", "lb-list", "agent-status", "drop-metrics.", "nat-list", "attached-"];
+        let told = [
+            "ct-list",
+            "service-list",
+            "lb-list",
+            "agent-status",
+            "drop-metrics.",
+            "nat-list",
+            "attached-",
+            "bpf-endpoint-list",
+            "ipcache-list",
+            "cgroup-tree",
+        ];
         if told.iter().any(|told| name.starts_with(told)) && !name.starts_with("drop-metrics.2") {
             fs::copy(&path, to.join("nodes/linz").join(name)).expect("a copy");
         }

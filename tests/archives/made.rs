@@ -54,7 +54,10 @@ pub(crate) fn cmd(folder: &Path, era: Era) -> Vec<(String, Vec<u8>)> {
         ("agent-status", format!("{}-status---verbose", era.tool)),
         ("drop-metrics", format!("{}-bpf-metrics-list", era.tool)),
         ("nat-list", format!("{}-bpf-nat-list", era.tool)),
+        ("bpf-endpoint-list", format!("{}-bpf-endpoint-list", era.tool)),
+        ("ipcache-list", format!("{}-bpf-ipcache-list", era.tool)),
         ("attached-programs", "bpftool-net-show".to_owned()),
+        ("cgroup-tree", "bpftool-cgroup-tree--run-cilium-cgroupv2".to_owned()),
     ];
     let mut out = Vec::new();
     for (evidence, file) in named {

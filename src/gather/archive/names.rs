@@ -28,10 +28,16 @@ fn evidence_of(file: &str) -> Option<Evidence> {
             "status---verbose" => Some(Evidence::AgentStatus),
             "bpf-metrics-list" => Some(Evidence::DropMetrics),
             "bpf-nat-list" => Some(Evidence::NatList),
+            "bpf-endpoint-list" => Some(Evidence::BpfEndpointList),
+            "bpf-ipcache-list" => Some(Evidence::IpcacheList),
             _ => None,
         };
     }
-    (stem == "bpftool-net-show").then_some(Evidence::AttachedPrograms)
+    match stem {
+        "bpftool-net-show" => Some(Evidence::AttachedPrograms),
+        "bpftool-cgroup-tree--run-cilium-cgroupv2" => Some(Evidence::CgroupTree),
+        _ => None,
+    }
 }
 
 /// Folder and file of a name, its last two parts.
@@ -98,4 +104,23 @@ pub(super) fn is_list(file: &str, begin: &str) -> bool {
 /// Whether this file of a bugtool archive names the node: the agent shares the host's network, and with it its name.
 pub(super) fn is_uname(name: &str) -> bool {
     last_two(name) == ("cmd", "uname--a.md")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_of_a_bugtool_archive_is_told_by_its_names_of_all_eras() {
+        let of = |file: &str| evidence_in_tar(&format!("cilium-bugtool-1/cmd/{file}.md"));
+        for tool in ["cilium", "cilium-dbg"] {
+            assert_eq!(of(&format!("{tool}-bpf-endpoint-list")), Some(Evidence::BpfEndpointList));
+            assert_eq!(of(&format!("{tool}-bpf-ipcache-list")), Some(Evidence::IpcacheList));
+            assert_eq!(of(&format!("{tool}-bpf-endpoint-list-o-json")), None);
+        }
+        assert_eq!(of("bpftool-cgroup-tree--run-cilium-cgroupv2"), Some(Evidence::CgroupTree));
+        // Another mount of the same control groups may be a part of them.
+        assert_eq!(of("bpftool-cgroup-tree--sys-fs-cgroup"), None);
+        assert_eq!(evidence_in_tar("cilium-bugtool-1/conf/bpftool-net-show.md"), None);
+    }
 }
