@@ -264,18 +264,18 @@ fn figure(change: &Change) -> Option<String> {
     let (check, field) = change.what.split_once(".data.")?;
     let (before, after) = (figure_text(&change.before), figure_text(&change.after));
     let says = if before == after { format!("{after}, but not the same") } else { format!("{before} -> {after}") };
-    Some(format!("{check}: {}: {says}", label(check, field)))
+    Some(format!("{check}: {}: {says}", label(field)))
 }
 
 /// A field of a check's figures as people call it.
-fn label(check: &str, field: &str) -> String {
+fn label(field: &str) -> String {
     match field.split_once('.') {
         Some((protocol @ ("tcp" | "udp"), field)) => {
-            return format!("{}, {}", protocol.to_uppercase(), label(check, field));
+            return format!("{}, {}", protocol.to_uppercase(), label(field));
         }
         Some(("by_protocol", rest)) => {
             let (protocol, field) = rest.split_once('.').unwrap_or((rest, ""));
-            return format!("{protocol}, {}", label(check, field)).trim_end_matches(", ").to_owned();
+            return format!("{protocol}, {}", label(field)).trim_end_matches(", ").to_owned();
         }
         _ => {}
     }

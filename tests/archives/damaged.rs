@@ -16,6 +16,9 @@ const DESCRIPTION: &str = "nodes/prusik/ct-list.json";
 
 type Files = Vec<(String, Vec<u8>)>;
 
+/// Code, what is said of the dump, why, and the damage.
+type Damage = (&'static str, &'static str, &'static str, fn(&mut Files));
+
 /// Writes a bundle in a folder.
 fn folder_of(files: &[(String, Vec<u8>)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -43,7 +46,7 @@ fn content<'a>(files: &'a mut Files, name: &str) -> &'a mut Vec<u8> {
 
 #[test]
 fn missing_unreadable_and_truncated_dumps_are_told_apart() {
-    let cases: [(&str, &str, &str, fn(&mut Files)); 6] = [
+    let cases: [Damage; 6] = [
         ("evidence-missing", "is missing", "the bundle has no ct-list for this node", |files| {
             files.retain(|(name, _)| name != DUMP && name != DESCRIPTION);
         }),
