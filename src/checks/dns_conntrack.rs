@@ -29,8 +29,10 @@ pub enum Dump {
     Whole(Box<Picture>),
     /// It broke off; its figures describe only a part.
     Cut(Failure),
-    /// It was not had, or can't be read.
+    /// It does not exist.
     Missing(Failure),
+    /// It was asked for or lies there, and cannot be read.
+    Unreadable(Failure),
 }
 
 impl Dump {
@@ -43,7 +45,7 @@ impl Dump {
                 if picture.entries == 0 && picture.remarks > REMARKS {
                     let says =
                         format!("none of its {} lines is an entry: this is not a conntrack dump", picture.remarks);
-                    return Self::Missing(Failure::new(FailureKind::Other, says));
+                    return Self::Unreadable(Failure::new(FailureKind::Other, says));
                 }
                 if picture.broken_end {
                     let says = "its last line breaks off, though the command is said to have ended well";
@@ -52,20 +54,22 @@ impl Dump {
                 let lines = picture.entries + picture.unparsed;
                 if picture.unparsed * 100 > lines * UNREAD_PERCENT {
                     let says = format!("{} of {lines} lines could not be read", picture.unparsed);
-                    return Self::Missing(Failure::new(FailureKind::Other, says));
+                    return Self::Unreadable(Failure::new(FailureKind::Other, says));
                 }
                 Self::Whole(Box::new(picture))
             }
             End::Exited(code) => {
                 let said = stderr.lines().find(|l| !l.trim().is_empty()).unwrap_or("it gave no reason");
-                Self::Missing(Failure::new(FailureKind::Other, format!("the dump ended with exit code {code}: {said}")))
+                let says = format!("the dump ended with exit code {code}: {said}");
+                Self::Unreadable(Failure::new(FailureKind::Other, says))
             }
             End::Failed(failure) if failure.kind == FailureKind::Truncated => Self::Cut(failure.clone()),
             // A deadline that passed while lines came is a cut as well.
             End::Failed(failure) if failure.kind == FailureKind::Timeout && picture.entries > 0 => {
                 Self::Cut(failure.clone())
             }
-            End::Failed(failure) => Self::Missing(failure.clone()),
+            End::Failed(failure) if failure.kind == FailureKind::NotFound => Self::Missing(failure.clone()),
+            End::Failed(failure) => Self::Unreadable(failure.clone()),
             End::NotGathered(why) => Self::Missing(Failure::new(FailureKind::NotFound, why.clone())),
         }
     }
@@ -75,7 +79,7 @@ impl Dump {
     pub fn picture(&self) -> Option<&Picture> {
         match self {
             Self::Whole(picture) => Some(picture),
-            Self::Cut(_) | Self::Missing(_) => None,
+            Self::Cut(_) | Self::Missing(_) | Self::Unreadable(_) => None,
         }
     }
 
@@ -84,7 +88,7 @@ impl Dump {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Whole(_) => None,
-            Self::Cut(failure) | Self::Missing(failure) => Some(failure),
+            Self::Cut(failure) | Self::Missing(failure) | Self::Unreadable(failure) => Some(failure),
         }
     }
 }
@@ -120,6 +124,12 @@ pub fn judge(dump: &Dump, dns: &Dns, around: &NodeView, duration_ms: Option<u64>
         accounting: accounting(picture.counters),
         sources: sources(picture, dns.path.groups(), &around.names),
     };
+    let data = if unlisted(around, counts).is_some() {
+        let [live, answered, idle, unanswered, stopped, in_flight, expired] = [None; 7];
+        DnsConntrackData { live, answered, idle, unanswered, stopped, in_flight, expired, ..data }
+    } else {
+        data
+    };
     Finding { status, summary, reason, duration_ms, data }
 }
 
@@ -130,6 +140,9 @@ fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Opti
     let unknown = |kind, why: String| (Status::Unknown, why.clone(), Some(Failure::new(kind, why)));
     if picture.entries == 0 {
         return unknown(FailureKind::Other, "the dump is empty, so nothing can be judged from it".to_owned());
+    }
+    if let Some(failure) = unlisted(around, counts) {
+        return (Status::Unknown, failure.message.clone(), Some(failure));
     }
     if counts.live() == 0 && dns.path != DnsPath::NodeLocal && !around.node_local_dns.deployed {
         let says = format!("no pod of this node has a live DNS flow, to {whom} or any other resolver");
@@ -151,6 +164,13 @@ fn say(picture: &Picture, dns: &Dns, around: &NodeView) -> (Status, String, Opti
         return (Status::Warn, format!("{dead} of {decided} {flows} get no answer"), None);
     }
     (Status::Pass, format!("{} of {decided} {flows} are answered", counts.answered), None)
+}
+
+/// Why it is not known whether pods have flows, where none was recognized: not all pods could be listed.
+pub(super) fn unlisted(around: &NodeView, counts: &Counts) -> Option<Failure> {
+    let gap = around.pods_gap.as_ref().filter(|_| counts.live() == 0)?;
+    let why = format!("the flows of pods cannot be recognized without the whole list of pods: {}", gap.message);
+    Some(Failure { message: why, ..gap.clone() })
 }
 
 fn accounting(counters: Counters) -> Accounting {

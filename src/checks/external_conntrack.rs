@@ -1,9 +1,10 @@
 //! `external-conntrack`: do connections from pods to the outside exist, and are they answered?
 
-use super::dns_conntrack::Dump;
+use super::dns_conntrack::{Dump, unlisted};
 use super::{ExternalConntrackData, Finding, Status, WorldFigures};
 use crate::base::failure::{Failure, FailureKind};
 use crate::base::questions::Questions;
+use crate::kubernetes::node_view::NodeView;
 use crate::ways::counts::Counts;
 use crate::ways::group::Group;
 use crate::ways::life::is_dead;
@@ -11,7 +12,12 @@ use crate::ways::way::part_of_world_lives;
 
 /// Reads the dump for flows to the world.
 #[must_use]
-pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Finding<ExternalConntrackData> {
+pub fn judge(
+    dump: &Dump,
+    questions: &Questions,
+    around: &NodeView,
+    duration_ms: Option<u64>,
+) -> Finding<ExternalConntrackData> {
     let prefixes: Vec<String> = questions.external.iter().map(ToString::to_string).collect();
     let Some(picture) = dump.picture() else {
         let data = ExternalConntrackData { prefixes, ..ExternalConntrackData::default() };
@@ -27,6 +33,8 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     let (status, summary, reason) = if picture.entries == 0 {
         let why = "the dump is empty, so nothing can be judged from it".to_owned();
         (Status::Unknown, why.clone(), Some(Failure::new(FailureKind::Other, why)))
+    } else if let Some(failure) = unlisted(around, &world) {
+        (Status::Unknown, failure.message.clone(), Some(failure))
     } else if world.live() == 0 {
         let why = "no pod talks to the outside right now: no traffic proves nothing".to_owned();
         (Status::NotApplicable, why, None)
@@ -41,14 +49,18 @@ pub fn judge(dump: &Dump, questions: &Questions, duration_ms: Option<u64>) -> Fi
     } else {
         (Status::Pass, format!("{} of {decided} {flows} are answered", world.answered), None)
     };
-    let data = ExternalConntrackData {
-        prefixes,
-        listed: Some(listed),
-        world: Some(tcp.world + udp.world),
-        world_answered: Some(tcp.world_answered + udp.world_answered),
-        world_unanswered: Some(tcp.world_unanswered + udp.world_unanswered),
-        tcp: Some(tcp),
-        udp: Some(udp),
+    let data = if unlisted(around, &world).is_some() {
+        ExternalConntrackData { prefixes, listed: Some(listed), ..ExternalConntrackData::default() }
+    } else {
+        ExternalConntrackData {
+            prefixes,
+            listed: Some(listed),
+            world: Some(tcp.world + udp.world),
+            world_answered: Some(tcp.world_answered + udp.world_answered),
+            world_unanswered: Some(tcp.world_unanswered + udp.world_unanswered),
+            tcp: Some(tcp),
+            udp: Some(udp),
+        }
     };
     Finding { status, summary, reason, duration_ms, data }
 }

@@ -15,7 +15,7 @@ pub struct ManifestsArgs {
     #[arg(long, value_name = "IMAGE", default_value = concat!("staledp:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
 
-    /// Namespace that staledp runs in
+    /// Namespace that staledp runs in; medik8s: that Self Node Remediation runs in
     #[arg(long, value_name = "NAMESPACE", default_value = "staledp")]
     pub namespace: String,
 

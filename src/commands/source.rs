@@ -74,7 +74,11 @@ async fn look_saved<W: Work>(path: &Path, settings: &Settings, work: &W) -> Resu
         }
         Saved::Bundle(bundle) => {
             let inventory = bundle.inventory().await;
-            let mut nodes = choose(&inventory, bundle.nodes(&inventory).into_iter().collect())?;
+            let there: Vec<String> = bundle.nodes(&inventory).into_iter().collect();
+            if let Some(error) = bundle.breaks_off(path).filter(|_| W::NEEDS_NODES && there.is_empty()) {
+                return Err(error);
+            }
+            let mut nodes = choose(&inventory, there)?;
             bundle.in_order(&mut nodes);
             let context = bundle.context().map(str::to_owned);
             let about = SourceInfo::saved(SourceKind::Bundle, context, path_shown);

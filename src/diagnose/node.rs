@@ -128,7 +128,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             |picture| Dns::find(picture, &around, egress.dns_server),
         );
         let dns = dns_conntrack::judge(&dump, &asked_dns, &around, answer.duration_ms);
-        let external = external_conntrack::judge(&dump, questions, answer.duration_ms);
+        let external = external_conntrack::judge(&dump, questions, &around, answer.duration_ms);
         self.found(&dns);
         self.found(&external);
 
@@ -318,7 +318,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let (_, dump) = self.dump(&self.lens(&around, &[]), &question, &deadline).await;
         match dump {
             Dump::Whole(picture) => Ok(picture),
-            Dump::Cut(failure) | Dump::Missing(failure) => Err(failure),
+            Dump::Cut(failure) | Dump::Missing(failure) | Dump::Unreadable(failure) => Err(failure),
         }
     }
 }

@@ -81,12 +81,13 @@ pub async fn open_copy(path: &Path, named: &Path, meter: &Arc<Meter>) -> Result<
                 return Bundle::in_tar(tar, &root, named).map(Saved::Bundle);
             }
             let broken = tar.broken();
-            let no = "is a tar but contains neither a bundle nor the cmd folder of cilium-bugtool";
-            Archived::bugtool(tar).map(Saved::Archive).ok_or_else(|| {
-                Error::cannot_read(match broken {
-                    Some(broken) => format!("cannot read the archive {shown}: {broken}"),
-                    None => format!("{shown} {no}"),
-                })
+            let neither = "neither a bundle.json nor the cmd folder of cilium-bugtool";
+            Archived::bugtool(tar).map(Saved::Archive).ok_or_else(|| match broken {
+                Some(broken) => Error::cannot_read(format!(
+                    "cannot read the archive {shown}: only its beginning is readable, and contains {neither}: {broken}"
+                ))
+                .with_hint("copy the archive again"),
+                None => Error::cannot_read(format!("{shown} is a tar but contains {neither}")),
             })
         }
         FileType::Other => Err(Error::cannot_read(format!(

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::checks::HostPingData;
-use crate::report::text::{hang, safe, width, wrap};
+use crate::knowledge::code::{Code, Kind};
+use crate::report::text::{count, hang, safe, width, wrap};
 use crate::report::{Check, CheckData, NodeReport, Report};
 
 /// Below this width before and after stand one below the other.
@@ -50,6 +51,9 @@ pub struct NodeDiff {
     pub node: String,
     /// Its changes: the verdict first, then the agent, then the checks in order.
     pub changes: Vec<Change>,
+    /// The codes of its two verdicts.
+    #[serde(skip)]
+    pub codes: [Code; 2],
     /// The same in the words of both reports, and what did not change, too.
     #[serde(skip)]
     pub rows: Vec<DiffRow>,
@@ -145,7 +149,7 @@ pub fn compare_node(then: &NodeReport, now: &NodeReport) -> NodeDiff {
         let words = |check: &Check| format!("{}: {}", check.status.name(), check.summary);
         row(id, [old.map_or_else(String::new, words), words(check)], &values);
     }
-    NodeDiff { node: now.node.clone(), changes, rows }
+    NodeDiff { node: now.node.clone(), changes, codes: [then.verdict.code, now.verdict.code], rows }
 }
 
 fn agent(node: &NodeReport) -> String {
@@ -185,36 +189,117 @@ fn add(what: &str, before: &Value, after: &Value, out: &mut Vec<Change>) {
 /// The changes for people, in lines of at most so many columns, with or without header rows.
 #[must_use]
 pub fn text(diff: &Diff, columns: usize, headers: bool) -> String {
-    use std::fmt::Write as _;
     let mut out = String::new();
     for node in &diff.changed {
-        let changed: Vec<&DiffRow> = node.rows.iter().filter(|row| row.changed).collect();
-        // Writing to a String can't fail.
-        _ = writeln!(out, "{}", safe(&node.node));
-        out += &beside(&changed, columns, headers);
-        let same: Vec<&str> = node.rows.iter().filter(|row| !row.changed).map(|row| row.what.as_str()).collect();
+        out += &hang("", &safe(&format!("{} {}", node.node, course(node.codes))), columns);
+        let (changed, same): (Vec<&DiffRow>, Vec<&DiffRow>) =
+            node.rows.iter().filter(|row| row.what != "verdict").partition(|row| row.changed);
+        if !changed.is_empty() {
+            out += &beside(&changed, columns, headers);
+        }
+        let same: Vec<&str> = same.iter().map(|row| row.what.as_str()).collect();
         if !same.is_empty() {
             out += &hang("unchanged: ", &same.join(", "), columns);
         }
-        let mut figures = node.changes.iter().filter(|change| change.what.contains(".data.")).peekable();
+        let mut figures = node.changes.iter().filter_map(figure).peekable();
         if figures.peek().is_some() {
             out.push_str("figures that changed:\n");
         }
-        for change in figures {
-            let (before, after) = (word(&change.before), word(&change.after));
-            let what = change.what.replace(".data.", ": ");
-            let says = if before == after { "changed".to_owned() } else { format!("{before} -> {after}") };
-            out += &hang("  ", &safe(&format!("{what}: {says}")), columns);
+        for says in figures {
+            out += &hang("  ", &safe(&says), columns);
         }
         out.push('\n');
     }
-    for (nodes, word) in [(&diff.only_before, "first"), (&diff.only_after, "second")] {
+    let only = [
+        ("Only in BEFORE, so gone or not collected again: ", &diff.only_before),
+        ("Only in AFTER, so new or not collected before: ", &diff.only_after),
+    ];
+    for (what, nodes) in only {
         if !nodes.is_empty() {
-            out += &hang(&format!("only in the {word}: "), &safe(&nodes.join(", ")), columns);
+            out += &hang(what, &safe(&nodes.join(", ")), columns);
         }
     }
-    _ = writeln!(out, "nodes that changed: {}, that did not: {}", diff.changed.len(), diff.unchanged);
-    out
+    out + &hang("", &closing(diff), columns)
+}
+
+/// What became of a node, in a predicate.
+fn course([before, after]: [Code; 2]) -> String {
+    let (was, is) = (before.name(), after.name());
+    if before == after {
+        return format!("is {is}, as before; what it rests on changed");
+    }
+    let word = match (before.kind(), after.kind()) {
+        (Kind::Inconclusive, Kind::Inconclusive) => "still cannot be judged",
+        (Kind::Inconclusive, _) => "can be judged now",
+        (_, Kind::Inconclusive) => "can no longer be judged",
+        (_, Kind::Healthy) => "is better",
+        (Kind::Healthy, _) => "is worse",
+        _ => "has another fault",
+    };
+    format!("{word}: it was {was} and is {is} now")
+}
+
+/// How many nodes were compared, and what became of them.
+fn closing(diff: &Diff) -> String {
+    let compared = diff.changed.len() + diff.unchanged;
+    let became = |from: bool, to: bool| {
+        let healthy = |code: Code| code.kind() == Kind::Healthy;
+        let judged = |node: &&NodeDiff| node.codes.iter().all(|code| code.kind() != Kind::Inconclusive);
+        let changed = diff.changed.iter().filter(judged);
+        changed.filter(|node| node.codes.map(healthy) == [from, to]).count()
+    };
+    let parts = [(became(true, false), "worse"), (became(false, true), "better")];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    let nodes = count(compared, "node", "nodes");
+    match diff.changed.len() {
+        _ if compared == 0 => "No node is in both.".to_owned(),
+        0 => format!("{nodes} compared: no difference"),
+        changed => format!("{nodes} compared: {changed} changed{parts}, {} did not", diff.unchanged),
+    }
+}
+
+/// A figure that changed, in words; none for what is not a figure.
+fn figure(change: &Change) -> Option<String> {
+    let (check, field) = change.what.split_once(".data.")?;
+    let (before, after) = (figure_text(&change.before), figure_text(&change.after));
+    let says = if before == after { format!("{after}, but not the same") } else { format!("{before} -> {after}") };
+    Some(format!("{check}: {}: {says}", label(field)))
+}
+
+/// A field of a check's figures as people call it.
+fn label(field: &str) -> String {
+    match field.split_once('.') {
+        Some((protocol @ ("tcp" | "udp"), field)) => {
+            return format!("{}, {}", protocol.to_uppercase(), label(field));
+        }
+        Some(("by_protocol", rest)) => {
+            let (protocol, field) = rest.split_once('.').unwrap_or((rest, ""));
+            return format!("{protocol}, {}", label(field)).trim_end_matches(", ").to_owned();
+        }
+        _ => {}
+    }
+    let words = match field {
+        "entries" => "entries to node-local DNS",
+        "packets_zero" => "entries with Packets=0",
+        "live" => "live flows",
+        "in_flight" => "too recent to judge",
+        "stopped" => "no longer answered",
+        "accounting" => "packet accounting",
+        "path" => "way of DNS",
+        "prefixes" => "listed addresses",
+        "listed" => "entries to the listed addresses",
+        "world" => "live flows to the outside",
+        "world_answered" => "answered flows to the outside",
+        "world_unanswered" => "unanswered flows to the outside",
+        "via" => "asked from",
+        "sent" | "received" => return format!("packets {field}"),
+        "row_type" => "type of the row",
+        "realized" => "backends that the datapath knows",
+        "expected" => "backends that are ready",
+        other => return other.replace('_', " "),
+    };
+    words.to_owned()
 }
 
 /// Before and after side by side, with or without a header row; on narrow screens one below the other.
@@ -248,13 +333,13 @@ pub fn beside(rows: &[&DiffRow], columns: usize, headers: bool) -> String {
     out
 }
 
-/// A value in a few words.
-fn word(value: &Value) -> String {
+/// A figure's value in a few words; of lists and groups only how much is in them.
+fn figure_text(value: &Value) -> String {
     match value {
         Value::Null => "not known".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => format!("{} in a list", items.len()),
-        Value::Object(fields) => format!("{} figures", fields.len()),
+        Value::Array(items) => items.len().to_string(),
+        Value::Object(fields) => count(fields.len(), "figure", "figures"),
         other => other.to_string(),
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn hidden(case: &Case) -> Option<Opinion> {
         return None;
     }
     let no_entry = match &case.dump {
-        Dump::Missing(failure) => failure.message.clone(),
+        Dump::Missing(failure) | Dump::Unreadable(failure) => failure.message.clone(),
         Dump::Whole(picture) if picture.entries == 0 => "the dump holds no entry".to_owned(),
         Dump::Cut(_) | Dump::Whole(_) => return None,
     };

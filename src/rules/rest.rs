@@ -34,6 +34,7 @@ pub(super) fn no_dump(case: &Case) -> Option<Opinion> {
             )
         }
         Dump::Missing(failure) => Some(missing("the conntrack dump is missing", failure, "dns-conntrack")),
+        Dump::Unreadable(failure) => Some(missing("the conntrack dump cannot be read", failure, "dns-conntrack")),
         Dump::Whole(picture) if picture.entries == 0 => {
             if case.around.pods == Some(0) {
                 let summary = "No pod of its own network runs on this node, and nothing is in its conntrack table.";

@@ -162,23 +162,18 @@ impl<'a> Watcher<'a> {
             let waits = self.leadership.waiting(&node.metadata.name).map(|waiting| waiting.at);
             waits.max(known(node).map(|condition| condition.heartbeat))
         };
-        let now = self.now_s();
         // Another node of the name of one that is gone starts anew: what was seen was not seen of it.
         let is_another = |node: &&Node| {
             memory.shown.get(node.metadata.name.as_str()).is_some_and(|shown| shown.uid != node.metadata.uid)
         };
-        let others: Vec<&str> = nodes.items().filter(is_another).map(|node| node.metadata.name.as_str()).collect();
-        let remaining = |node: &&Node| !others.contains(&node.metadata.name.as_str());
-        let one = |node: &'_ Node| (node.metadata.name.to_string(), looked(node));
-        let kept: Vec<(String, Option<i64>)> = nodes.items().filter(remaining).map(one).collect();
-        for gone in memory.schedule.sync(kept.iter().map(|(name, looked)| (name.as_str(), *looked)), now) {
-            self.metrics.forget(&gone, memory.shown.remove(&gone).and_then(|shown| shown.code));
-            self.leadership.set_waiting(&gone, None);
-            memory.outbox.remove(&gone);
+        let others: Vec<String> = nodes.items().filter(is_another).map(|node| node.metadata.name.to_string()).collect();
+        for other in others {
+            memory.schedule.forget(&other);
+            self.forget(&other, memory);
         }
-        if !others.is_empty() {
-            let all: Vec<(String, Option<i64>)> = nodes.items().map(one).collect();
-            memory.schedule.sync(all.iter().map(|(name, looked)| (name.as_str(), *looked)), now);
+        let all = nodes.items().map(|node| (node.metadata.name.as_str(), looked(node)));
+        for gone in memory.schedule.sync(all, self.now_s()) {
+            self.forget(&gone, memory);
         }
         for node in
             nodes.items().filter(|node| !memory.shown.contains_key(node.metadata.name.as_str())).collect::<Vec<_>>()
@@ -197,6 +192,13 @@ impl<'a> Watcher<'a> {
             });
             memory.shown.insert(name.to_string(), Shown { uid: node.metadata.uid.to_string(), code });
         }
+    }
+
+    /// Drops what was seen of a node that is gone, in all but the schedule.
+    fn forget(&self, node: &str, memory: &mut Memory) {
+        self.metrics.forget(node, memory.shown.remove(node).and_then(|shown| shown.code));
+        self.leadership.set_waiting(node, None);
+        memory.outbox.remove(node);
     }
 
     /// When every node had been looked at, as far as their conditions say it; now where one has none yet, so that the first

@@ -75,6 +75,11 @@ impl Schedule {
         before.into_keys().collect()
     }
 
+    /// Drops what is known of a node: the next [`Schedule::sync`] takes it for a new one.
+    pub fn forget(&mut self, node: &str) {
+        self.turns.remove(node);
+    }
+
     /// A look at a node is over. One that could say nothing answers no sign.
     pub fn looked(&mut self, node: &str, at: i64, said_something: bool) {
         if let Some(turn) = self.turns.get_mut(node) {
@@ -278,6 +283,14 @@ mod tests {
         let mut schedule = schedule(&[("a", None), ("b", None)]);
         assert_eq!(schedule.sync([("b", None)].into_iter(), 0), ["a"]);
         assert_eq!(due(&schedule, 1), ["b"]);
+    }
+
+    #[test]
+    fn forgotten_node_is_new_at_the_next_sync() {
+        let mut schedule = schedule(&[("a", Some(1000)), ("b", Some(1000))]);
+        schedule.forget("a");
+        assert!(schedule.sync([("a", None), ("b", None)].into_iter(), 1001).is_empty());
+        assert_eq!(due(&schedule, 1001), ["a"], "what was known of the other stays");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Pass<'a> {
 /// What has been added up so far.
 struct Tally {
     entries: u64,
+    /// How many fields the first entry has: all entries of a release have as many.
+    fields: usize,
     unparsed: u64,
     samples: Vec<Vec<u8>>,
     remarks: u64,
@@ -80,6 +82,7 @@ impl<'a> Pass<'a> {
     pub fn new(lens: &'a Lens) -> Self {
         let tally = Tally {
             entries: 0,
+            fields: 0,
             unparsed: 0,
             samples: Vec::new(),
             remarks: 0,
@@ -117,11 +120,17 @@ impl<'a> Pass<'a> {
         if let Some(last) = lines.finish()
             && whole
         {
-            broken_end = looks_like_entry(&last) && Entry::parse(&last).is_none();
+            let is_cut = || last.ends_with(b"=") || fields(&last) < tally.fields || Entry::parse(&last).is_none();
+            broken_end = looks_like_entry(&last) && is_cut();
             tally.line(&last, lens);
         }
         Picture { broken_end, ..tally.finish() }
     }
+}
+
+/// How many `NAME=VALUE` a line has.
+fn fields(line: &[u8]) -> usize {
+    memchr::memchr_iter(b'=', line).count()
 }
 
 impl Tally {
@@ -130,6 +139,9 @@ impl Tally {
             self.odd_line(line);
             return;
         };
+        if self.entries == 0 {
+            self.fields = fields(line);
+        }
         self.entries += 1;
         let to = lens.roles.of(entry.responder.ip);
         self.count_line(&entry, to, lens);
@@ -403,6 +415,12 @@ mod tests {
         let last = whole.trim_end();
         assert!(!picture(&whole).broken_end && !picture(last).broken_end);
         assert!(!picture(&format!("{whole}command terminated")).broken_end, "a remark is no entry");
+        let starts = ["RxFlagsSeen", "Flags", "RevNAT", "BackendID", "0 \n"];
+        for length in starts.map(|start| last.find(start).unwrap_or(last.len() - 1)) {
+            let cut = &whole[..length];
+            assert!(picture(&format!("{whole}{cut}")).broken_end, "{cut}");
+        }
         assert!(picture(&format!("{whole}{}", &whole[..60])).broken_end);
+        assert!(!picture(&format!("{whole}{last}")).broken_end, "an editor left the last line end out");
     }
 }

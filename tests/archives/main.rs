@@ -2,6 +2,7 @@
 //! one file, judged by the real binary: the same as the fixture's bundle, without what no archive can hold.
 
 mod bundles;
+mod damaged;
 mod eras;
 mod hostile;
 mod judged;

@@ -171,9 +171,12 @@ impl Files {
         nodes
     }
 
-    /// Whether it ends before its end.
-    pub(super) const fn breaks_off(&self) -> bool {
-        matches!(self, Self::Tar { broken: Some(_), .. })
+    /// Why it ends before its end, where it does.
+    pub(super) fn broken(&self) -> Option<&str> {
+        match self {
+            Self::Tar { broken, .. } => broken.as_deref(),
+            Self::Folder(_) => None,
+        }
     }
 
     /// The message for a missing file: if the archive breaks off, whether it existed is unknown.

@@ -150,6 +150,9 @@ impl Bundle {
             )));
         }
         if !files.has_folder("nodes") && !files.has_folder("kube") {
+            if let Some(error) = breaks_off(&files, path) {
+                return Err(error);
+            }
             return Err(Error::cannot_read(format!(
                 "{shown} holds no evidence: neither a nodes nor a kube folder found"
             )));
@@ -168,12 +171,18 @@ impl Bundle {
     #[must_use]
     pub fn nodes(&self, inventory: &Inventory) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = self.files.nodes().into_keys().collect();
-        if (names.is_empty() || self.files.breaks_off())
+        if (names.is_empty() || self.files.broken().is_some())
             && let Ok(nodes) = inventory.nodes.some()
         {
             names.extend(nodes.iter().map(|node| node.metadata.name.to_string()).filter(|name| is_plain_name(name)));
         }
         names
+    }
+
+    /// What to say of a bundle without nodes, where it lies in an archive that breaks off: they may lie behind the break.
+    #[must_use]
+    pub fn breaks_off(&self, path: &Path) -> Option<Error> {
+        breaks_off(&self.files, path)
     }
 
     /// Puts nodes in the order in which they lie there, so that one file is read forwards.
@@ -242,7 +251,7 @@ impl Bundle {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => return Some(Err(error)),
         };
-        Some(serde_json::from_slice(&text).map_err(io::Error::from))
+        Some(serde_json::from_slice(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
     }
 }
 
@@ -321,8 +330,14 @@ impl Source for Bundle {
         };
         let description = self.describe(&stem);
         let outputs = [format!("{stem}.out"), format!("{stem}.out.gz")];
-        let poured = match outputs.iter().find(|output| self.files.has(output)) {
-            Some(output) => self.files.pour(output, out).await,
+        let mut bytes = 0;
+        let mut counted = |chunk: &[u8]| {
+            bytes += chunk.len();
+            out(chunk);
+        };
+        let output = outputs.iter().find(|output| self.files.has(output));
+        let poured = match output {
+            Some(output) => self.files.pour(output, &mut counted).await,
             None if description.is_none() => {
                 return Answer::not_gathered(format!("the bundle has no {} for this node", question.evidence));
             }
@@ -331,7 +346,14 @@ impl Source for Bundle {
             None if is_listing(question.evidence)
                 && matches!(&description, Some(Ok(d)) if d.error.is_none() && d.exit_code == Some(0)) =>
             {
-                return Answer::not_gathered(format!("the bundle has no output of {}", question.evidence));
+                let Some(broken) = self.files.broken() else {
+                    return Answer::not_gathered(format!("the bundle has no output of {}", question.evidence));
+                };
+                let message = format!("no output of {}: the archive is truncated: {broken}", question.evidence);
+                return Answer {
+                    end: End::Failed(Failure::new(FailureKind::Other, message)),
+                    ..Answer::not_gathered("")
+                };
             }
             None => Ok(()),
         };
@@ -339,7 +361,8 @@ impl Source for Bundle {
             Some(Ok(description)) => answer_of(description),
             Some(Err(error)) => {
                 let mut answer = Answer::not_gathered("");
-                let message = format!("{}.json cannot be read: {error}", question.evidence);
+                let is = if error.kind() == io::ErrorKind::InvalidData { " is not valid JSON" } else { "" };
+                let message = format!("{}.json{is}: {error}", question.evidence);
                 answer.end = End::Failed(Failure::new(FailureKind::Other, message));
                 answer
             }
@@ -350,9 +373,13 @@ impl Source for Bundle {
                 answer
             }
         };
-        if let Err(error) = poured {
-            let message = format!("the saved output is truncated: {error}");
-            answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
+        if let (Err(error), Some(output)) = (poured, output) {
+            let name = output.rsplit('/').next().unwrap_or_default();
+            answer.end = End::Failed(if bytes == 0 && error.kind() != io::ErrorKind::UnexpectedEof {
+                Failure::new(FailureKind::Other, format!("{name}: {error}"))
+            } else {
+                Failure::new(FailureKind::Truncated, format!("only a part of {name} can be read: {error}"))
+            });
         }
         answer
     }
@@ -362,6 +389,12 @@ impl Source for Bundle {
 const fn is_listing(evidence: Evidence) -> bool {
     use Evidence::{HostPing, PodDns, PodEgress, PodEgressAddress};
     !matches!(evidence, HostPing | PodEgress | PodEgressAddress | PodDns)
+}
+
+fn breaks_off(files: &Files, path: &Path) -> Option<Error> {
+    let says =
+        format!("cannot read the archive {}: it breaks off before any node: {}", path.display(), files.broken()?);
+    Some(Error::cannot_read(says).with_hint("copy the archive again"))
 }
 
 fn not_there(what: &str) -> Failure {
