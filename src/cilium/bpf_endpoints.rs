@@ -56,7 +56,8 @@ pub struct BpfEndpoints {
     pub endpoints: BTreeMap<IpAddr, EndpointInfo>,
     /// The node's own addresses.
     pub localhost: Vec<IpAddr>,
-    /// Rows that could not be read.
+    /// Rows that could not be read, or say something else than an earlier row of their key: a table that changes while it is
+    /// walked may be walked twice.
     pub unread: usize,
     /// Lines of the agent's logger in between.
     pub remarks: usize,
@@ -105,8 +106,8 @@ impl BpfEndpoints {
         let state = value.split_whitespace().find(|word| !word.contains(['=', ':']));
         info.state = state.map(str::to_owned);
         info.id?;
-        self.endpoints.insert(address, info);
-        Some(())
+        let known = self.endpoints.entry(address).or_insert_with(|| info.clone());
+        (*known == info).then_some(())
     }
 
     /// Where the kernel's table and the agent's copy differ; none where one of them was not read whole.
@@ -164,6 +165,15 @@ mod tests {
         assert_eq!(old.endpoints.values().next().and_then(|info| info.identity), None);
         let agent: String = AGENT.lines().filter(|line| !line.starts_with("fd00")).flat_map(|l| [l, "\n"]).collect();
         assert_eq!(old.against(&parse(&agent)), Some(Vec::new()), "what one does not print is no difference");
+    }
+
+    #[test]
+    fn an_entry_that_is_listed_twice_counts_only_if_both_rows_say_the_same() {
+        let row = KERNEL.lines().nth(1).unwrap();
+        let twice = parse(&format!("{KERNEL}{row}\n"));
+        assert_eq!(twice.against(&parse(AGENT)), Some(Vec::new()));
+        let unlike = parse(&format!("{KERNEL}{}\n", row.replace("ifindex=12", "ifindex=99")));
+        assert_eq!((unlike.unread, unlike.against(&parse(AGENT))), (1, None));
     }
 
     #[test]

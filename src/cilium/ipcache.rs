@@ -44,7 +44,8 @@ pub struct Ipcache {
     pub all: usize,
     /// Rows of other clusters, whose addresses may be the same: they are left out.
     pub other_clusters: usize,
-    /// Rows that could not be read, or kept.
+    /// Rows that could not be read, or kept, or say something else than an earlier row of their prefix: a table that changes
+    /// while it is walked may be walked twice.
     pub unread: usize,
     /// Lines of the agent's logger in between.
     pub remarks: usize,
@@ -98,7 +99,8 @@ impl Ipcache {
             if self.rows.len() >= MOST {
                 return None;
             }
-            self.rows.insert(prefix, value);
+            let known = self.rows.entry(prefix).or_insert_with(|| value.clone());
+            return (*known == value).then_some(());
         }
         Some(())
     }
@@ -177,6 +179,14 @@ mod tests {
         assert!(found[1].agent.is_none());
         let nodes = [address("192.0.2.11"), address("192.0.2.12")];
         assert_eq!(kernel.tunnels_to_no_node(&nodes).count(), 2);
+    }
+
+    #[test]
+    fn a_prefix_that_is_listed_twice_counts_only_if_both_rows_say_the_same() {
+        let row = "0.0.0.0/0           identity=2 encryptkey=0 tunnelendpoint=0.0.0.0 flags=<none>\n";
+        assert_eq!(parse(&format!("{KERNEL}{row}"), |_| true).unread, 0);
+        let unlike = parse(&format!("{KERNEL}{}", row.replace("identity=2", "identity=7")), |_| true);
+        assert_eq!((unlike.unread, unlike.against(&parse(&agent(), |_| true))), (1, None));
     }
 
     #[test]
