@@ -317,6 +317,16 @@ fn report_names_nothing_that_the_redacted_archive_does_not() {
 }
 
 #[test]
+fn report_of_a_healthy_node_says_that_it_shows_no_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("issue.tar.gz").display().to_string();
+    let out = run(&["report", "graz", "--from", &bundle("healthy"), "--to", &to]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let issue = String::from_utf8(out.stdout).expect("text");
+    assert!(issue.contains("None: this node is healthy") && !issue.contains("flows die"), "{issue}");
+}
+
+#[test]
 fn report_needs_one_node_and_a_name_that_is_an_archive() {
     let (stale, healthy) = (bundle("stale-datapath"), bundle("healthy"));
     let folder = tempfile::tempdir().expect("a folder");

@@ -49,6 +49,42 @@ fn schema_command_prints_what_a_report_is_by() {
 }
 
 #[test]
+fn merged_report_of_several_contexts_is_by_the_published_schema() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths = [("east", "stale-datapath"), ("west", "healthy")].map(|(context, case)| {
+        let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/{case}/bundle"));
+        let report = staledp(&["diagnose", "--from", &bundle.display().to_string(), "-o", "json"]);
+        let mut report: Value = serde_json::from_slice(&report).expect("JSON");
+        report["source"]["context"] = context.into();
+        let path = folder.path().join(context).display().to_string();
+        fs::write(&path, report.to_string()).expect("a file");
+        path
+    });
+    let merged: Value = serde_json::from_slice(&staledp(&["merge", &paths[0], &paths[1], "-o", "json"])).expect("JSON");
+    assert_eq!(merged["nodes"][0]["context"], "east");
+    schema::check(&merged);
+}
+
+#[test]
+fn evidence_of_the_future_has_no_age_in_a_report_by_the_schema() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/healthy/bundle");
+    let to = folder.path().join("bundle");
+    let copied = Command::new("cp").arg("-r").args([&from, &to]).status().expect("cp runs");
+    assert!(copied.success());
+    let about = to.join("bundle.json");
+    let mut described: Value = serde_json::from_slice(&fs::read(&about).expect("a file")).expect("JSON");
+    described["captured_at"] = "2199-01-01T00:00:00Z".into();
+    fs::write(&about, described.to_string()).expect("a file");
+    let from = to.display().to_string();
+    let report: Value = serde_json::from_slice(&staledp(&["diagnose", "--from", &from, "-o", "json"])).expect("JSON");
+    assert_eq!((&report["source"]["age_s"], &report["nodes"][0]["verdict"]["kind"]), (&Value::Null, &"healthy".into()));
+    schema::check(&report);
+    let shown = String::from_utf8(staledp(&["diagnose", "--from", &from])).expect("text");
+    assert!(shown.contains("ahead of this machine's clock") && !shown.contains(" ago"), "{shown}");
+}
+
+#[test]
 fn schema_command_prints_what_a_gate_is_by() {
     let printed: Value = serde_json::from_slice(&staledp(&["schema", "gate"])).expect("JSON");
     assert_eq!(printed["title"], "staledp.gate/v1");

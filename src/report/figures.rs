@@ -10,6 +10,7 @@ use crate::checks::{
     Accounting, DnsBackendsData, DnsConntrackData, ExternalConntrackData, HostPingData, Outcome, PodEgressData,
     ProbeData, Status, WorldFigures,
 };
+use crate::ways::dns::DnsPath;
 
 /// The figures of a check, one string each; harmless text.
 #[must_use]
@@ -149,7 +150,14 @@ const fn word(outcome: Outcome) -> &'static str {
 
 fn dns_conntrack(data: &DnsConntrackData) -> Vec<String> {
     let mut says = Vec::new();
-    if let Some(entries) = data.entries {
+    if data.entries == Some(0) {
+        // A share of no lines is a figure about nothing, and where pods ask another address it is not even missing.
+        match data.path {
+            DnsPath::ClusterIp | DnsPath::Pod => {}
+            _ if data.address.is_empty() => says.push("no lines".to_owned()),
+            _ => says.push(format!("no lines to {}", safe(&data.address))),
+        }
+    } else if let Some(entries) = data.entries {
         let to = if data.address.is_empty() { String::new() } else { format!(" to {}", safe(&data.address)) };
         let entries = lines(entries);
         let meaning = match data.accounting {
@@ -267,6 +275,18 @@ mod tests {
             DnsConntrackData { entries: Some(1), accounting: Accounting::Absent, ..DnsConntrackData::default() };
         assert_eq!(dns(absent), "Packets=0: not in this dump: its lines have no counters; 1 line");
         assert_eq!(dns(DnsConntrackData::default()), "");
+    }
+
+    #[test]
+    fn share_of_no_lines_is_not_shown() {
+        let says = |path| {
+            let address = "169.254.25.10:53".to_owned();
+            let (entries, packets_zero) = (Some(0), Some(0));
+            dns(DnsConntrackData { address, path, entries, packets_zero, ..DnsConntrackData::default() })
+        };
+        assert_eq!(says(DnsPath::ClusterIp), "", "pods ask another address");
+        assert_eq!(says(DnsPath::NodeLocal), "no lines to 169.254.25.10:53");
+        assert_eq!(says(DnsPath::Unknown), "no lines to 169.254.25.10:53");
     }
 
     #[test]

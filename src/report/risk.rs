@@ -183,12 +183,23 @@ impl RiskReport {
     }
 }
 
+/// `a was`, `a and b were`, `a, b and c were`.
+fn was_or_were(names: &[&str]) -> String {
+    match names {
+        [] => "facts were".to_owned(),
+        [one] => format!("{one} was"),
+        [first @ .., last] => format!("{} and {last} were", first.join(", ")),
+    }
+}
+
 fn node_text(node: &NodeRisk, columns: usize, all: bool) -> String {
     let agent: Vec<&str> = [&node.cilium.pod, &node.cilium.version].into_iter().flatten().map(String::as_str).collect();
     let agent = if agent.is_empty() { "no agent".to_owned() } else { agent.join(", ") };
     let (level, seen) = (node.level.name(), node.seen_level.name());
     let because = if node.seen_level < node.level {
-        format!("; what was looked at says {seen}, the rest may say {level}")
+        let worst = |line: &&RiskLine| line.result == RiskResult::NotLookedAt && line.level == node.level;
+        let unread: Vec<&str> = node.lines.iter().filter(worst).map(|line| line.id.name()).collect();
+        format!("; only because {} not looked at: what was looked at says {seen}", was_or_were(&unread))
     } else {
         String::new()
     };
@@ -282,7 +293,8 @@ mod tests {
         assert_eq!(order, ["b", "a"]);
         assert_eq!((found.nodes[0].level, found.nodes[0].seen_level), (RiskLevel::Medium, RiskLevel::Low));
         let text = found.text(120, false);
-        assert!(text.contains("what was looked at says low, the rest may say medium"), "{text}");
+        let because = "only because bpf-mounts was not looked at: what was looked at says low";
+        assert!(found.text(200, false).contains(because), "{text}");
         assert!(text.contains("not looked at  medium  bpf-mounts"), "{text}");
         assert!(text.contains("2 nodes: 0 high, 1 medium, 1 low"), "{text}");
     }

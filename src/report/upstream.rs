@@ -10,6 +10,7 @@ use crate::base::tool::Tool;
 use crate::cilium::agent_config::AgentConfig;
 use crate::cilium::agent_log::AgentLog;
 use crate::cilium::status::{AgentStatus, Encryption, Masquerading, Routing, SocketLb};
+use crate::knowledge::code::Kind;
 use crate::kubernetes::objects::{Event, NodeInfo};
 use crate::rules::verdict::{Cause, Confidence};
 use crate::symptoms::probes::moments;
@@ -62,7 +63,7 @@ pub fn markdown(issue: &UpstreamIssue) -> String {
         &mut out,
         &format!("{} ({}, {confidence} confidence)", prose(&verdict.summary), code(verdict.code.name())),
     );
-    broken_thing(&mut out, verdict.cause.as_ref());
+    broken_thing(&mut out, verdict.kind, verdict.cause.as_ref());
     versions(&mut out, before);
     configuration(&mut out, before);
     section(&mut out, "Evidence");
@@ -140,10 +141,16 @@ fn table(out: &mut String, head: [&str; 2], rows: &[(&str, Option<&str>)]) {
     }
 }
 
-fn broken_thing(out: &mut String, cause: Option<&Cause>) {
+fn broken_thing(out: &mut String, kind: Kind, cause: Option<&Cause>) {
     section(out, "The broken thing");
     let Some(cause) = cause else {
-        return paragraph(out, "The evidence does not name one: the verdict rests on how flows die.");
+        let says = match kind {
+            Kind::Stale => "The evidence does not name one: the verdict rests on how flows die.",
+            Kind::OtherFault => "The evidence does not name one beyond the verdict.",
+            Kind::Inconclusive => "None is known: this node could not be judged.",
+            Kind::Healthy => "None: this node is healthy, so these pages show no fault to report.",
+        };
+        return paragraph(out, says);
     };
     let rows = [
         ("What", Some(cause.what.as_str())),

@@ -91,7 +91,7 @@ pub(crate) fn lease(api: &ApiServer) -> Option<Value> {
     found
 }
 
-fn events(api: &ApiServer) -> Vec<Value> {
+pub(crate) fn events(api: &ApiServer) -> Vec<Value> {
     let mut found = Vec::new();
     api.change(|world| found.clone_from(&world.writes.events));
     found

@@ -1,9 +1,11 @@
 //! The habits of kubectl, against a cluster: where the cluster is named, and as whom it is asked.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::fix::stale;
 use crate::support::api::ApiServer;
 use crate::support::run::{Outcome, staledp};
 use crate::support::scenes::Scene;
@@ -155,4 +157,26 @@ fn several_contexts_are_one_report_whose_nodes_name_theirs() {
     let partial = partial.exits(4).report().0;
     assert!(partial["partial_reason"].as_str().is_some_and(|why| why.contains("gone: ")), "{partial:#}");
     run(&["fix", "prusik", "--kubeconfig", &path, "--context", "east", "--context", "west"]).exits(2);
+}
+
+#[test]
+fn fix_without_header_rows_prints_otherwise_the_same() {
+    let shown = |more: &[&str]| {
+        let api = ApiServer::start(stale());
+        let kubeconfig = api.kubeconfig();
+        let path = kubeconfig.path();
+        let args = ["fix", "prusik", "--yes", "--no-ssh", "--kubeconfig", &path];
+        let outcome = staledp([&args[..], more].concat()).deadline(Duration::from_secs(120)).run();
+        outcome.exits(0).stdout
+    };
+    // Figures and times of two runs differ; what the lines are about does not.
+    let is_header = |line: &&str| line.starts_with("CHECK  ");
+    let about = |line: &str| line.trim_start().split("  ").next().unwrap_or_default().to_owned();
+    let (with, without) = (shown(&[]), shown(&["--no-headers"]));
+    assert_eq!(with.lines().filter(is_header).count(), 1, "{with}");
+    assert!(!without.lines().any(|line| is_header(&line)), "{without}");
+    for row in ["host-ping", "pod-egress", "name lookup"] {
+        let is_there = |text: &str| text.lines().any(|line| about(line) == row);
+        assert!(is_there(&with) && is_there(&without), "{row}\n{with}\n{without}");
+    }
 }

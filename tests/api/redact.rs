@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::fix::{events, stale};
 use super::replay::{prometheus, read_again, telling, wishes};
 use super::save::unpacked;
 use super::symptoms::{all, symptoms};
@@ -228,6 +229,33 @@ fn a_live_run_is_redacted_while_it_streams() {
         assert_ne!(about["context"], "grigri");
         let found = leaks(scene.path(), &to);
         assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn event_that_a_repair_left_does_not_name_who_ran_it() {
+    let mut world = stale();
+    world.writes.cure.clear();
+    let api = ApiServer::start(world);
+    run_live(&api, "fix", &["prusik", "--yes", "--verify", "6s"]).exits(6);
+    // As the API server shows it among the older kind of events.
+    let left = events(&api)[0].clone();
+    let holder = left["reportingInstance"].as_str().expect("who ran it").to_owned();
+    let shown = json!({"metadata": {"name": "staledp-1", "namespace": "kube-system"}, "reason": left["reason"],
+                       "type": left["type"], "message": left["note"], "eventTime": left["eventTime"],
+                       "involvedObject": left["regarding"]});
+    assert!(shown["message"].to_string().contains(&holder), "{shown:#}");
+    api.change(|world| world.events.push(shown.clone()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (plain, other) = (folder.path().join("plain"), folder.path().join("other"));
+    run_live(&api, "diagnose", &["--all-nodes", "--save", &plain.display().to_string()]);
+    run_live(&api, "diagnose", &["--all-nodes", "--redact", "--save", &other.display().to_string()]);
+    let (plain, other) = (contents(&plain.join("kube/events.json")), contents(&other.join("kube/events.json")));
+    assert!(plain.contains(&holder) && other.contains("CiliumPodRestarted"), "{plain}\n{other}");
+    assert!(!other.contains(&holder), "{other}");
+    let identity = holder.split(['@', '/']).filter(|word| word.parse::<u32>().is_err());
+    for word in identity {
+        assert!(!words(&other).any(|found| found == word), "{word}: {other}");
     }
 }
 

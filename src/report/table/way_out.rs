@@ -57,6 +57,9 @@ impl Page {
         if let Some(age) = source.old() {
             self.item("", YELLOW, &format!("This evidence is {age} old: diagnose again before you act."));
         }
+        if source.ahead_s.is_some() {
+            self.item("", YELLOW, "The age of this evidence is unknown: diagnose again before you act.");
+        }
         let mut number = 1..;
         let mut step = |page: &mut Self, says: &str| {
             page.blank();

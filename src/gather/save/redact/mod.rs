@@ -120,6 +120,9 @@ const KEYS: [&str; 21] = [
 /// What stands in front of a name, as it is; `k8s:` in front of a label.
 const IN_FRONT: [&str; 6] = ["://", "/home/", "/users/", "lookup ", "can't find ", "k8s:"];
 
+/// What the Event of a restart says that was done, after who did it.
+const DONE: [&str; 4] = ["restarted", "resumed", "found", "sent"];
+
 /// How a text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -281,7 +284,7 @@ impl Redaction {
     fn field(&self, key: &str, value: &mut Value) {
         match value {
             Value::String(_) if PLAIN.contains(&key) => {}
-            Value::String(text) if SENTENCES.contains(&key) => *text = self.text(text, Manner::Sentences),
+            Value::String(text) if SENTENCES.contains(&key) => *text = self.message(text),
             Value::String(text) => *text = self.name(text),
             Value::Array(items) if key == "argv" => {
                 let words: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
@@ -301,6 +304,17 @@ impl Redaction {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| self.field(key, value)),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+
+    /// A message. Who restarted a pod stands in the Events of this very program as `USER@HOST/PID (USER)`, and the
+    /// names of people and of their machines are in no list.
+    fn message(&self, text: &str) -> String {
+        let Some((holder, user)) = who_restarted(text) else { return self.text(text, Manner::Sentences) };
+        let whole = format!("{holder} ({user})");
+        let rest = text.strip_prefix(whole.as_str()).unwrap_or_default();
+        let rest: Vec<String> = rest.split(holder).map(|part| self.text(part, Manner::Sentences)).collect();
+        let holder = self.name(holder);
+        format!("{holder} ({}){}", self.name(user), rest.join(&holder))
     }
 
     /// One line, with its end or without.
@@ -411,6 +425,16 @@ impl Redaction {
         }
         0
     }
+}
+
+/// The lock's holder and the user with which the text of a restart's Event begins.
+fn who_restarted(text: &str) -> Option<(&str, &str)> {
+    let (holder, rest) = text.split_once(" (")?;
+    let (who, process) = holder.rsplit_once('/')?;
+    let is_holder = who.contains('@') && !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit());
+    // A user's name may hold brackets.
+    let end = DONE.iter().filter_map(|did| rest.find(&format!(") {did} "))).min()?;
+    is_holder.then(|| (holder, &rest[..end]))
 }
 
 /// Where a redacted object stands in a list. The API server sorts by name, which would tell how names begin.

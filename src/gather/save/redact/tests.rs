@@ -98,6 +98,30 @@ fn the_first_service_by_name_stays_the_first() {
 }
 
 #[test]
+fn event_of_a_restart_does_not_say_who_restarted() {
+    let redaction = redaction();
+    for (did, user) in [
+        ("restarted cilium-swmbt", "oidc:jane (acme)"),
+        ("resumed an interrupted restart of cilium-swmbt", "jane"),
+        ("found cilium-swmbt already deleted by another user", "Jane Doe"),
+        ("sent a DELETE for cilium-swmbt without getting an answer", "jane.doe@acme.example"),
+    ] {
+        let rest = "on prusik for stale-datapath: not verified. jane@bigbook/4711 lost the lock";
+        let message = format!("jane@bigbook/4711 ({user}) {did} {rest}");
+        let event = redaction.redacted(&json!({"reason": "CiliumPodRestarted", "message": message}));
+        let said = event["message"].as_str().unwrap();
+        for gone in ["jane", "Doe", "bigbook", "acme", "prusik", "swmbt"] {
+            assert!(!said.to_ascii_lowercase().contains(&gone.to_ascii_lowercase()), "{gone}: {said}");
+        }
+        let holder = redaction.name("jane@bigbook/4711");
+        assert!(said.starts_with(&format!("{holder} (")), "{said}");
+        assert!(said.ends_with(&format!("stale-datapath: not verified. {holder} lost the lock")), "{said}");
+    }
+    let other = "Back-off (5s) restarted container";
+    assert_eq!(redaction.redacted(&json!({"message": other}))["message"], other);
+}
+
+#[test]
 fn tables_keep_their_words_and_ports() {
     let redaction = redaction();
     redaction.learn("active-tcp");
