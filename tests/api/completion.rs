@@ -34,8 +34,8 @@ impl Installed {
     /// What a shell prints that runs this script.
     #[track_caller]
     fn shell(&self, shell: &str, script: &str) -> String {
-        let out = Command::new(shell)
-            .arg("-c")
+        let out = Command::new("timeout")
+            .args(["60", shell, "-c"])
             .arg(script)
             .env_clear()
             .env("PATH", self.path())
@@ -141,19 +141,28 @@ fn kubectl_completes_its_plugin() {
     assert!(asked("''").contains("diagnose\n"), "{}", asked("''"));
 }
 
+/// Types into a zsh on a terminal of its own, as a person does: a word, the Tab key, and in front of the line a command that
+/// prints what became of it.
+const TYPED: &str = r#"zmodload zsh/zpty
+zpty person zsh -f -i
+zpty -w person 'PS1=; bindkey -e; autoload -U compinit; compinit -u -D; source <(staledp completions zsh); print rea""dy'
+zpty -r person said '*ready*'
+zpty -w person $'staledp diagnose pru\t\C-aprint -r -- became: \C-e; print do""ne'
+zpty -r person said '*done*'
+print -r -- "$said"
+zpty -d person"#;
+
 #[test]
-fn zsh_and_fish_load_their_scripts() {
+fn zsh_and_fish_complete_a_node() {
     let api = cluster();
     let installed = Installed::new(&api);
-    for (shell, script) in [
-        ("fish", "staledp completions fish | source; complete -C 'staledp diagnose pru'"),
-        ("zsh", "autoload -U compinit; compinit -u -D; source <(staledp completions zsh); print ${_comps[staledp]}"),
-    ] {
+    let in_fish = "staledp completions fish | source; complete -C 'staledp diagnose pru'";
+    for (shell, script, offered) in [("fish", in_fish, "prusik"), ("zsh", TYPED, "became: staledp diagnose prusik")] {
         if Command::new(shell).arg("-c").arg("true").output().is_err() {
             println!("skipped: {shell} is not installed");
             continue;
         }
         let out = installed.shell(shell, script);
-        assert!(out.contains(if shell == "fish" { "prusik" } else { "staledp" }), "{shell}: {out}");
+        assert!(out.contains(offered), "{shell}: {out}");
     }
 }
