@@ -28,7 +28,11 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
         .into_iter()
         .map(|(issue, why)| KnownIssue { id: issue.id(), title: issue.title.to_owned(), why })
         .collect();
-    let advice = advice(verdict.code);
+    let agent_is_silent = verdict.cause.is_some() && case.beyond.agent_silence.is_some();
+    let advice = match verdict.code {
+        Code::EvidenceMissing if agent_is_silent => in_our_name(knowledge::codes::SILENT_AGENT),
+        code => advice(code),
+    };
     if let Some(node) = &case.around.found {
         if node.ready() == Some(false) {
             notes.push("the kubelet reports that this node is not ready".to_owned());
@@ -68,7 +72,11 @@ pub(super) fn node_report(case: &Case, checks: Vec<Check>, judgement: NodeVerdic
 
 /// Advice in words for a verdict.
 pub(super) fn advice(code: Code) -> Vec<String> {
-    knowledge::codes::advice(code).iter().map(|advice| program::named(advice).into_owned()).collect()
+    in_our_name(knowledge::codes::advice(code))
+}
+
+fn in_our_name(advice: &[&str]) -> Vec<String> {
+    advice.iter().map(|advice| program::named(advice).into_owned()).collect()
 }
 
 /// The entry of a node that was not looked at to its end, because the run was ended: with the checks that were

@@ -94,13 +94,34 @@ fn a_moment_in_which_a_program_is_replaced_is_looked_at_again() {
     assert_eq!(node(&running.wait())["verdict"]["code"], "healthy");
 }
 
-#[test]
-fn an_agent_that_hangs_is_told_within_ten_seconds_by_what_the_kernel_holds() {
+/// A node in good health whose agent answers nothing.
+fn frozen() -> World {
     let mut world = Scene::healthy().world();
     for words in [&["status"][..], &["endpoint"], &["map"], &["metrics"], &["service"]] {
         let argv: Vec<&str> = std::iter::once("cilium-dbg").chain(words.iter().copied()).collect();
         world.on_exec(Pods::agent("prusik"), &argv, ExecReply::silent());
     }
+    world
+}
+
+#[test]
+fn what_to_do_about_an_agent_that_hangs_is_not_to_give_a_right() {
+    let mut world = frozen();
+    let right = "SERVICE ADDRESS     BACKEND ADDRESS (REVNAT_ID) (SLOT)\n\
+                 10.43.0.10:53/UDP (1)   10.42.1.200:53/UDP (3) (1)\n10.43.0.10:53/UDP (2)   10.42.2.200:53/UDP (3) (2)\n\
+                 10.43.0.10:53/TCP (1)   10.42.1.200:53/TCP (2) (1)\n10.43.0.10:53/TCP (2)   10.42.2.200:53/TCP (2) (2)\n";
+    world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "bpf", "lb", "list"], ExecReply::prints(right));
+    let (_api, outcome) = prusik(world);
+    let node = node(&outcome);
+    assert_eq!(node["verdict"]["code"], "evidence-missing", "{node:#}");
+    assert_eq!(node["verdict"]["cause"]["what"], "agent");
+    let advice = node["advice"].to_string();
+    assert!(advice.contains("why the agent does not answer") && !advice.contains("--timeout"), "{advice}");
+}
+
+#[test]
+fn an_agent_that_hangs_is_told_within_ten_seconds_by_what_the_kernel_holds() {
+    let mut world = frozen();
     let gone =
         "SERVICE ADDRESS     BACKEND ADDRESS (REVNAT_ID) (SLOT)\n10.43.0.10:53/UDP (1)   10.9.77.77:53/UDP (3) (1)\n";
     world.on_exec(Pods::agent("prusik"), &["cilium-dbg", "bpf", "lb", "list"], ExecReply::prints(gone));

@@ -31,6 +31,14 @@ pub const fn advice(code: Code) -> &'static [&'static str] {
     }
 }
 
+/// What to do about an agent that does not answer while nothing fails yet: neither a right nor more time helps.
+pub const SILENT_AGENT: &[&str] = &[
+    "Find out why the agent does not answer before anybody restarts it: its log (`kubectl logs`) and the events of its pod \
+    (`kubectl describe pod`) are the proof. Keep both.",
+    "Pods that run keep their network meanwhile; new ones get none here. `kubectl cordon` keeps them away until the agent \
+    answers.",
+];
+
 /// The text of a code.
 #[must_use]
 pub const fn text(code: Code) -> CodeText {
@@ -94,7 +102,7 @@ mod tests {
         for &code in Code::ALL {
             let wanted = matches!(code.kind(), Kind::OtherFault | Kind::Inconclusive);
             assert_eq!(!advice(code).is_empty(), wanted, "{}", code.name());
-            for text in advice(code) {
+            for text in advice(code).iter().chain(SILENT_AGENT) {
                 assert!(!text.contains("delete pod"), "{}: {text}", code.name());
             }
         }
