@@ -124,7 +124,6 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         let agent = case.agent().map(|agent| agent.pod.clone());
         let agent = agent.as_ref();
         let mut hearing = Hearing::default();
-        hearing.hear(Evidence::ServiceList, service_list);
         let mut beyond = Beyond::none("it was not asked for");
         let counters = match counters {
             Some(counters) => counters,
@@ -167,6 +166,8 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
             beyond.nat = nat;
         }
         let kernel_answers = beyond.lb.seen().is_some() || beyond.kernel_endpoints.seen().is_some();
+        // Last: where others let their time go by it was not even asked.
+        hearing.hear(Evidence::ServiceList, service_list);
         beyond.agent_silence = hearing.silence(kernel_answers);
         beyond.drops_from = counters.from;
         beyond.drops_at = counters.at;

@@ -115,6 +115,7 @@ fn what_to_do_about_an_agent_that_hangs_is_not_to_give_a_right() {
     let node = node(&outcome);
     assert_eq!(node["verdict"]["code"], "evidence-missing", "{node:#}");
     assert_eq!(node["verdict"]["cause"]["what"], "agent");
+    assert_eq!(node["verdict"]["because"][0]["says"], "`cilium-dbg endpoint list -o json` did not end within 3s");
     let advice = node["advice"].to_string();
     assert!(advice.contains("why the agent does not answer") && !advice.contains("--timeout"), "{advice}");
 }
