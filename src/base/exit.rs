@@ -1,4 +1,5 @@
 //! The exit codes: what each means, and how it reads in help, manual page and README. The same for every output format.
+//! Which one an error gets, `error.rs` decides.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;

@@ -26,7 +26,7 @@ const PACK: Duration = Duration::from_secs(25);
 const GRACE: Duration = Duration::from_secs(4);
 /// How long an agent that was silent once is waited for.
 const SILENT: Duration = Duration::from_secs(2);
-/// After so many commands that it did not answer in time, it is asked no further one.
+/// After so many commands that it did not answer in time, it is asked no further one. The script of `pack.rs` counts alike.
 const GIVEN_UP: u32 = 2;
 /// Whether the agent preallocates its maps, by its own configuration; `false` in Helm's default.
 const PREALLOCATES: [&str; 2] = ["cat", "/tmp/cilium/config-map/preallocate-bpf-maps"];

@@ -1,7 +1,8 @@
 //! The look-alikes: faults that look like a stale datapath. For these the agent must not be restarted.
 //!
 //! Each look-alike is one entry of [`LOOK_ALIKES`], asked in this order; its function answers whether it applies, is ruled
-//! out by figures, is open, or is not applicable.
+//! out by figures, is open, or is not applicable. Its text is in `knowledge/lookalikes.rs`; where it is a verdict of its own,
+//! its code is in `knowledge/code.rs` and that code's text in `knowledge/codes/`.
 
 mod agent;
 mod cluster_dns;
