@@ -41,13 +41,15 @@ impl Selector {
         self.0.iter().all(|part| match part {
             Part::Exists(key) => labels.contains_key(key),
             Part::Absent(key) => !labels.contains_key(key),
-            Part::In(key, values) => labels.get(key).is_some_and(|value| values.iter().any(|wanted| wanted == value)),
+            Part::In(key, values) => is_in(labels, key, values),
             // As in Kubernetes, a missing key is in no list.
-            Part::NotIn(key, values) => {
-                labels.get(key).is_none_or(|value| !values.iter().any(|wanted| wanted == value))
-            }
+            Part::NotIn(key, values) => !is_in(labels, key, values),
         })
     }
+}
+
+fn is_in(labels: &Labels, key: &str, values: &[String]) -> bool {
+    labels.get(key).is_some_and(|value| values.iter().any(|wanted| wanted == value))
 }
 
 /// Splits at commas outside parentheses.
