@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::bounded::{CommandEnd, ExecTarget, HeldOutput, Limit, Task};
 use super::dialect::Dialect;
-use super::pack::{self, PackedAnswer, Unpacker, is_packed, needs_agent};
+use super::pack::{self, GIVEN_UP, PackedAnswer, Unpacker, is_packed, needs_agent};
 use super::{AGENT, Known, Live, SMALL};
 use crate::base::answer::{Answer, End};
 use crate::base::evidence::Evidence;
@@ -24,10 +24,6 @@ const FRESH: Duration = Duration::from_secs(120);
 const PACK: Duration = Duration::from_secs(25);
 /// What the network, the API server and the kubelet may add to that.
 const GRACE: Duration = Duration::from_secs(4);
-/// How long an agent that was silent once is waited for.
-const SILENT: Duration = Duration::from_secs(2);
-/// After so many commands that it did not answer in time, it is asked no further one. The script of `pack.rs` counts alike.
-const GIVEN_UP: u32 = 2;
 /// Whether the agent preallocates its maps, by its own configuration; `false` in Helm's default.
 const PREALLOCATES: [&str; 2] = ["cat", "/tmp/cilium/config-map/preallocate-bpf-maps"];
 
@@ -102,7 +98,7 @@ impl Live {
             let failure = Failure::new(FailureKind::Timeout, pack::SILENT);
             return Answer { argv, end: End::Failed(failure), ..Answer::not_gathered("") };
         }
-        let most = if silent > 0 { SILENT } else { SMALL };
+        let most = if silent > 0 { Duration::from_secs(pack::AGENT_AGAIN_S) } else { SMALL };
         let answer = self.ask_plainly(question, agent, most, out).await;
         let silent = if is_timeout(&answer.end) { silent + 1 } else { 0 };
         self.known.borrow_mut().agents.entry(agent.clone()).or_default().silent = silent;
@@ -203,7 +199,8 @@ impl Live {
             }
             let known = known.agents.entry(agent.clone()).or_default();
             known.one_by_one = answers.is_empty();
-            // One that was only slow once is not silent; and where the kernel's commands were late, too, it may not be the agent.
+            // One that was only slow once is not silent; and where the kernel's commands were late, too, it may not be the
+            // agent.
             let of_agent = || answers.iter().filter(|(evidence, _)| needs_agent(*evidence));
             let is_silent = of_agent().count() > 0 && of_agent().all(|(_, packed)| is_timeout(&packed.answer.end));
             let kernel_answers = answers.iter().any(|(_, packed)| matches!(packed.answer.end, End::Exited(_)));

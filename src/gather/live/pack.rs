@@ -63,6 +63,10 @@ pub(super) const MOST: u64 = 256 << 20;
 const KERNEL_S: u64 = 10;
 /// How long the first command that needs an agent that answers may take, in seconds.
 const AGENT_S: u64 = 3;
+/// How long the next one may take after one that an agent did not answer in time, in seconds; as the script says.
+pub(super) const AGENT_AGAIN_S: u64 = 2;
+/// After so many that it did not answer in time, an agent is asked no further one; as the script says.
+pub(super) const GIVEN_UP: u32 = 2;
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -120,6 +120,12 @@ fn a_child_that_a_command_leaves_behind_does_not_hold_up_the_pack() {
 }
 
 #[test]
+fn script_gives_an_agent_up_as_single_commands_do() {
+    assert!(SCRIPT.contains(&format!("[ \"$silent\" -gt 0 ]; then limit={AGENT_AGAIN_S};")));
+    assert!(SCRIPT.contains(&format!("[ \"$silent\" -gt {} ]; then run=silent;", GIVEN_UP - 1)));
+}
+
+#[test]
 fn without_timeout_nothing_is_run() {
     let argv = ["-c", SCRIPT, "sh", "plain", "kernel", "5", "1", "ls"];
     let ran = Command::new("/bin/sh").args(argv).env("PATH", "/nowhere").output().expect("a shell");
