@@ -39,6 +39,12 @@ impl Lines {
         self.keep(rest.get(start..).unwrap_or_default());
     }
 
+    /// Whether every line that began has ended.
+    #[must_use]
+    pub const fn is_between_lines(&self) -> bool {
+        self.partial.is_empty()
+    }
+
     /// The end of the stream: the last line, where it had no line end. It may be cut.
     #[must_use]
     pub fn finish(self) -> Option<Vec<u8>> {

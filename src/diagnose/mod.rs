@@ -2,6 +2,7 @@
 
 mod beyond;
 mod comparison;
+pub mod dump;
 mod entry;
 mod neighbour;
 mod node;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::DiagnoseSettings;
 use super::Observer;
 use super::beyond::Counters;
+use super::dump::DumpPass;
 use crate::base::answer::{Answer, End, Raw};
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
@@ -39,7 +40,6 @@ use crate::rules::case::Case;
 use crate::rules::stale::service_map::service_map;
 use crate::ways::dns::Dns;
 use crate::ways::lens::Lens;
-use crate::ways::pass::Pass;
 use crate::ways::picture::Picture;
 
 /// How long an update of the service table may take to reach the agent and the kernel.
@@ -290,7 +290,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
 
     /// The dump is fetched once and read as it comes.
     async fn dump(&self, lens: &Lens, question: &Question<'_>, deadline: &Deadline) -> (Answer, Dump) {
-        let mut pass = Pass::new(lens);
+        let mut pass = DumpPass::new(lens);
         let mut bytes = 0;
         let mut feed = |chunk: &[u8]| {
             bytes += chunk.len();

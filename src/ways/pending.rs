@@ -63,6 +63,11 @@ impl Tag {
         Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer_bucket(peer))
     }
 
+    /// The same, of the endpoint with another number.
+    pub(super) fn at_endpoint(self, endpoint: u16) -> Self {
+        Self(self.0 & !(0xfff << 15) | u32::from(endpoint & 0xfff) << 15)
+    }
+
     pub(super) const fn group(self) -> usize {
         (self.0 >> 27) as usize
     }

@@ -88,6 +88,34 @@ pub struct MapSizes {
     pub any6: u64,
 }
 
+impl Counters {
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.total_not_zero += other.total_not_zero;
+        self.split += other.split;
+        self.absent += other.absent;
+    }
+}
+
+impl Runbook {
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.dns += other.dns;
+        self.dns_packets_zero += other.dns_packets_zero;
+        self.listed_tcp += other.listed_tcp;
+        self.listed_udp += other.listed_udp;
+        self.listed_other += other.listed_other;
+    }
+}
+
+impl MapSizes {
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.tcp4 += other.tcp4;
+        self.tcp6 += other.tcp6;
+        self.any4 += other.any4;
+        self.any6 += other.any6;
+    }
+}
+
 /// What a whole dump shows.
 #[derive(Clone, Debug)]
 pub struct Picture {
@@ -112,9 +140,9 @@ pub struct Picture {
     /// The fill of the maps.
     pub maps: MapSizes,
     pub(super) groups: Box<[Counts]>,
-    /// How each resolver that pods ask does, in no order; a bounded number of them.
+    /// How each resolver that pods ask does, by address; a bounded number of them.
     pub resolvers: Vec<Resolver>,
-    /// The local endpoints, in no order.
+    /// The local endpoints, by address.
     pub endpoints: Vec<Endpoint>,
     /// The flows that never were answered, though there was time, by name, in no order; none where they were not to be
     /// named.

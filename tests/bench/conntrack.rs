@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use staledp::diagnose::dump::DumpPass;
 use staledp::gather::reading::beside;
 use staledp::kubernetes::roles::{Range, Role, Roles};
 use staledp::ways::group::Group;
@@ -103,7 +104,7 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
 }
 
 fn pass_beside_reading(dump: &Path, lens: &Lens) -> Picture {
-    let mut pass = Pass::new(lens);
+    let mut pass = DumpPass::new(lens);
     let file = fs::File::open(dump).expect("the dump opens");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(beside(|outlet| outlet.pour(file), &mut |chunk| pass.feed(chunk))).expect("the dump is read");

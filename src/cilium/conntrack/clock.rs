@@ -73,6 +73,12 @@ impl Calibration {
         }
     }
 
+    /// Adds what another one has seen.
+    pub fn join(&mut self, other: &Self) {
+        self.lives.iter_mut().zip(&*other.lives).for_each(|(sum, count)| *sum += count);
+        self.seen += other.seen;
+    }
+
     /// How long an entry other than TCP lives after its last packet, in units: the smallest common life that was seen, else
     /// the default.
     #[must_use]
