@@ -43,6 +43,11 @@ pub(super) fn place(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAd
             let group = match from {
                 _ if entry.identity == 1 || from_host => Group::HostToPod,
                 Role::LocalPod | Role::NodeLocalDnsPod | Role::LocalGone => Group::LocalToPod,
+                Role::RemotePod | Role::RemoteGone | Role::UnlistedPod | Role::OtherHost
+                    if goes_one_way(entry) && !is_dns(entry, to, lens) =>
+                {
+                    return None;
+                }
                 Role::RemotePod | Role::RemoteGone | Role::UnlistedPod | Role::OtherHost => Group::RemoteToPod,
                 Role::World if is_stray_answer(entry) => Group::StrayAnswers,
                 Role::World => Group::WorldToPod,
@@ -90,6 +95,11 @@ fn from_pod(entry: &Entry, to: Role, lens: &Lens) -> Option<Group> {
         Role::ThisHost | Role::Nowhere if dns => Group::LinkLocalDns,
         // Statistics and traces go one way by UDP, and are never answered: they say nothing of the path.
         Role::NodeLocalDns | Role::ThisHost if udp => return None,
+        Role::OtherHost | Role::LocalPod | Role::RemotePod | Role::UnlistedPod | Role::LocalGone | Role::RemoteGone
+            if !dns && goes_one_way(entry) =>
+        {
+            return None;
+        }
         Role::NodeLocalDns | Role::ThisHost => Group::PodToHost,
         Role::OtherHost => Group::PodToOtherHost,
         Role::Service if dns => Group::ServiceDns,
@@ -103,6 +113,11 @@ fn from_pod(entry: &Entry, to: Role, lens: &Lens) -> Option<Group> {
         Role::World => Group::WorldTcp,
         Role::Nowhere => return None,
     })
+}
+
+/// Whether this is UDP that never got an answer: logs, statistics and traces are sent so, and say nothing of the path.
+fn goes_one_way(entry: &Entry) -> bool {
+    entry.protocol == Protocol::Udp && entry.answered() == 0
 }
 
 /// Whether this is a query for a name. The pods of cluster DNS may serve on another port than 53 (5353, 8053).
