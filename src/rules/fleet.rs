@@ -187,10 +187,11 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
     let dead = |node: &NodeVerdict| may_be_masqueraded(&node.verdict) || node.verdict.code == Code::LinkLocalMasquerade;
     if nodes.iter().all(|(_, node)| dead(node)) {
         for (_, NodeVerdict { verdict, .. }) in nodes.iter_mut() {
-            if become_next_best(verdict, Code::LinkLocalMasquerade, "it is the same on every judged node") {
-                let says = "masquerading is done by BPF";
-                verdict.because.insert(0, Because::evidence(Evidence::AgentStatus.name(), says));
-            }
+            let Some((code, summary)) = put_forward(verdict, Code::LinkLocalMasquerade) else { continue };
+            let says = "masquerading is done by BPF";
+            verdict.because.insert(0, Because::evidence(Evidence::AgentStatus.name(), says));
+            let settle = mend_first(verdict.code);
+            verdict.open.push(Open { code, says: format!("{MAY_APPLY}{summary}"), settle, missing_right: None });
         }
     }
     if !nodes.iter().any(|(_, j)| j.verdict.kind == Kind::Healthy) {
@@ -198,8 +199,12 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
     }
     for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
         let verdict = &mut node.verdict;
-        let says = "it would hit the other nodes too, and at least one of them is healthy";
-        if become_next_best(verdict, Code::NodeLocalDnsDown, says) {
+        if let Some((refuted, _)) = put_forward(verdict, Code::NodeLocalDnsDown) {
+            // Who masquerades is no reason for anything else.
+            verdict.because.retain(|because| because.check != Evidence::AgentStatus.name());
+            let says = "it would hit the other nodes too, and at least one of them is healthy".to_owned();
+            let figures = figures([("healthy_at_least", 1_i64.into())]);
+            verdict.ruled_out.insert(0, RuledOut { code: refuted, says, figures });
             continue;
         }
         become_inconclusive(verdict, Code::EvidenceContradictory);
@@ -216,24 +221,20 @@ fn may_apply(open: &Open, code: Code) -> bool {
 }
 
 /// Whether this node's resolver hangs by its own evidence, and may be masqueraded by that of all.
-fn may_be_masqueraded(verdict: &Verdict) -> bool {
+pub(super) fn may_be_masqueraded(verdict: &Verdict) -> bool {
     verdict.code == Code::NodeLocalDnsDown && verdict.open.iter().any(|open| may_apply(open, Code::LinkLocalMasquerade))
 }
 
-/// The comparison refutes a verdict; what its rule said may apply as well stands in its place. False where it said nothing
-/// of this code.
-fn become_next_best(verdict: &mut Verdict, code: Code, says: &str) -> bool {
-    let Some(at) = verdict.open.iter().position(|open| may_apply(open, code)) else { return false };
+/// What a rule said may apply as well takes the verdict's place. Gives back the code and the summary that stood there; none
+/// where nothing was said of this code.
+fn put_forward(verdict: &mut Verdict, code: Code) -> Option<(Code, String)> {
+    let at = verdict.open.iter().position(|open| may_apply(open, code))?;
     let open = verdict.open.remove(at);
-    let refuted = std::mem::replace(&mut verdict.code, code);
-    open.says.trim_start_matches(MAY_APPLY).clone_into(&mut verdict.summary);
-    // Who masquerades is no reason for anything else.
-    verdict.because.retain(|because| because.check != Evidence::AgentStatus.name());
-    let figures = figures([("nodes_at_least", 2_i64.into())]);
-    verdict.ruled_out.insert(0, RuledOut { code: refuted, says: says.to_owned(), figures });
-    let (settled_by, instead) = (mend_first(refuted), mend_first(code));
+    let was = std::mem::replace(&mut verdict.code, code);
+    let summary = std::mem::replace(&mut verdict.summary, open.says.trim_start_matches(MAY_APPLY).to_owned());
+    let (settled_by, instead) = (mend_first(was), mend_first(code));
     verdict.open.iter_mut().filter(|open| open.settle == settled_by).for_each(|open| open.settle.clone_from(&instead));
-    true
+    Some((was, summary))
 }
 
 /// Whether this verdict says that cluster DNS is down by what pods of this node alone ask.

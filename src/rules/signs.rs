@@ -1,6 +1,7 @@
 //! A node's evidence as the facts that upstream issues and the risk of a restart ask for.
 
 use super::case::Case;
+use super::fleet;
 use super::hidden_maps;
 use super::lookalikes::socket_lb;
 use super::stale::programs;
@@ -172,7 +173,8 @@ fn of_services(case: &Case, signs: &mut Signs) {
 
 fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
     let code = verdict.code;
-    signs.mark_if(Mark::LinkLocalDnsDead, Some(code == Code::LinkLocalMasquerade));
+    let masqueraded = code == Code::LinkLocalMasquerade || fleet::may_be_masqueraded(verdict);
+    signs.mark_if(Mark::LinkLocalDnsDead, Some(masqueraded));
     let past_redirect = code == Code::LocalRedirectBroken && !case.backends.redirect_without_backend;
     signs.mark_if(Mark::RedirectWithoutEffect, Some(past_redirect));
     signs.mark_if(Mark::EgressByAddressDead, case.egress.by_address.map(|reaches| !reaches));
