@@ -77,6 +77,8 @@ pub struct AgentLog {
     pub failure: Option<DatapathFailure>,
     /// Lines that say that a program was refused by the kernel's verifier (cilium/cilium#47718).
     pub verifier_errors: usize,
+    /// Lines that say that Envoy was given one resource key twice (cilium/cilium#47624).
+    pub duplicate_keys: usize,
     /// What the watchdog says.
     pub removed: RemovedPrograms,
     /// Lines of level `error` or above.
@@ -105,6 +107,7 @@ impl AgentLog {
         self.ends_at = at.or(self.ends_at);
         self.errors += usize::from(matches!(field(line, "level").as_deref(), Some("error" | "fatal" | "panic")));
         let lower = line.to_ascii_lowercase();
+        self.duplicate_keys += usize::from(lower.contains("duplicate resource key"));
         self.verifier_errors += usize::from(lower.contains("verifier error"));
         if FAILED.iter().any(|words| lower.contains(words)) {
             self.datapath_failures += 1;

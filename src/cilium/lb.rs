@@ -31,6 +31,8 @@ pub struct LbList {
     pub header: bool,
     /// The frontends. Those of internal scope (`/i`) are left out: they are twins.
     pub frontends: BTreeMap<Target, Frontend>,
+    /// Addresses with a row for all ports that belong to no service (`ADDRESS:0/ANY`).
+    pub wildcards: BTreeSet<IpAddr>,
     /// How many lines behind the header could not be read.
     pub unread: usize,
 }
@@ -113,6 +115,7 @@ pub fn parse(text: &str) -> LbList {
         };
         // Wildcard rows say what happens to ports that belong to no service.
         if *internal || frontend.protocol.as_deref() == Some("ANY") {
+            list.wildcards.extend((!*internal).then_some(frontend.ip));
             continue;
         }
         let entry = list.frontends.entry(frontend.clone()).or_default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::case::RESOLVER;
-use super::lookalikes::{ANSWERS_HERE, FAR_NODES_SILENT, NODES, OTHER_NODES};
+use super::lookalikes::{ANSWERS_HERE, OTHER_NODES, SILENT_NODE};
 use super::verdict::{Because, Confidence, Figure, Open, RuledOut, Verdict, figures};
 use super::{MAY_APPLY, NodeVerdict, mend_first};
 use crate::base::evidence::Evidence;
@@ -264,23 +264,24 @@ fn cluster_dns_answers_others(nodes: &mut [(String, NodeVerdict)]) {
     }
 }
 
-/// Whether pods of this node reach those of all other nodes but one, and this is not enough for a verdict of its own: the
-/// one may be at fault.
-fn misses_one_node(verdict: &Verdict) -> Option<i64> {
-    let silent = |because: &Because| match (because.figures.get(FAR_NODES_SILENT), because.figures.get(NODES)) {
-        (Some(Figure::Count(1)), Some(Figure::Count(nodes))) => Some(*nodes),
+/// The one other node of which no pod answers those of this one, where this is not enough for a verdict of its own: that
+/// node may be at fault.
+fn misses_one_node(verdict: &Verdict) -> Option<&str> {
+    let silent = verdict.because.iter().find_map(|because| because.figures.get(SILENT_NODE));
+    match silent {
+        Some(Figure::Text(name)) if verdict.kind == Kind::Healthy => Some(name),
         _ => None,
-    };
-    verdict.because.iter().find_map(silent).filter(|_| verdict.kind == Kind::Healthy)
+    }
 }
 
-/// Two nodes that each miss one other, while all the rest misses nobody: what is between these two is broken.
+/// Two nodes that each miss the other, while all the rest misses nobody: what is between these two is broken.
 fn one_pair_is_cut(nodes: &mut [(String, NodeVerdict)]) {
-    let misses: Vec<Option<i64>> = nodes.iter().map(|(_, node)| misses_one_node(&node.verdict)).collect();
-    let pair: Vec<usize> = misses.iter().enumerate().filter_map(|(at, nodes)| nodes.map(|_| at)).collect();
-    let all_judged = misses.iter().flatten().all(|count| usize::try_from(*count) == Ok(nodes.len()));
-    let [first, second] = pair[..] else { return };
-    if nodes.len() < 3 || !all_judged || nodes.iter().any(|(_, node)| node.verdict.kind != Kind::Healthy) {
+    let misses: Vec<Option<&str>> = nodes.iter().map(|(_, node)| misses_one_node(&node.verdict)).collect();
+    let pair: Vec<(usize, &str)> = misses.iter().enumerate().filter_map(|(at, other)| Some((at, (*other)?))).collect();
+    let [(first, of_first), (second, of_second)] = pair[..] else { return };
+    let is_named = |at: usize, name: &str| nodes.get(at).is_some_and(|(node, _)| node == name);
+    let each_other = is_named(second, of_first) && is_named(first, of_second);
+    if nodes.len() < 3 || !each_other || nodes.iter().any(|(_, node)| node.verdict.kind != Kind::Healthy) {
         return;
     }
     let names: Vec<String> = nodes.iter().map(|(name, _)| name.clone()).collect();
@@ -297,7 +298,8 @@ fn one_pair_is_cut(nodes: &mut [(String, NodeVerdict)]) {
              encryption or the peers between these two are broken."
         );
         let figures = figures([("nodes", names.len().into())]);
-        let says = format!("{other} and this node each miss one node; no other of the {} does", names.len());
+        let says =
+            format!("{other} and this node miss each other; no other of the {} judged nodes misses one", names.len());
         verdict.because.insert(0, Because::evidence("comparison", says).with(figures));
     }
 }
@@ -489,26 +491,26 @@ mod tests {
         node
     }
 
-    fn misses_one(name: &str, nodes: i64) -> (String, NodeVerdict) {
-        let figures = figures([(FAR_NODES_SILENT, 1_i64.into()), (NODES, nodes.into())]);
+    fn misses(name: &str, silent: &str) -> (String, NodeVerdict) {
+        let figures = figures([(SILENT_NODE, silent.into())]);
         with(node(name, Code::Healthy, None), Because::evidence("ct-list", "one node is silent").with(figures))
     }
 
     #[test]
     fn two_nodes_that_miss_each_other_are_isolated_where_all_others_miss_nobody() {
         let fine = || node("kolin", Code::Healthy, None);
-        let pair = || vec![misses_one("brno", 3), misses_one("graz", 3)];
+        let pair = || vec![misses("brno", "graz"), misses("graz", "brno")];
         let with_third = |third| pair().into_iter().chain([third]).collect();
         assert_eq!(compared(with_third(fine())), [Code::NodeIsolated, Code::NodeIsolated, Code::Healthy]);
-        let unjudged = vec![misses_one("brno", 4), misses_one("graz", 4), fine()];
-        assert_eq!(compared(unjudged), [Code::Healthy; 3], "the fourth node may be the silent one");
+        let of_third = vec![misses("brno", "kolin"), misses("graz", "kolin"), fine()];
+        assert_eq!(compared(of_third), [Code::Healthy; 3], "both miss the third");
         let sick = compared(with_third(node("kolin", Code::StaleDatapath, None)));
-        assert_eq!(sick, [Code::Healthy, Code::Healthy, Code::StaleDatapath], "the third is what they miss");
+        assert_eq!(sick, [Code::Healthy, Code::Healthy, Code::StaleDatapath]);
         assert_eq!(
-            compared(vec![misses_one("brno", 3), fine(), node("pisek", Code::Healthy, None)]),
+            compared(vec![misses("brno", "graz"), fine(), node("graz", Code::Healthy, None)]),
             [Code::Healthy; 3]
         );
-        assert!(!Known { healthy: true, ..Known::default() }.settles(&misses_one("brno", 3).1.verdict));
+        assert!(!Known { healthy: true, ..Known::default() }.settles(&misses("brno", "graz").1.verdict));
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! A node's evidence as the facts that upstream issues and the risk of a restart ask for.
 
+use std::net::IpAddr;
+
 use super::case::Case;
 use super::fleet;
 use super::hidden_maps;
 use super::lookalikes::socket_lb;
 use super::stale::programs;
 use super::stale::selective::cut_off_since_agent_start;
+use super::stale::service_map;
 use super::verdict::Verdict;
+use super::witnesses::is_of_many;
 use crate::base::version::Version;
 use crate::cilium::agent_log::AgentLog;
 use crate::cilium::cgroup_tree::CgroupTree;
 use crate::cilium::drops::MetricDirection;
+use crate::cilium::lb::Frontend;
+use crate::cilium::services::ServiceList;
 use crate::cilium::status::{AgentStatus, Encryption, Masquerading, Routing};
 use crate::knowledge::code::{Code, Kind};
 use crate::knowledge::risk::{PodRevision, RestartCase, RestartFacts};
@@ -20,6 +26,7 @@ use crate::knowledge::upstream::{self, Issue};
 use crate::kubernetes::roles::Role;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
+use crate::ways::way::{Way, WayState};
 
 /// The issues that match this node, each with the reason; none for a healthy node.
 #[must_use]
@@ -80,9 +87,13 @@ fn log_errors(log: &AgentLog) -> std::collections::BTreeMap<LogError, usize> {
     for class in log.last_failure.as_deref().into_iter().flat_map(log_error::classes) {
         errors.insert(class, log.datapath_failures);
     }
-    if log.verifier_errors > 0 {
-        errors.insert(LogError::Verifier, log.verifier_errors);
-    }
+    let counted = [
+        (LogError::Verifier, log.verifier_errors),
+        (LogError::DuplicateResourceKey, log.duplicate_keys),
+        // The false alarm stands once.
+        (LogError::ProgramRemoval, usize::from(log.removed.lines == 1)),
+    ];
+    errors.extend(counted.into_iter().filter(|(_, lines)| *lines > 0));
     errors
 }
 
@@ -114,6 +125,7 @@ fn of_status(status: &AgentStatus, signs: &mut Signs) {
         signs.mark_if(Mark::WireGuard, Some(matches!(encryption, Encryption::Wireguard { .. })));
         signs.mark_if(Mark::Ipsec, Some(matches!(encryption, Encryption::Ipsec { .. })));
     }
+    signs.mark_if(Mark::AwsCniChaining, Some(status.chained_to.as_deref() == Some("aws-cni")));
     signs.mark_if(Mark::BpfHostRouting, status.bpf_host_routing);
     signs.mark_if(Mark::Tunnel, status.routing.as_ref().map(|routing| matches!(routing, Routing::Tunnel(_))));
 }
@@ -165,6 +177,19 @@ fn of_services(case: &Case, signs: &mut Signs) {
     signs.mark(Mark::KernelBackendsNotFound, not_found.and_then(|rows| u64::try_from(rows).ok()));
     let empty = case.around.cluster_dns.as_ref().ok().and_then(|dns| dns.zone_without_endpoint(case.around.zone()));
     signs.mark_if(Mark::EmptyRowOtherZones, Some(empty.is_some() && case.backends.is_empty_here()));
+    if let (Some(kernel), Some(node)) = (kernel, case.around.found.as_ref()) {
+        let own: Vec<IpAddr> = node.ips().collect();
+        let balances = |row: &Frontend| row.flags.contains("LoadBalancer");
+        let fronts = kernel.frontends.iter().any(|(at, row)| own.contains(&at.ip) && balances(row));
+        signs.mark_if(Mark::FrontendOnNodeAddress, Some(fronts));
+        signs.mark_if(Mark::WildcardOnNodeAddress, Some(own.iter().any(|ip| kernel.wildcards.contains(ip))));
+    }
+    let remote = |list: &ServiceList| list.rows.iter().any(|row| row.kind.contains("(Remote)"));
+    signs.mark_if(Mark::ClusterMesh, case.backends.list.as_ref().map(remote));
+    signs.mark_if(Mark::BothTablesOld, service_map::both_tables_old(case));
+    let settled = case.backends.pending.is_empty() && !case.backends.redirected;
+    let none_is_ready = case.backends.finding.data.realized == Some(0) && case.backends.expected.is_some_and(|n| n > 0);
+    signs.mark_if(Mark::RowWithoutReadyEndpoint, Some(settled && none_is_ready));
     if case.backends.expected.is_some() {
         signs.mark(Mark::StrayBackends, u64::try_from(case.backends.stray.len()).ok());
         signs.mark(Mark::MissingBackends, u64::try_from(case.backends.missing.len()).ok());
@@ -182,6 +207,13 @@ fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
     let restored = cut_off_since_agent_start(case).and_then(|pods| u64::try_from(pods).ok());
     signs.mark(Mark::RestoredPodsCutOff, restored);
     signs.mark(Mark::SocketsToGonePods, Some(u64::from(picture.group(Group::GoneDns).live())));
+    let (across, world) = (case.way(Way::AcrossOut), case.way(Way::World));
+    let only_one = |way: &WayState| way.counts.dead_peers == 1 && way.counts.dead() >= FEW && way.pods_dead >= 2;
+    signs.mark_if(Mark::OneFarNodeDead, (across.life != Life::Unseen).then(|| only_one(&across)));
+    signs.mark_if(Mark::OneFarEndDead, (world.life != Life::Unseen).then(|| only_one(&world)));
+    let own_host = case.way(Way::PodToHost).life;
+    let mixed = own_host == Life::Mixed && is_of_many(case, Way::PodToHost.groups());
+    signs.mark_if(Mark::PodToHostMixed, (own_host != Life::Unseen).then_some(mixed));
     let upstream = life(picture.group(Group::DnsUpstream), FEW);
     signs.mark_if(Mark::UpstreamDnsDead, (upstream != Life::Unseen).then_some(upstream == Life::Dead));
     let maps = &picture.maps;

@@ -15,25 +15,29 @@ use crate::ways::way::Way;
 /// The figure that says how many other nodes the cluster has.
 pub(crate) const OTHER_NODES: &str = "other_nodes";
 
-/// The figures of a healthy node that misses one other: how many nodes are silent to its pods, and how many there are.
-pub(crate) const FAR_NODES_SILENT: &str = "far_nodes_silent";
-/// See [`FAR_NODES_SILENT`].
-pub(crate) const NODES: &str = "nodes";
+/// The figure of a healthy node that misses one other: that node's name, as the agent's probes say.
+pub(crate) const SILENT_NODE: &str = "silent_node";
 
-/// Flows of several pods to pods of one far node get no answer, and the agent reaches all nodes but one. Whose fault it is,
-/// this node's evidence does not tell.
+/// Flows of several pods to pods of one far node get no answer, and those to other nodes do. Whose fault it is, this node's
+/// evidence does not tell; which node it is, the agent's own probes may.
 pub(crate) fn one_node_is_silent(case: &Case) -> Option<Says> {
-    let (reached, nodes) = case.beyond.status.seen()?.cluster_health?;
     let state = case.way(Way::AcrossOut);
     let one_is_silent = state.counts.dead_peers == 1 && state.counts.answered_peers > 0;
-    if nodes < 3 || nodes.checked_sub(reached) != Some(1) || !one_is_silent {
-        return None;
-    }
     let several = state.counts.dead() >= FEW && state.pods_dead >= 2;
-    let mut says = case.way_says(Way::AcrossOut).filter(|_| several)?;
-    let _ = write!(says.text, ", all to one node; the agent reaches {reached} of {nodes} nodes");
-    says.figures.insert(FAR_NODES_SILENT.to_owned(), 1_i64.into());
-    says.figures.insert(NODES.to_owned(), nodes.into());
+    let mut says = case.way_says(Way::AcrossOut).filter(|_| one_is_silent && several)?;
+    says.text.push_str(", all to one node");
+    let status = case.beyond.status.seen();
+    if let Some((status, (reached, nodes))) = status.and_then(|status| Some((status, status.cluster_health?)))
+        && nodes.checked_sub(reached) == Some(1)
+        && let [peer] = status.unreachable_peers().collect::<Vec<_>>()[..]
+    {
+        // `cluster/node`, where the cluster has a name.
+        let name = peer.node.rsplit('/').next().unwrap_or(&peer.node);
+        let _ = write!(says.text, "; the agent reaches {reached} of {nodes} nodes, all but {name}");
+        says.figures.insert("reached".to_owned(), reached.into());
+        says.figures.insert("nodes".to_owned(), nodes.into());
+        says.figures.insert(SILENT_NODE.to_owned(), name.into());
+    }
     Some(says)
 }
 

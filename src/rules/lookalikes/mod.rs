@@ -27,7 +27,7 @@ use crate::ways::dns::DnsLife;
 
 pub(crate) use cluster_dns::ANSWERS_HERE;
 pub(crate) use drops::MISSED_TAIL_CALL;
-pub(crate) use isolation::{FAR_NODES_SILENT, NODES, OTHER_NODES, one_node_is_silent};
+pub(crate) use isolation::{OTHER_NODES, SILENT_NODE, one_node_is_silent};
 
 /// All of them, in the order in which they are asked.
 pub const LOOK_ALIKES: &[LookAlike] = &[

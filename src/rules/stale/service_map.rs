@@ -10,7 +10,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::Opinion;
 use crate::rules::stale::kernel_services::{lacks_for_minutes, shown};
-use crate::rules::verdict::{Because, Confidence};
+use crate::rules::verdict::{Because, Confidence, Says};
 use crate::ways::life::Life;
 use crate::ways::way::Way;
 
@@ -28,7 +28,7 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
         because.push(Because::check(CheckId::DnsBackends, backends.finding.summary.clone()));
     }
     if let Some(says) = kernel_differs(case) {
-        because.push(Because::evidence(Evidence::LbList.name(), says));
+        because.push(Because::said(Evidence::LbList.name(), says));
     } else if case.backends.list.is_none() {
         // Without the agent's table, the kernel's own still tells.
         because.extend(lacks_for_minutes(case).map(|says| Because::said(Evidence::LbList.name(), says)));
@@ -45,8 +45,18 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
     Some(opinion)
 }
 
+/// Whether the kernel's table lacks the same ready endpoints as the agent's; none where one of them was not read.
+#[must_use]
+pub fn both_tables_old(case: &Case) -> Option<bool> {
+    let kernel = case.beyond.lb.seen().filter(|lb| lb.header && lb.unread == 0)?;
+    let lists = case.backends.list.is_some() && !kernel.frontends.is_empty();
+    lists.then(|| {
+        !case.backends.missing.is_empty() && kernel_differs(case).is_none() && lacks_for_minutes(case).is_some()
+    })
+}
+
 /// Where the agent's table and the kernel's differ for cluster DNS.
-fn kernel_differs(case: &Case) -> Option<String> {
+fn kernel_differs(case: &Case) -> Option<Says> {
     // The two lists are read one after the other; while endpoints come and go they need not agree.
     if case.backends.under_way {
         return None;
@@ -75,12 +85,14 @@ fn kernel_differs(case: &Case) -> Option<String> {
                 1 => "; 1 of its rows names a backend that it does not hold".to_owned(),
                 rows => format!("; {rows} of its rows name backends that it does not hold"),
             };
-            return Some(format!(
+            let says = format!(
                 "for {} the agent wants {}, the kernel has {}{beside}",
                 std::net::SocketAddr::new(row.frontend.ip, row.frontend.port),
                 shown(&wanted),
                 shown(&has)
-            ));
+            );
+            let figures = [("wanted", wanted.len().into()), ("has", has.len().into()), ("not_found", not_found.into())];
+            return Some(Says::new(says, figures));
         }
     }
     None
