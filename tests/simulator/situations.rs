@@ -51,7 +51,7 @@ pub(crate) fn local_dns(setup: &mut Setup) {
 }
 
 /// Evidence that may get lost on the way.
-pub(crate) const EVIDENCE: [&str; 10] = [
+pub(crate) const EVIDENCE: [&str; 11] = [
     "host-ping",
     "pod-egress",
     "pod-egress-address",
@@ -62,6 +62,7 @@ pub(crate) const EVIDENCE: [&str; 10] = [
     "agent-status",
     "drop-metrics",
     "host-firewall",
+    "host-firewall-v6",
 ];
 
 /// The names of all situations.

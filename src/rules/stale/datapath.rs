@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::evidence::Evidence;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
@@ -93,14 +94,14 @@ fn silent(case: &Case, why: &str) -> Held {
 /// What leaves it open whether a rule of the host's own firewall killed these ways: all of them pass it, and its rules were
 /// not read. Where packets that do not end on the host die as well, as those to the world do, no rule between the host and
 /// its pods explains them; several flows of one pod are enough for that.
-pub(super) fn host_rules_unread(case: &Case, dead: &[DeadWay]) -> Option<String> {
+pub(super) fn host_rules_unread(case: &Case, dead: &[DeadWay]) -> Option<(Evidence, String)> {
     let world = &case.way(Way::World).counts;
     if world.answered == 0 && world.dead() >= SEVERAL {
         return None;
     }
     let passes = |way: &DeadWay| matches!(way.fate, Fate::Host | Fate::HostIn);
-    let unread = firewall::unread(case).filter(|_| dead.iter().all(passes))?;
-    Some(format!("a rule of the host's own firewall would look the same, and {unread}"))
+    let (evidence, unread) = firewall::unread(case).filter(|_| dead.iter().all(passes))?;
+    Some((evidence, format!("a rule of the host's own firewall would look the same, and {unread}")))
 }
 
 /// Who must speak before a node is called stale, and does not.
@@ -121,7 +122,7 @@ fn held_back(case: &Case, dead: &[DeadWay]) -> Option<String> {
     }
     // A probe that got through would contradict the dump; one that got lost might have.
     let agrees = probes.dns == Some(false) || probes.by_name == Some(false) || probes.by_address == Some(false);
-    if let Some(why) = host_rules_unread(case, dead) {
+    if let Some((_, why)) = host_rules_unread(case, dead) {
         return Some(why);
     }
     let dns = dead.iter().any(|way| way.dns);
