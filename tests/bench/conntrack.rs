@@ -105,9 +105,12 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
 
 fn pass_beside_reading(dump: &Path, lens: &Lens) -> Picture {
     let mut pass = DumpPass::new(lens);
+    let second = pass.second(lens);
     let file = fs::File::open(dump).expect("the dump opens");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(beside(|outlet| outlet.pour(file), &mut |chunk| pass.feed(chunk))).expect("the dump is read");
+    runtime
+        .block_on(beside(|outlet| outlet.share(file, second), &mut |chunk| pass.feed(chunk)))
+        .expect("the dump is read");
     pass.finish(true)
 }
 
