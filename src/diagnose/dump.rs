@@ -112,7 +112,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(beside(|outlet| outlet.share(bytes, second), &mut |chunk| pass.feed(chunk))).unwrap();
         let share = many.load(Ordering::Relaxed) * 100 / text.len();
-        assert!((40..=60).contains(&share), "{share} % went to the second");
+        assert!((25..=40).contains(&share), "{share} % went to the second");
         pass.finish(true)
     }
 
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn a_dump_is_cut_whichever_thread_has_its_end() {
         let (text, lens) = (dump(), lens(None));
-        // Pieces are of 256 KiB: the last one is the reader's here, and there the other's.
-        for length in [10_200_000, 10_200_000 + (256 << 10)] {
+        // Pieces are of 256 KiB: one of three last ones is the reader's.
+        for length in [0, 1, 2].map(|more| 10_200_000 + (more << 18)) {
             let whole = &text[..=text[..length].rfind('\n').unwrap()];
             let cut = whole.rsplit_once(" RevNAT").unwrap().0;
             assert!(by_two(cut, &lens).broken_end && !by_two(whole, &lens).broken_end, "{length} bytes");

@@ -97,7 +97,7 @@ pub trait Source {
     /// deadline of its own.
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer;
 
-    /// The same of a large table, whose lines may come in any order. Where its bytes lie at hand, half of the lines go to
+    /// The same of a large table, whose lines may come in any order. Where its bytes lie at hand, a share of the lines goes to
     /// `second`, on the thread that reads them.
     async fn ask_table(&self, question: &Question<'_>, out: Sink<'_>, second: SecondSink) -> Answer {
         drop(second);

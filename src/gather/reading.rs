@@ -16,6 +16,9 @@ use super::{SecondSink, Sink};
 const CHUNK: usize = 256 << 10;
 /// How many such pieces may wait for the parser.
 const AHEAD: usize = 2;
+/// Of so many pieces the thread that reads takes one itself where it shares the work: beside its reading, that keeps two
+/// cores equally busy.
+const SHARES: usize = 3;
 /// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
 const MOST_OUTPUT: u64 = 2 << 30;
 
@@ -106,8 +109,8 @@ impl Outlet<'_> {
         }
     }
 
-    /// Pours one half of it, and the other half into `second`, on this very thread: every other piece, each of which ends
-    /// with a line, but for the last. Which piece goes where follows from the bytes alone.
+    /// Pours most of it, and the rest into `second`, on this very thread: one of [`SHARES`] pieces, each of which ends with
+    /// a line, but for the last. Which piece goes where follows from the bytes alone.
     ///
     /// # Errors
     ///
@@ -116,7 +119,7 @@ impl Outlet<'_> {
         let mut total = 0_u64;
         let mut spare = Vec::new();
         let mut begun = Vec::new();
-        let mut is_turn_of_second = false;
+        let mut turn = 0;
         loop {
             let mut buffer = self.empty(spare);
             buffer.append(&mut begun);
@@ -126,7 +129,7 @@ impl Outlet<'_> {
             if let Some(end) = end.filter(|_| !is_last) {
                 begun.extend(buffer.drain(end..));
             }
-            spare = if is_turn_of_second {
+            spare = if turn + 1 == SHARES {
                 second(&buffer);
                 buffer
             } else {
@@ -136,7 +139,7 @@ impl Outlet<'_> {
                 return read;
             }
             read?;
-            is_turn_of_second ^= end.is_some();
+            turn = (turn + usize::from(end.is_some())) % SHARES;
         }
     }
 

@@ -67,13 +67,14 @@ fn main() {
     row("the same with the file read in between", rate(megabytes, one_core), "");
     row("the same beside the reading, as `diagnose --from` does it", rate(megabytes, pass), "");
     row("the runbook's three greps over the same file", rate(megabytes, greps), "baseline");
-    let ratio = greps.as_secs_f64() / pass.as_secs_f64();
-    row("the pass beside the reading is so many times as fast", format!("{ratio:.1} x"), "goal: 5 or more");
+    let faster = |time: Duration| format!("{:.1} x", greps.as_secs_f64() / time.as_secs_f64());
+    row("the pass beside the reading is so many times as fast", faster(pass), "");
     row(
         "the real binary, `diagnose --from`, of one node, from start to end",
         format!("{:.0} ms", whole.as_secs_f64() * 1e3),
         "",
     );
+    row("it is so many times as fast as the greps", faster(whole), "goal: 5 or more");
     row("its peak memory", format!("{:.1} MiB", memory as f64 / 1024.0), "goal: 32 MiB or less");
     print!("{table}");
 }

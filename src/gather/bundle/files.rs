@@ -126,7 +126,7 @@ impl Files {
         }
     }
 
-    /// Pours a file into `out`, unpacked where it is called so. Half of a large one goes to `second`, where unpacking is not
+    /// Pours a file into `out`, unpacked where it is called so. A share of a large one goes to `second`, where unpacking is not
     /// most of the work.
     pub(super) async fn pour(&self, name: &str, out: Sink<'_>, second: Option<SecondSink>) -> io::Result<()> {
         let packed = is_packed(name);

@@ -254,7 +254,7 @@ impl Bundle {
         Some(serde_json::from_slice(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
     }
 
-    /// Reads an answer; half of a large output goes to `second`, where there is one.
+    /// Reads an answer; a share of a large output goes to `second`, where there is one.
     async fn read(&self, question: &Question<'_>, out: Sink<'_>, second: Option<SecondSink>) -> Answer {
         let slot = question.probe.map_or(0, |probe| probe.slot);
         let Some(stem) = Self::stem(question.node, question.evidence, slot) else {
