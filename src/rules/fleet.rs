@@ -131,6 +131,9 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
     if first == Failure::Programs && causes_differ(nodes) {
         return;
     }
+    if some_reach_the_world(nodes) {
+        return;
+    }
     let count = judged.len();
     let seen = nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
     let codes: BTreeSet<&'static str> = seen.map(|verdict| verdict.code.name()).collect();
@@ -170,6 +173,18 @@ fn cluster_wide(nodes: &mut [(String, NodeVerdict)]) {
     }
 }
 
+/// Whether egress is broken on all of these nodes, and pods of some reach the world by address while those of others do not:
+/// names that are not found there may be the consequence of what is broken here.
+fn some_reach_the_world(nodes: &[(String, NodeVerdict)]) -> bool {
+    let judged = || nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
+    let reaches = |verdict: &Verdict| {
+        let says = |because: &Because| because.figures.get("by_address") == Some(&Figure::from("ok"));
+        verdict.because.iter().any(says)
+    };
+    let some = judged().any(reaches);
+    judged().all(|verdict| verdict.code == Code::EgressBroken) && some && !judged().all(reaches)
+}
+
 /// Whether the nodes name different broken things: programs of different pods are no failure of all nodes.
 fn causes_differ(nodes: &[(String, NodeVerdict)]) -> bool {
     let judged = nodes.iter().map(|(_, j)| &j.verdict).filter(|verdict| verdict.kind != Kind::Inconclusive);
@@ -179,16 +194,17 @@ fn causes_differ(nodes: &[(String, NodeVerdict)]) -> bool {
 
 /// The link-local address is masqueraded on every node or on none.
 fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
-    if !nodes.iter().any(|(_, j)| j.verdict.kind == Kind::Healthy) {
+    let works = |j: &NodeVerdict| j.verdict.kind == Kind::Healthy || j.answered;
+    if !nodes.iter().any(|(_, j)| j.verdict.code != Code::LinkLocalMasquerade && works(j)) {
         return;
     }
     for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
         let verdict = &mut node.verdict;
         become_inconclusive(verdict, Code::EvidenceContradictory);
-        "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and at least one is \
-         healthy."
+        "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and DNS answers on at \
+         least one."
             .clone_into(&mut verdict.summary);
-        verdict.because.push(Because::evidence("comparison", "a healthy node answers DNS with the same set-up"));
+        verdict.because.push(Because::evidence("comparison", "DNS answers on a node with the same set-up"));
     }
 }
 
@@ -348,6 +364,34 @@ mod tests {
     fn compared(mut nodes: Vec<(String, NodeVerdict)>) -> Vec<Code> {
         compare(&mut nodes);
         nodes.into_iter().map(|(_, judged)| judged.verdict.code).collect()
+    }
+
+    #[test]
+    fn names_that_one_node_does_not_find_are_not_the_dead_world_of_another() {
+        let broken = |name: &str, by_address: &str| {
+            let (name, mut judged) = node(name, Code::EgressBroken, None);
+            let says = Because::evidence("pod-egress", "it fails").with(figures([("by_address", by_address.into())]));
+            judged.verdict.because.push(says);
+            (name, judged)
+        };
+        let unlike = vec![broken("brno", "failed"), broken("graz", "ok")];
+        assert_eq!(compared(unlike), [Code::EgressBroken, Code::EgressBroken]);
+        for same in ["failed", "ok"] {
+            let alike = vec![broken("brno", same), broken("graz", same)];
+            assert_eq!(compared(alike), [Code::ClusterWideOutage, Code::ClusterWideOutage], "{same}");
+        }
+        let stale = vec![node("brno", Code::StaleDatapath, None), broken("graz", "ok")];
+        assert_eq!(compared(stale), [Code::ClusterWideOutage, Code::ClusterWideOutage]);
+    }
+
+    #[test]
+    fn dns_that_answers_on_another_node_rules_masquerading_out() {
+        let (name, mut other) = node("graz", Code::EvidenceMissing, None);
+        other.answered = true;
+        let nodes = vec![node("brno", Code::LinkLocalMasquerade, None), (name, other)];
+        assert_eq!(compared(nodes), [Code::EvidenceContradictory, Code::EvidenceMissing]);
+        let nodes = vec![node("brno", Code::LinkLocalMasquerade, None), node("graz", Code::EvidenceMissing, None)];
+        assert_eq!(compared(nodes), [Code::LinkLocalMasquerade, Code::EvidenceMissing]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::rules::stale::selective::{SEVERAL, name};
 use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
     DeadWay, Fate, HostWitness, ProbeFlow, dead_ways, host, host_figures, host_says, probe_flow, reaches_world,
+    witnesses,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -32,9 +33,9 @@ pub enum Held {
 /// Counts the dead ways that share neither their far end nor their path, and hears who could say otherwise.
 #[must_use]
 pub fn datapath(case: &Case) -> Held {
-    let dead = dead_ways(case);
+    let dead = witnesses(case);
     let fates: BTreeSet<Fate> = dead.iter().map(|way| way.fate).collect();
-    if dead.is_empty() {
+    if dead.is_empty() || only_pods_are_silent(case, &fates) {
         return Held::No;
     }
     if let Some(why) = one_witness(case, &dead, &fates) {
@@ -63,6 +64,13 @@ pub fn datapath(case: &Case) -> Held {
     opinion = opinion.and(CheckId::HostPing.name(), host_says(case));
     opinion.affected = worst_sources(case);
     Held::Stale(Box::new(opinion))
+}
+
+/// Whether pods get answers from DNS and from the world, and none from each other only: applications that wait for each other
+/// look the same.
+fn only_pods_are_silent(case: &Case, fates: &BTreeSet<Fate>) -> bool {
+    let between_pods = fates.iter().all(|fate| matches!(fate, Fate::Across | Fate::Here));
+    between_pods && case.dns.life == DnsLife::Alive && reaches_world(case)
 }
 
 /// The verdict with fewer than two independent witnesses.
