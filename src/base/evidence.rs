@@ -55,6 +55,8 @@ pub enum Evidence {
     HostMounts,
     /// `iptables-save` in the agent's container, which shares the host's network.
     HostFirewall,
+    /// `ip6tables-save` there: the rules for IPv6.
+    HostFirewallV6,
     /// `cilium-dbg metrics list -p drift_checker_config_delta`.
     ConfigDrift,
     /// How many programs each pinned tail-call map holds.
@@ -70,7 +72,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every kind, in the order in which it is gathered.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::HostPing,
         Self::PodEgress,
         Self::PodEgressAddress,
@@ -95,6 +97,7 @@ impl Evidence {
         Self::Mounts,
         Self::HostMounts,
         Self::HostFirewall,
+        Self::HostFirewallV6,
         Self::ConfigDrift,
         Self::CallsMaps,
         Self::KernelBtf,
@@ -132,6 +135,7 @@ impl Evidence {
             Self::Mounts => "mounts",
             Self::HostMounts => "host-mounts",
             Self::HostFirewall => "host-firewall",
+            Self::HostFirewallV6 => "host-firewall-v6",
             Self::ConfigDrift => "config-drift",
             Self::CallsMaps => "calls-maps",
             Self::KernelBtf => "kernel-btf",

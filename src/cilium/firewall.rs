@@ -1,4 +1,4 @@
-//! `iptables-save`: whether the host's own firewall refuses packets between the host and its pods.
+//! `iptables-save` and `ip6tables-save`, with counters (`-c`) and without: whether the host's own firewall refuses packets between the host and its pods.
 //!
 //! Chains are walked as the kernel does, with three answers a rule: it fits, it does not, or it hangs on something that is
 //! not known here (marks, owners, sets, limits, states). Only a refusal that no such doubt stands before is called one.
@@ -117,7 +117,7 @@ pub fn parse(text: &str) -> Firewall {
     let mut table = String::new();
     let mut remarks = 0;
     for line in rows(text, &mut remarks) {
-        let line = line.trim_end();
+        let line = without_counters(line.trim_end());
         if let Some(name) = line.strip_prefix('*') {
             firewall.recognized = true;
             name.clone_into(&mut table);
@@ -143,6 +143,11 @@ pub fn parse(text: &str) -> Firewall {
         }
     }
     firewall
+}
+
+/// A rule without the packets and bytes that `-c` prints before it: `[12:640] -A INPUT …`.
+fn without_counters(line: &str) -> &str {
+    line.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(line, |(_, rule)| rule)
 }
 
 /// How far the walk of one packet came.

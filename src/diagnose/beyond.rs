@@ -140,9 +140,9 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
         beyond.cgroup = self.cgroup(agent, deadline).await;
         beyond.mounts =
             self.further(Evidence::Mounts, agent, deadline, |t| Some(mounts::parse(t)).filter(|m| m.all > 0)).await;
-        beyond.firewall = self
-            .further(Evidence::HostFirewall, agent, deadline, |t| Some(firewall::parse(t)).filter(|f| f.recognized))
-            .await;
+        let rules = |text: &str| Some(firewall::parse(text)).filter(|firewall| firewall.recognized);
+        beyond.firewall = self.further(Evidence::HostFirewall, agent, deadline, rules).await;
+        beyond.firewall_v6 = self.further(Evidence::HostFirewallV6, agent, deadline, rules).await;
         let raw = self.small(Evidence::KernelBtf, agent, None, deadline).await;
         beyond.kernel_btf = read_kernel_btf(&raw);
         beyond.config = self.read_config(agent, deadline).await;

@@ -1,142 +1,71 @@
-//! One dump, read by two threads where it is large.
-//!
-//! Which piece goes to which of the two follows from the bytes alone, so that every machine says the same of a dump.
+//! One dump, whose lines may come on two threads.
 
-use std::io;
-use std::panic::resume_unwind;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::gather::SecondSink;
 use crate::ways::lens::Lens;
 use crate::ways::pass::Pass;
 use crate::ways::picture::Picture;
 
-/// From here on a dump is large, in bytes. Below it the second thread would cost more than it saves.
-const LARGE: usize = 4 << 20;
-
-/// How many pieces may wait for the second thread.
-const AHEAD: usize = 2;
-
-/// Bytes in, a [`Picture`] out, like a [`Pass`].
+/// Bytes in, a [`Picture`] out, like a [`Pass`]; a thread that reads may take lines, too.
 pub struct DumpPass {
     here: Pass,
-    second: Second,
-    bytes: usize,
-    /// Whether the second one takes the next lines.
-    is_turn_of_second: bool,
-}
-
-/// The pass that takes every other piece of a large dump.
-enum Second {
-    /// The dump is small so far.
-    None,
-    /// On a thread of its own.
-    Beside(Beside),
-    /// There is no further thread.
-    Here(Pass),
-}
-
-struct Beside {
-    to: SyncSender<Vec<u8>>,
-    /// Buffers that can be filled again.
-    back: Receiver<Vec<u8>>,
-    thread: JoinHandle<Pass>,
+    second: Arc<Mutex<Option<Pass>>>,
 }
 
 impl DumpPass {
     /// A pass at the start of a dump.
     #[must_use]
     pub fn new(lens: &Lens) -> Self {
-        Self { here: Pass::new(lens), second: Second::None, bytes: 0, is_turn_of_second: false }
+        Self { here: Pass::new(lens), second: Arc::default() }
     }
 
-    /// Takes the next bytes. Waits while the second thread has enough to do.
-    pub fn feed(&mut self, piece: &[u8]) {
-        self.bytes += piece.len();
-        if self.bytes < LARGE {
-            self.here.feed(piece);
-            return;
-        }
-        if matches!(self.second, Second::None) {
-            self.second = Second::begin(&mut self.here);
-        }
-        // A line that began in the last piece ends where it began.
-        let end = memchr::memchr(b'\n', piece).map_or(piece.len(), |at| at + 1);
-        let (end_of_line, lines) = piece.split_at_checked(end).unwrap_or((piece, &[]));
-        self.take(end_of_line);
-        if end_of_line.ends_with(b"\n") {
-            self.is_turn_of_second = !self.is_turn_of_second;
-        }
-        self.take(lines);
+    /// Takes the next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.here.feed(bytes);
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        match &mut self.second {
-            _ if bytes.is_empty() => {}
-            _ if !self.is_turn_of_second => self.here.feed(bytes),
-            Second::None => self.here.feed(bytes),
-            Second::Here(pass) => pass.feed(bytes),
-            Second::Beside(beside) => beside.feed(bytes),
-        }
+    /// Takes bytes on another thread, until the dump is finished. There is one of it.
+    pub fn second(&mut self, lens: &Lens) -> SecondSink {
+        let second = Arc::new(Mutex::new(Some(Pass::new(lens))));
+        self.second = Arc::clone(&second);
+        Box::new(move |bytes: &[u8]| {
+            if let Some(pass) = second.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                pass.feed(bytes);
+            }
+        })
     }
 
     /// The end of the dump: see [`Pass::finish`].
     #[must_use]
     pub fn finish(self, whole: bool) -> Picture {
-        let all = match self.second {
-            Second::None => self.here,
-            Second::Here(second) => self.here.join(second),
-            Second::Beside(beside) => self.here.join(beside.finish()),
+        // A thread that nobody waits for any more may still read.
+        let second = self.second.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let all = match second {
+            Some(second) => self.here.join(second),
+            None => self.here,
         };
         all.finish(whole)
     }
 }
 
-impl Second {
-    fn begin(here: &mut Pass) -> Self {
-        Beside::begin(here.split()).map_or_else(|_| Self::Here(here.split()), Self::Beside)
-    }
-}
-
-impl Beside {
-    fn begin(mut pass: Pass) -> io::Result<Self> {
-        let (to, pieces) = sync_channel::<Vec<u8>>(AHEAD);
-        let (again, back) = channel();
-        let thread = Builder::new().name("second half".to_owned()).spawn(move || {
-            for piece in pieces {
-                pass.feed(&piece);
-                // The dump may have ended.
-                let _ = again.send(piece);
-            }
-            pass
-        })?;
-        Ok(Self { to, back, thread })
-    }
-
-    fn feed(&self, bytes: &[u8]) {
-        let mut piece = self.back.try_recv().unwrap_or_default();
-        piece.clear();
-        piece.extend_from_slice(bytes);
-        // It takes what comes as long as this end is open; if it panicked, `finish` passes that on.
-        let _ = self.to.send(piece);
-    }
-
-    fn finish(self) -> Pass {
-        drop(self.to);
-        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
-    use crate::kubernetes::roles::{Range, Roles};
+    use crate::gather::reading::beside;
+    use crate::kubernetes::roles::{Range, Role, Roles};
+    use crate::ways::counts::Counts;
+    use crate::ways::group::Group;
+    use crate::ways::picture::Endpoint;
 
     fn lens(most_age_s: Option<f64>) -> Lens {
         let mut roles = Roles::new(true);
         roles.name_range("10.42.1.0/24".parse().unwrap(), Range::LocalPods);
         for pod in 5..90 {
-            roles.name([10, 42, 1, pod].into(), crate::kubernetes::roles::Role::LocalPod);
+            roles.name([10, 42, 1, pod].into(), Role::LocalPod);
         }
         let external = vec!["185.12.0.0/16".parse().unwrap()];
         Lens { roles: roles.into(), external, probe_sources: Vec::new(), probe_target: [1, 1, 1, 1].into(), most_age_s }
@@ -162,28 +91,44 @@ mod tests {
             if n.is_multiple_of(9000) {
                 let _ = write!(text, "level=info msg=\"of {n}\"\nTCP OUT 10.42.1.7:torn{n}\n");
             }
-            if text.len() > 3 * LARGE {
+            if text.len() > 12 << 20 {
                 return text;
             }
         }
         text
     }
 
-    fn by_two(text: &str, lens: &Lens, piece: usize) -> Picture {
+    /// Shared with the thread that reads.
+    fn by_two(text: &str, lens: &Lens) -> Picture {
         let mut pass = DumpPass::new(lens);
-        text.as_bytes().chunks(piece).for_each(|bytes| pass.feed(bytes));
-        assert!(matches!(pass.second, Second::Beside(_)), "the dump is large");
+        let mut second = pass.second(lens);
+        let many = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&many);
+        let second: SecondSink = Box::new(move |bytes| {
+            counted.fetch_add(bytes.len(), Ordering::Relaxed);
+            second(bytes);
+        });
+        let bytes = Cursor::new(text.as_bytes().to_vec());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(beside(|outlet| outlet.share(bytes, second), &mut |chunk| pass.feed(chunk))).unwrap();
+        let share = many.load(Ordering::Relaxed) * 100 / text.len();
+        assert!((25..=40).contains(&share), "{share} % went to the second");
         pass.finish(true)
     }
 
-    /// All that a picture says, but the samples: of those any three will do.
-    fn told(picture: Picture) -> String {
-        let mut picture = picture;
+    /// All that a picture says, but the samples, of which any three will do, and at which endpoint each far end was seen
+    /// first.
+    fn told(mut picture: Picture) -> String {
         assert_eq!(std::mem::take(&mut picture.samples).len(), 3);
         if let Some(unanswered) = &mut picture.unanswered {
             unanswered.flows.sort_by_key(|flow| (flow.local, flow.from.port, flow.to.ip, flow.to.port));
         }
-        format!("{picture:?}")
+        let endpoints = std::mem::take(&mut picture.endpoints);
+        let own =
+            |endpoint: &Endpoint, group: &Group| Counts { answered_peers: 0, dead_peers: 0, ..*endpoint.group(*group) };
+        let all = |endpoint: &Endpoint| Group::ALL.iter().map(|group| own(endpoint, group)).collect::<Vec<_>>();
+        let endpoints: Vec<_> = endpoints.iter().map(|endpoint| (endpoint.address, all(endpoint))).collect();
+        format!("{picture:?} {endpoints:?}")
     }
 
     #[test]
@@ -196,26 +141,25 @@ mod tests {
             assert!(one.unparsed > 3 && one.remarks > 3 && one.endpoints.len() == 85);
             assert_eq!(one.unanswered.is_some(), lens.most_age_s.is_some());
             let one = told(one);
-            for piece in [256 << 10, 100_003, 97, 40 << 10] {
-                assert!(told(by_two(&text, &lens, piece)) == one, "in pieces of {piece} bytes");
-            }
+            assert!(told(by_two(&text, &lens)) == one);
         }
     }
 
     #[test]
     fn a_dump_is_cut_whichever_thread_has_its_end() {
         let (text, lens) = (dump(), lens(None));
-        for piece in [256 << 10, 250 << 10, 240 << 10, 230 << 10] {
-            let cut = text.trim_end().rsplit_once(" RevNAT").unwrap().0;
-            assert!(by_two(cut, &lens, piece).broken_end, "in pieces of {piece} bytes");
-            assert!(!by_two(&text, &lens, piece).broken_end);
+        // Pieces are of 256 KiB: one of three last ones is the reader's.
+        for length in [0, 1, 2].map(|more| 10_200_000 + (more << 18)) {
+            let whole = &text[..=text[..length].rfind('\n').unwrap()];
+            let cut = whole.rsplit_once(" RevNAT").unwrap().0;
+            assert!(by_two(cut, &lens).broken_end && !by_two(whole, &lens).broken_end, "{length} bytes");
         }
     }
 
     #[test]
     fn every_run_says_the_same() {
         let (text, lens) = (dump(), lens(Some(400.0)));
-        let once = || format!("{:?}", by_two(&text, &lens, 256 << 10));
+        let once = || format!("{:?}", by_two(&text, &lens));
         assert!(once() == once());
     }
 }

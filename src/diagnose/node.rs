@@ -291,14 +291,11 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// The dump is fetched once and read as it comes.
     async fn dump(&self, lens: &Lens, question: &Question<'_>, deadline: &Deadline) -> (Answer, Dump) {
         let mut pass = DumpPass::new(lens);
-        let mut bytes = 0;
-        let mut feed = |chunk: &[u8]| {
-            bytes += chunk.len();
-            pass.feed(chunk);
-        };
-        let asked = tokio::time::timeout(deadline.left(), self.source.ask(question, &mut feed)).await;
+        let second = pass.second(lens);
+        let mut feed = |chunk: &[u8]| pass.feed(chunk);
+        let asked = tokio::time::timeout(deadline.left(), self.source.ask_table(question, &mut feed, second)).await;
         let answer = asked.unwrap_or_else(|_| deadline.passed(question.evidence));
-        tracing::debug!(node = self.node, evidence = %question.evidence, end = ?answer.end, bytes, "asked");
+        tracing::debug!(node = self.node, evidence = %question.evidence, end = ?answer.end, "asked");
         let picture = pass.finish(answer.end == End::Exited(0));
         let dump = Dump::sort(&answer.end, &answer.stderr, picture);
         (answer, dump)

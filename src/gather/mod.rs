@@ -50,6 +50,10 @@ pub struct Probe<'a> {
 /// Where standard output goes, chunk by chunk, as it comes.
 pub type Sink<'a> = &'a mut dyn FnMut(&[u8]);
 
+/// Where a thread that reads may send a share of standard output by itself: pieces that each end with a line, but for the
+/// last.
+pub type SecondSink = Box<dyn FnMut(&[u8]) + Send>;
+
 /// The world: a live cluster or something that was saved from one.
 pub trait Source {
     /// The cluster's lists. Each list that could not be read carries the reason.
@@ -92,6 +96,13 @@ pub trait Source {
     /// Asks one question; standard output goes to `out` as it comes. Always ends: every implementation has a
     /// deadline of its own.
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer;
+
+    /// The same of a large table, whose lines may come in any order. Where its bytes lie at hand, a share of the lines goes to
+    /// `second`, on the thread that reads them.
+    async fn ask_table(&self, question: &Question<'_>, out: Sink<'_>, second: SecondSink) -> Answer {
+        drop(second);
+        self.ask(question, out).await
+    }
 
     /// Shows the events of one reason to `each`, one after the other, so that they need not be held in memory.
     ///

@@ -10,12 +10,15 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::Sink;
+use super::{SecondSink, Sink};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
 /// How many such pieces may wait for the parser.
 const AHEAD: usize = 2;
+/// Of so many pieces the thread that reads takes one itself where it shares the work: beside its reading, that keeps two
+/// cores equally busy.
+const SHARES: usize = 3;
 /// The most that is read of one output, unpacked, in bytes. Full tables of the largest static size take 400 MB.
 const MOST_OUTPUT: u64 = 2 << 30;
 
@@ -96,24 +99,59 @@ impl Outlet<'_> {
         let mut total = 0_u64;
         let mut spare = Vec::new();
         loop {
-            let mut buffer = match self {
-                Self::Beside { back, .. } => back.try_recv().unwrap_or_default(),
-                Self::Here(_) => spare,
-            };
-            buffer.clear();
-            buffer.reserve_exact(CHUNK);
-            let read = (&mut from).take(CHUNK as u64).read_to_end(&mut buffer);
-            let is_last = buffer.len() < CHUNK;
-            total += buffer.len() as u64;
-            if total > MOST_OUTPUT {
-                return Err(io::Error::other(format!("it exceeds {} MiB", MOST_OUTPUT >> 20)));
-            }
+            let mut buffer = self.empty(spare);
+            let (is_last, read) = fill(&mut buffer, &mut from, &mut total)?;
             spare = self.hand_over(buffer)?;
             if is_last {
-                return read.map(|_| ());
+                return read;
             }
             read?;
         }
+    }
+
+    /// Pours most of it, and the rest into `second`, on this very thread: one of [`SHARES`] pieces, each of which ends with
+    /// a line, but for the last. Which piece goes where follows from the bytes alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::pour`].
+    pub fn share(&self, mut from: impl Read, mut second: SecondSink) -> io::Result<()> {
+        let mut total = 0_u64;
+        let mut spare = Vec::new();
+        let mut begun = Vec::new();
+        let mut turn = 0;
+        loop {
+            let mut buffer = self.empty(spare);
+            buffer.append(&mut begun);
+            let (is_last, read) = fill(&mut buffer, &mut from, &mut total)?;
+            let end = memchr::memrchr(b'\n', &buffer).map(|at| at + 1);
+            // A line longer than a piece goes on where it began.
+            if let Some(end) = end.filter(|_| !is_last) {
+                begun.extend(buffer.drain(end..));
+            }
+            spare = if turn + 1 == SHARES {
+                second(&buffer);
+                buffer
+            } else {
+                self.hand_over(buffer)?
+            };
+            if is_last {
+                return read;
+            }
+            read?;
+            turn = (turn + usize::from(end.is_some())) % SHARES;
+        }
+    }
+
+    /// A buffer to fill: one that is free again, where there is one.
+    fn empty(&self, spare: Vec<u8>) -> Vec<u8> {
+        let mut buffer = match self {
+            Self::Beside { back, .. } if spare.capacity() == 0 => back.try_recv().unwrap_or_default(),
+            _ => spare,
+        };
+        buffer.clear();
+        buffer.reserve_exact(CHUNK);
+        buffer
     }
 
     /// Gives the buffer back where it is free again.
@@ -150,6 +188,18 @@ pub async fn beside<T: Send + 'static>(
         let _ = again.send(buffer);
     }
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread failed")))
+}
+
+/// Fills a piece up; whether it is the last one, and what the reader said behind what it gave.
+fn fill(buffer: &mut Vec<u8>, from: &mut impl Read, total: &mut u64) -> io::Result<(bool, io::Result<()>)> {
+    let room = CHUNK.saturating_sub(buffer.len());
+    let before = buffer.len();
+    let read = from.take(room as u64).read_to_end(buffer).map(|_| ());
+    *total += (buffer.len() - before) as u64;
+    if *total > MOST_OUTPUT {
+        return Err(io::Error::other(format!("it exceeds {} MiB", MOST_OUTPUT >> 20)));
+    }
+    Ok((buffer.len() < CHUNK, read))
 }
 
 /// The same without a thread, for what is small.
@@ -214,6 +264,37 @@ mod tests {
         for many in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 9 * CHUNK + 7] {
             read(many, None);
             read(many, Some("torn"));
+        }
+    }
+
+    #[test]
+    fn two_threads_share_whole_lines_and_every_byte_arrives_once() {
+        let short = b"line\n".repeat(200_000);
+        let mut long = short[..CHUNK].to_vec();
+        long.extend(std::iter::repeat_n(b'x', 3 * CHUNK));
+        long.extend_from_slice(&short);
+        for text in [Vec::new(), b"line".to_vec(), short[..CHUNK].to_vec(), short, long] {
+            for error in [None, Some("torn")] {
+                let kept = Arc::new(Mutex::new(Vec::new()));
+                let keep = Arc::clone(&kept);
+                let second: SecondSink = Box::new(move |piece| lock(&keep).push(piece.to_vec()));
+                let mut seen = Vec::new();
+                let pieces = Pieces { bytes: text.clone(), at: 0, error: error.map(io::Error::other) };
+                let share = |outlet: &Outlet<'_>| outlet.share(pieces, second);
+                let end = run(beside(share, &mut |piece| seen.push(piece.to_vec())));
+                assert_eq!(end.err().map(|error| error.to_string()).as_deref(), error);
+                let kept = lock(&kept).clone();
+                let mut both: Vec<u8> = [seen.concat(), kept.concat()].concat();
+                let ends = |pieces: &[Vec<u8>]| pieces.iter().filter(|piece| piece.ends_with(b"\n")).count();
+                assert!(
+                    text.len() > 2_000_000 || ends(&kept) + 1 >= kept.len(),
+                    "only a line that is too long goes on"
+                );
+                let mut all = text.clone();
+                both.sort_unstable();
+                all.sort_unstable();
+                assert!(both == all, "{} bytes", text.len());
+            }
         }
     }
 

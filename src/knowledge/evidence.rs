@@ -113,6 +113,10 @@ pub const fn text(evidence: Evidence) -> EvidenceText {
             by_hand: "`iptables-save` in the agent's container, which shares the host's network, or on the node.",
             tells: "Whether a rule of the host that is not Cilium's drops packets between the host and its pods. IPv4 only.",
         },
+        Evidence::HostFirewallV6 => EvidenceText {
+            by_hand: "`ip6tables-save` in the agent's container, which shares the host's network, or on the node.",
+            tells: "The same for IPv6.",
+        },
         Evidence::KernelBtf => EvidenceText {
             by_hand: "`ls /sys/kernel/btf/vmlinux` in the agent's container.",
             tells: "Whether the kernel has the BTF that newer releases need to start.",

@@ -59,7 +59,7 @@ const TEXTS: &[LookAlikeText] = &[
         code: Code::HostFirewallDrops,
         looks_like: "host to pods, pods to host, or DNS answers are dead while the world is alive",
         ruled_out_by: "no rule of the host outside of Cilium's chains drops or rejects pod or DNS traffic",
-        settle: "host-firewall (`iptables-save` in the agent container or on the node)",
+        settle: "host-firewall (`iptables-save` in the agent container or on the node; for IPv6 `ip6tables-save`)",
     },
     LookAlikeText {
         code: Code::LocalRedirectBroken,

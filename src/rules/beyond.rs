@@ -114,6 +114,8 @@ pub struct Beyond {
     pub host_mounts: Supplement<Mounts>,
     /// `host-firewall`.
     pub firewall: Supplement<Firewall>,
+    /// `host-firewall-v6`.
+    pub firewall_v6: Supplement<Firewall>,
     /// `config-drift`: settings that the running agent does not have yet.
     pub config_drift: Supplement<u64>,
     /// `kernel-btf`: whether the kernel has BTF.
@@ -154,6 +156,7 @@ impl Beyond {
             mounts: not(why),
             host_mounts: not(why),
             firewall: not(why),
+            firewall_v6: not(why),
             config_drift: not(why),
             kernel_btf: not(why),
             config: not(why),
@@ -183,6 +186,7 @@ impl Beyond {
             Evidence::Mounts => self.mounts.missing(),
             Evidence::HostMounts => self.host_mounts.missing(),
             Evidence::HostFirewall => self.firewall.missing(),
+            Evidence::HostFirewallV6 => self.firewall_v6.missing(),
             Evidence::ConfigDrift => self.config_drift.missing(),
             Evidence::CallsMaps => self.calls.missing(),
             Evidence::KernelBtf => self.kernel_btf.missing(),

@@ -4,6 +4,7 @@
 use crate::base::evidence::Evidence;
 use crate::base::failure::{Failure, FailureKind};
 use crate::checks::Status;
+use crate::cilium::drops::Rises;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, rises_say};
@@ -107,6 +108,18 @@ pub(super) fn egress_broken(case: &Case) -> Option<Opinion> {
         let opinion = missing("pods do not reach the outside", &failure, "host-ping");
         return Some(opinion.and(CheckId::ExternalConntrack.name(), dead.and_then(|way| case.way_says(way))));
     }
+    if let Some(why) = only_the_prober_fails(case) {
+        let failure = Failure::new(FailureKind::Other, why);
+        return Some(missing(
+            "a pod does not reach the outside, and others do",
+            &failure,
+            case.beyond.drops_from.name(),
+        ));
+    }
+    if let Some((says, failure)) = asks_only_what_is_gone(case) {
+        let opinion = missing("names are not found", failure, Evidence::LbList.name());
+        return Some(opinion.and(CheckId::DnsConntrack.name(), Some(says)).because(egress_says(case)));
+    }
     let by_name_only = case.egress.by_address == Some(true);
     let dns_answers = case.dns.life == DnsLife::Alive || case.egress.dns == Some(true);
     if !dns_answers && !by_name_only {
@@ -139,6 +152,24 @@ pub(super) fn egress_broken(case: &Case) -> Option<Opinion> {
         .and(CheckId::DnsConntrack.name(), case.dns_says())
         .and(CheckId::ExternalConntrack.name(), case.way_says(Way::World));
     Some(opinion)
+}
+
+/// Why it is not known what keeps the pods that probed from the outside while flows of others to the world are answered: a
+/// policy would, and whether one drops packets was not read.
+fn only_the_prober_fails(case: &Case) -> Option<&'static str> {
+    let others_live = case.way(Way::World).life == Life::Alive && case.egress.by_address == Some(false);
+    let read = matches!(case.rises(), Some(Rises::Between(_)));
+    (others_live && !read).then_some("a policy would look the same, and dropped packets were not read twice")
+}
+
+/// Pods that ask none but DNS pods that no longer exist: the kernel's table would tell who sends them there, and was not read.
+fn asks_only_what_is_gone(case: &Case) -> Option<(Says, &Failure)> {
+    let failure = case.beyond.lb.missing()?;
+    let gone = case.picture()?.group(Group::GoneDns);
+    (is_dead(gone) && case.dns.state.counts.decided() == 0).then(|| {
+        let text = format!("{} live flows go to DNS pods that no longer exist, and none to one that does", gone.live());
+        (Says::new(text, [("way", "dns".into()), ("dead", gone.dead().into())]), failure)
+    })
 }
 
 /// Nothing failed, but a check that could say otherwise was not answered.

@@ -9,6 +9,7 @@ use crate::knowledge::check_id::CheckId;
 use crate::rules::case::Case;
 use crate::rules::verdict::{Because, Figures, Says, figures};
 use crate::ways::compare::cut_off;
+use crate::ways::counts::Counts;
 use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
@@ -44,7 +45,9 @@ impl HostWitness {
 #[must_use]
 pub fn host(case: &Case) -> HostWitness {
     let (world, cluster) = (case.way(Way::HostToWorld), case.way(Way::HostToCluster));
-    let dead = [world, cluster].iter().any(|way| way.life == Life::Dead && way.counts.dead_peers >= 2);
+    let dead = [world, cluster]
+        .iter()
+        .any(|way| way.life == Life::Dead && way.counts.dead_peers >= 2 && !outlived(case, &way.counts));
     match case.host.status {
         Status::Pass | Status::Warn if dead => HostWitness::Contradicted,
         Status::Pass | Status::Warn => HostWitness::Fine,
@@ -66,11 +69,22 @@ pub fn host(case: &Case) -> HostWitness {
     }
 }
 
+/// Whether an answer came later than the questions of most of these flows that have none.
+fn outlived(case: &Case, counts: &Counts) -> bool {
+    case.picture().is_some_and(|picture| counts.outlived(picture.age_s(counts.last_answer)))
+}
+
 /// How a way does where long-lived connections count although no packet passed lately: a weaker word for "alive".
 fn with_idle(case: &Case, way: Way) -> Life {
     let mut counts = case.way(way).counts;
     counts.answered += counts.idle;
     life(&counts, FEW)
+}
+
+/// How many nodes the agent's own health probes reach, of how many, where they reach another than their own.
+#[must_use]
+pub fn agent_reaches(case: &Case) -> Option<(u32, u32)> {
+    case.beyond.status.seen()?.cluster_health.filter(|(reached, _)| *reached > 1)
 }
 
 /// What says that the host's network works, with its figures.
@@ -230,6 +244,8 @@ pub struct DeadWay {
     pub fate: Fate,
     /// Whether it is DNS.
     pub dns: bool,
+    /// Whether all that is dead goes to one port of pods: one service that hangs looks the same, on however many nodes.
+    pub one_port: bool,
     /// What shows it.
     pub because: Because,
 }
@@ -239,7 +255,7 @@ pub struct DeadWay {
 pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     let mut dead = Vec::new();
     let mut add = |fate, dns, name: &str, says: Option<Says>| {
-        dead.extend(says.map(|says| DeadWay { fate, dns, because: Because::said(name, says) }));
+        dead.extend(says.map(|says| DeadWay { fate, dns, one_port: false, because: Because::said(name, says) }));
     };
     if dns_is_dead(case) {
         add(dns_fate(case), true, CheckId::DnsConntrack.name(), dns_or_probe_says(case));
@@ -250,7 +266,8 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     };
     // Where kubelet's probes complete, the path between pods and host lives both ways: then it is the port, or a policy.
     let host_path_lives = case.way(Way::HostToPod).life == Life::Alive;
-    if for_many(Way::PodToHost, 1) && !host_path_lives {
+    let lives_on = |way: Way| outlived(case, &case.way(way).counts);
+    if for_many(Way::PodToHost, 1) && !host_path_lives && !lives_on(Way::PodToHost) {
         add(Fate::Host, false, "ct-list", case.way_says(Way::PodToHost));
     }
     if for_many(Way::HostToPod, 1) {
@@ -260,21 +277,31 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     }
     // Where one of several far nodes alone is silent, it may be that one.
     let far_nodes = if case.around.others == 1 { 1 } else { 2 };
-    for way in [Way::AcrossOut, Way::AcrossIn] {
-        if for_many(way, far_nodes) {
-            add(Fate::Across, false, "ct-list", case.way_says(way));
+    let mut between_pods = Vec::new();
+    for (way, far_ends) in [(Way::AcrossOut, far_nodes), (Way::AcrossIn, far_nodes), (Way::Here, 2)] {
+        if for_many(way, far_ends) && !lives_on(way) {
+            let fate = if way == Way::Here { Fate::Here } else { Fate::Across };
+            let one_port = case.way(way).counts.dead_ports == 1;
+            let dead_way = |says| DeadWay { fate, dns: false, one_port, because: Because::said("ct-list", says) };
+            between_pods.extend(case.way_says(way).map(dead_way));
         }
     }
     if !across_decides(case) && across_is_dead_to_the_unlisted(case) {
         add(Fate::Across, false, "ct-list", case.quote(Group::PodToGone));
     }
-    if for_many(Way::Here, 2) {
-        add(Fate::Here, false, "ct-list", case.way_says(Way::Here));
-    }
+    dead.extend(between_pods);
     if let Some(because) = world_is_dead(case) {
-        dead.push(DeadWay { fate: Fate::World, dns: false, because });
+        dead.push(DeadWay { fate: Fate::World, dns: false, one_port: false, because });
     }
     dead
+}
+
+/// The dead ways that are witnesses against the datapath. While the world or DNS answers pods, what is dead to one port only
+/// is that service.
+#[must_use]
+pub fn witnesses(case: &Case) -> Vec<DeadWay> {
+    let answered = reaches_world(case) || case.dns.life == DnsLife::Alive;
+    dead_ways(case).into_iter().filter(|way| !(way.one_port && answered)).collect()
 }
 
 /// Whether flows between nodes themselves tell how that way does.

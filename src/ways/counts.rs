@@ -32,6 +32,8 @@ pub struct Counts {
     pub answered_peers: u32,
     /// Different far ends among the unanswered and stopped, roughly.
     pub dead_peers: u32,
+    /// Different ports among the unanswered and stopped, roughly; counted between pods only.
+    pub dead_ports: u32,
     /// Of those without answer: handed to the agent's own DNS proxy (flag `ProxyRedirect`).
     pub dead_proxied: u32,
     /// The answered by age of their last question.
@@ -65,6 +67,20 @@ impl Counts {
         if self.decided() == self.live() { "" } else { " that can be judged" }
     }
 
+    /// Whether an answer came later than the questions of most flows that have none: what is dead here is not the way. Short
+    /// connections are closed when they are answered, and only those that are not stay alive. `age_s` is the age of the
+    /// latest answer, in seconds.
+    #[must_use]
+    pub fn outlived(&self, age_s: f64) -> bool {
+        let mut youngest_s = 0.0;
+        let mut before = 0;
+        for dead in self.dead_by_age {
+            before += if youngest_s > age_s { u32::from(dead) } else { 0 };
+            youngest_s += STEP_S;
+        }
+        self.last_answer > 0 && before * 2 >= self.dead().max(1)
+    }
+
     /// How many of each age tell something: answered, and without answer.
     pub fn steps(&self) -> impl Iterator<Item = (u32, u32)> {
         self.answered_by_age.iter().zip(&self.dead_by_age).map(|(a, d)| (u32::from(*a), u32::from(*d)))
@@ -89,11 +105,26 @@ impl Counts {
         self.last_answer = self.last_answer.max(other.last_answer);
         self.answered_peers += other.answered_peers;
         self.dead_peers += other.dead_peers;
+        self.dead_ports += other.dead_ports;
         self.dead_proxied += other.dead_proxied;
         let steps = |sum: &mut [u16; STEPS], more: &[u16; STEPS]| {
             sum.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(*more));
         };
         steps(&mut self.answered_by_age, &other.answered_by_age);
         steps(&mut self.dead_by_age, &other.dead_by_age);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_later_than_most_questions_without_one_outlives_them() {
+        let counts = Counts { unanswered: 4, last_answer: 1, dead_by_age: [1, 1, 2, 0, 0, 0], ..Counts::default() };
+        assert!(counts.outlived(12.0), "two of four were asked 20 seconds ago or more");
+        assert!(!counts.outlived(25.0), "nothing was asked before that answer");
+        assert!(!Counts { last_answer: 0, ..counts }.outlived(0.0), "no answer at all");
+        assert!(!Counts { dead_by_age: [4, 0, 0, 0, 0, 0], ..counts }.outlived(2.0), "all may be younger");
     }
 }

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use crate::cilium::conntrack::clock::{Clock, REPORT_INTERVAL_S};
 use crate::ways::counts::{Counts, STEP_S, STEPS};
-use crate::ways::pending::{Pending, Talk};
+use crate::ways::pending::{Pending, Tag, Talk};
 
 /// A TCP entry lives for hours after its last packet. One whose last packet is older than this, in seconds, says
 /// nothing about now.
@@ -33,6 +33,17 @@ pub(super) struct Judge {
 pub(super) struct Peers {
     answered: FxHashSet<(usize, u32)>,
     dead: FxHashSet<(usize, u32)>,
+    dead_ports: FxHashSet<(usize, u32)>,
+}
+
+impl Peers {
+    /// Counts the far end of a flow without answer, and the port that it asked.
+    fn add_dead(&mut self, tag: Tag, counts: &mut Counts) {
+        let (end, port) = tag.end_and_port();
+        counts.dead_peers += u32::from(self.dead.insert((tag.group(), end)));
+        let is_new = port.is_some_and(|port| self.dead_ports.insert((tag.group(), port)));
+        counts.dead_ports += u32::from(is_new);
+    }
 }
 
 /// The state of an entry.
@@ -96,7 +107,7 @@ impl Judge {
 
     pub(super) fn count(&self, pending: &Pending, counts: &mut Counts, peers: &mut Peers) -> State {
         let tag = pending.tag;
-        let (talk, peer) = (tag.talk(), (tag.group(), tag.peer()));
+        let talk = tag.talk();
         let state = self.state(pending);
         let step = (self.now.saturating_sub(pending.asked) / self.step) as usize;
         let step = step.min(STEPS - 1);
@@ -108,18 +119,18 @@ impl Judge {
                 counts.half_open += u32::from(talk == Talk::HalfOpen);
                 counts.dead_proxied += u32::from(tag.is_proxied());
                 add_one(&mut counts.dead_by_age, step);
-                counts.dead_peers += u32::from(peers.dead.insert(peer));
+                peers.add_dead(tag, counts);
             }
             State::Idle => counts.idle += 1,
             State::Stopped => {
                 counts.stopped += 1;
                 counts.dead_proxied += u32::from(tag.is_proxied());
                 add_one(&mut counts.dead_by_age, step);
-                counts.dead_peers += u32::from(peers.dead.insert(peer));
+                peers.add_dead(tag, counts);
             }
             State::Answered => {
                 counts.answered += 1;
-                counts.answered_peers += u32::from(peers.answered.insert(peer));
+                counts.answered_peers += u32::from(peers.answered.insert((tag.group(), tag.end_and_port().0)));
                 add_one(&mut counts.answered_by_age, step);
             }
         }

@@ -30,6 +30,19 @@ pub(super) fn place(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAd
     if !matches!(entry.protocol, Protocol::Tcp | Protocol::Udp) {
         return None;
     }
+    place_flow(entry, to, lens).filter(|(group, ..)| !is_one_way(entry, to, *group, lens))
+}
+
+/// Statistics, logs and gossip of pods go one way by UDP, and are never answered: they say nothing of the path between pods.
+fn is_one_way(entry: &Entry, to: Role, group: Group, lens: &Lens) -> bool {
+    let between_pods = matches!(
+        group,
+        Group::PodToLocalPod | Group::PodToRemotePod | Group::PodToGone | Group::LocalToPod | Group::RemoteToPod
+    );
+    between_pods && entry.protocol == Protocol::Udp && entry.answered() == 0 && !is_dns(entry, to, lens)
+}
+
+fn place_flow(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAddr, IpAddr)> {
     let (initiator, responder) = (entry.initiator.ip, entry.responder.ip);
     let from = lens.roles.of(initiator);
     // The node's own address on the pod network belongs to no pod, and carries an identity of the host (below 256).
@@ -43,11 +56,6 @@ pub(super) fn place(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAd
             let group = match from {
                 _ if entry.identity == 1 || from_host => Group::HostToPod,
                 Role::LocalPod | Role::NodeLocalDnsPod | Role::LocalGone => Group::LocalToPod,
-                Role::RemotePod | Role::RemoteGone | Role::UnlistedPod | Role::OtherHost
-                    if goes_one_way(entry) && !is_dns(entry, to, lens) =>
-                {
-                    return None;
-                }
                 Role::RemotePod | Role::RemoteGone | Role::UnlistedPod | Role::OtherHost => Group::RemoteToPod,
                 Role::World if is_stray_answer(entry) => Group::StrayAnswers,
                 Role::World => Group::WorldToPod,
@@ -95,11 +103,6 @@ fn from_pod(entry: &Entry, to: Role, lens: &Lens) -> Option<Group> {
         Role::ThisHost | Role::Nowhere if dns => Group::LinkLocalDns,
         // Statistics and traces go one way by UDP, and are never answered: they say nothing of the path.
         Role::NodeLocalDns | Role::ThisHost if udp => return None,
-        Role::OtherHost | Role::LocalPod | Role::RemotePod | Role::UnlistedPod | Role::LocalGone | Role::RemoteGone
-            if !dns && goes_one_way(entry) =>
-        {
-            return None;
-        }
         Role::NodeLocalDns | Role::ThisHost => Group::PodToHost,
         Role::OtherHost => Group::PodToOtherHost,
         Role::Service if dns => Group::ServiceDns,
@@ -113,11 +116,6 @@ fn from_pod(entry: &Entry, to: Role, lens: &Lens) -> Option<Group> {
         Role::World => Group::WorldTcp,
         Role::Nowhere => return None,
     })
-}
-
-/// Whether this is UDP that never got an answer: logs, statistics and traces are sent so, and say nothing of the path.
-fn goes_one_way(entry: &Entry) -> bool {
-    entry.protocol == Protocol::Udp && entry.answered() == 0
 }
 
 /// Whether this is a query for a name. The pods of cluster DNS may serve on another port than 53 (5353, 8053).
@@ -153,4 +151,51 @@ pub(super) fn is_probe(entry: &Entry, lens: &Lens) -> bool {
     entry.direction == Direction::Out
         && entry.responder.ip == lens.probe_target
         && lens.probe_sources.contains(&entry.initiator.ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::roles::Range;
+
+    fn lens() -> Lens {
+        let mut roles = Roles::new(true);
+        roles.name_range("10.42.1.0/24".parse().unwrap(), Range::LocalPods);
+        roles.name([10, 42, 1, 5].into(), Role::LocalPod);
+        roles.name([10, 42, 2, 7].into(), Role::RemotePod);
+        Lens {
+            roles: roles.into(),
+            external: Vec::new(),
+            probe_sources: Vec::new(),
+            probe_target: [1, 1, 1, 1].into(),
+            most_age_s: None,
+        }
+    }
+
+    /// The group of an entry with these reports of packets that came in and that went out.
+    fn group(ends: &str, rx: u32, tx: u32) -> Option<Group> {
+        let text = format!(
+            "{ends} expires=9999 Packets=0 Bytes=0 RxFlagsSeen=0x00 LastRxReport={rx} TxFlagsSeen=0x00 LastTxReport={tx} \
+             Flags=0x0000 [ ] RevNAT=0 SourceSecurityID=300 BackendID=0 "
+        );
+        let (lens, entry) = (lens(), Entry::parse(text.as_bytes()).unwrap());
+        place(&entry, lens.roles.of(entry.responder.ip), &lens).map(|(group, ..)| group)
+    }
+
+    #[test]
+    fn reports_that_no_pod_answers_say_nothing_of_the_path_between_pods() {
+        let (out, come_in) = ("10.42.1.5:40000 -> 10.42.2.7:8125", "10.42.2.7:40000 -> 10.42.1.5:8125");
+        assert_eq!(group(&format!("UDP OUT {out}"), 0, 9000), None);
+        assert_eq!(group(&format!("UDP IN {come_in}"), 9000, 0), None);
+        assert_eq!(group(&format!("UDP OUT {out}"), 8000, 9000), Some(Group::PodToRemotePod), "it was answered once");
+        assert_eq!(group(&format!("UDP IN {come_in}"), 9000, 8000), Some(Group::RemoteToPod));
+        assert_eq!(group(&format!("TCP OUT {out}"), 0, 9000), Some(Group::PodToRemotePod));
+    }
+
+    #[test]
+    fn questions_of_dns_and_of_the_world_count_without_an_answer() {
+        assert_eq!(group("UDP OUT 10.42.1.5:40000 -> 10.42.2.7:53", 0, 9000), Some(Group::ClusterDns));
+        assert_eq!(group("UDP IN 10.42.2.7:40000 -> 10.42.1.5:53", 9000, 0), Some(Group::RemoteToPod));
+        assert_eq!(group("UDP OUT 10.42.1.5:40000 -> 203.0.113.9:443", 0, 9000), Some(Group::WorldUdp));
+    }
 }

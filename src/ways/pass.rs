@@ -6,7 +6,7 @@ use crate::ways::lens::Lens;
 use crate::ways::picture::Picture;
 use crate::ways::tally::{Tally, fields};
 
-/// The pass itself: bytes in, a [`Picture`] out. Two of them may share a dump: see [`Pass::split`].
+/// The pass itself: bytes in, a [`Picture`] out. Two may share the lines of a dump: see [`Pass::join`].
 pub struct Pass {
     lens: Lens,
     lines: Lines,
@@ -20,14 +20,8 @@ impl Pass {
         Self { lens: lens.clone(), lines: Lines::new(), tally: Tally::new(lens.most_age_s) }
     }
 
-    /// A second pass that takes a share of the same dump. Each gets whole lines, in whatever order.
-    #[must_use]
-    pub fn split(&mut self) -> Self {
-        Self { lens: self.lens.clone(), lines: Lines::new(), tally: self.tally.split() }
-    }
-
-    /// Adds what the second pass has seen. One of the two at most may have taken the start of a line without its end: the
-    /// dump's last.
+    /// Adds what a second pass has seen of the same dump, whose lines it shared. One of the two at most may have taken the
+    /// start of a line without its end: the dump's last.
     #[must_use]
     pub fn join(mut self, second: Self) -> Self {
         self.tally.join(second.tally);

@@ -15,7 +15,7 @@ pub(super) struct Pending {
 }
 
 /// Group (5 bits), endpoint (12), what kind of talk it is (3), whether the agent's proxy answers it (1), and the far end
-/// (11), in 32 bits.
+/// (11; between pods 6, and 5 for the port that is asked), in 32 bits.
 #[derive(Clone, Copy)]
 pub(super) struct Tag(u32);
 
@@ -60,7 +60,12 @@ impl Tag {
     pub(super) fn new(group: Group, endpoint: u16, entry: &Entry, peer: IpAddr) -> Self {
         let talk = Talk::of_entry(entry) as u32;
         let proxied = u32::from(entry.flags.has(Flags::PROXY_REDIRECT));
-        Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer_bucket(peer))
+        let peer = if has_port(group) {
+            peer_bucket(peer) & FAR_END | port_bucket(entry.responder.port)
+        } else {
+            peer_bucket(peer)
+        };
+        Self((group as u32) << 27 | u32::from(endpoint & 0xfff) << 15 | talk << 12 | proxied << 11 | peer)
     }
 
     /// The same, of the endpoint with another number.
@@ -93,6 +98,25 @@ impl Tag {
     pub(super) const fn peer(self) -> u32 {
         self.0 & (BUCKETS - 1)
     }
+
+    /// The far end alone, and the port that is asked, where that is told apart.
+    pub(super) fn end_and_port(self) -> (u32, Option<u32>) {
+        let told_apart = Group::ALL.get(self.group()).is_some_and(|group| has_port(*group));
+        if told_apart { (self.peer() & FAR_END, Some(self.peer() & !FAR_END)) } else { (self.peer(), None) }
+    }
+}
+
+/// The bits of a far end where the port has bits of its own.
+const FAR_END: u32 = (1 << 6) - 1;
+
+/// Whether the port that is asked is told apart: one service that hangs has far ends on many nodes.
+const fn has_port(group: Group) -> bool {
+    matches!(group, Group::PodToLocalPod | Group::PodToRemotePod | Group::RemoteToPod)
+}
+
+/// One of 32 places for a port, above the bits of the far end.
+fn port_bucket(port: u16) -> u32 {
+    u32::from(port.wrapping_mul(0x9e37) >> 11) << 6
 }
 
 /// How many far ends are told apart, roughly.
@@ -123,6 +147,14 @@ pub(super) const fn asked_again(entry: &Entry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_services_are_told_apart() {
+        let ports = [80, 443, 3306, 4240, 5432, 5672, 6379, 8080, 8443, 9090, 9092, 9200, 11211, 27017, 50051];
+        let places: rustc_hash::FxHashSet<u32> = ports.map(port_bucket).into_iter().collect();
+        assert!(places.len() >= 11, "{}", places.len());
+        assert!(places.iter().all(|place| place & FAR_END == 0 && *place < BUCKETS));
+    }
 
     #[test]
     fn far_ends_are_told_apart_in_both_families() {

@@ -57,8 +57,6 @@ pub(super) struct Tally {
     remaining: (u64, u64, i64),
     pending: Vec<Vec<Pending>>,
     pending_len: usize,
-    /// How many are kept before they are decided.
-    most_pending: usize,
     /// Those of the pending that were never answered, by name; a bounded number.
     unanswered: Vec<(Pending, Flow)>,
     more_unanswered: bool,
@@ -93,7 +91,6 @@ impl Tally {
             remaining: (0, 0, 0),
             pending: Vec::new(),
             pending_len: 0,
-            most_pending: MOST_PENDING,
             unanswered: Vec::new(),
             more_unanswered: false,
             endpoints: vec![Endpoint::new(None)],
@@ -101,12 +98,6 @@ impl Tally {
             resolvers: FxHashMap::default(),
             resolver_counts: FxHashMap::default(),
         }
-    }
-
-    /// One for a second share of the same dump. Both together keep as many entries as one would.
-    pub(super) fn split(&mut self) -> Self {
-        self.most_pending /= 2;
-        Self { most_pending: self.most_pending, ..Self::new(self.most_age_s) }
     }
 
     /// Adds what was seen in the second share.
@@ -133,7 +124,9 @@ impl Tally {
         }
         for mut block in second.pending {
             self.pending_len += block.len();
-            block.iter_mut().for_each(|pending| pending.tag = pending.tag.at_endpoint(place(pending)));
+            for pending in &mut block {
+                pending.tag = pending.tag.at_endpoint(place(pending));
+            }
             self.pending.push(block);
         }
         let unanswered = second.unanswered.into_iter();
@@ -250,7 +243,7 @@ impl Tally {
         if self.most_age_s.is_some() && (answered == 0 || half_open) && group != Group::Probe {
             self.name(pending, Flow { group, local, from: entry.initiator, to: entry.responder });
         }
-        if self.pending_len >= self.most_pending {
+        if self.pending_len >= MOST_PENDING {
             self.settle();
         }
         match self.pending.last_mut() {

@@ -136,6 +136,7 @@ const ZERO: Counts = Counts {
     last_answer: 0,
     answered_peers: 0,
     dead_peers: 0,
+    dead_ports: 0,
     dead_proxied: 0,
     answered_by_age: [0; crate::ways::counts::STEPS],
     dead_by_age: [0; crate::ways::counts::STEPS],

@@ -55,7 +55,9 @@ fn main() {
     let picture = one_pass(&dump, &lens);
     assert!(picture.group(Group::NodeLocalDns).live() > 0 && picture.unparsed == 0, "the dump is read");
     let greps = best(rounds, || GREPS.iter().for_each(|grep| shell(grep, &dump)));
-    let (whole, memory) = diagnose(&bundle);
+    let runs: Vec<_> = std::iter::repeat_with(|| diagnose(&bundle)).take(rounds).collect();
+    let whole = runs.iter().map(|(time, _)| *time).min().unwrap_or_default();
+    let memory = runs.iter().map(|(_, memory)| *memory).max().unwrap_or_default();
 
     let megabytes = fs::metadata(&dump).expect("the dump").len() as f64 / 1e6;
     let mut table = String::new();
@@ -67,13 +69,14 @@ fn main() {
     row("the same with the file read in between", rate(megabytes, one_core), "");
     row("the same beside the reading, as `diagnose --from` does it", rate(megabytes, pass), "");
     row("the runbook's three greps over the same file", rate(megabytes, greps), "baseline");
-    let ratio = greps.as_secs_f64() / pass.as_secs_f64();
-    row("the pass beside the reading is so many times as fast", format!("{ratio:.1} x"), "goal: 5 or more");
+    let faster = |time: Duration| format!("{:.1} x", greps.as_secs_f64() / time.as_secs_f64());
+    row("the pass beside the reading is so many times as fast", faster(pass), "");
     row(
         "the real binary, `diagnose --from`, of one node, from start to end",
         format!("{:.0} ms", whole.as_secs_f64() * 1e3),
         "",
     );
+    row("it is so many times as fast as the greps", faster(whole), "goal: 5 or more");
     row("its peak memory", format!("{:.1} MiB", memory as f64 / 1024.0), "goal: 32 MiB or less");
     print!("{table}");
 }
@@ -105,9 +108,12 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
 
 fn pass_beside_reading(dump: &Path, lens: &Lens) -> Picture {
     let mut pass = DumpPass::new(lens);
+    let second = pass.second(lens);
     let file = fs::File::open(dump).expect("the dump opens");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(beside(|outlet| outlet.pour(file), &mut |chunk| pass.feed(chunk))).expect("the dump is read");
+    runtime
+        .block_on(beside(|outlet| outlet.share(file, second), &mut |chunk| pass.feed(chunk)))
+        .expect("the dump is read");
     pass.finish(true)
 }
 

@@ -57,7 +57,7 @@ fn without(name: &str, files: &Files, args: &[String], subsets: &[Vec<String>]) 
 }
 
 /// The direct evidence: each of these shows a broken program, map, mount or rule by itself.
-const DIRECT: [&str; 14] = [
+const DIRECT: [&str; 15] = [
     "bpf-metrics",
     "bpf-metrics.2",
     "endpoint-list",
@@ -70,6 +70,7 @@ const DIRECT: [&str; 14] = [
     "mounts",
     "host-mounts",
     "host-firewall",
+    "host-firewall-v6",
     "config-drift",
     "calls-maps",
 ];

@@ -247,7 +247,8 @@ impl Seen<'_> {
         self.put(files, node, "drop-metrics.2", second);
         self.put(files, node, "nat-list", run("bpf nat list", self.nat_list(node)));
         self.put(files, node, "attached-programs", Ended::new("bpftool net show", self.attached_programs(node)));
-        self.put(files, node, "host-firewall", Ended::new("iptables-save", self.host_firewall(node)));
+        self.put(files, node, "host-firewall", Ended::new("iptables-save", self.host_firewall(node, false)));
+        self.put(files, node, "host-firewall-v6", Ended::new("ip6tables-save", self.host_firewall(node, true)));
         self.put(files, node, "agent-log", Ended::new("logs", self.agent_log(node)));
         self.put(files, node, "service-list", run("service list", self.service_list(node)));
         self.put(files, node, "agent-status", run("status --verbose", self.agent_status(node)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::chores::Chore;
 use crate::release::{Clock, Release};
 use crate::rng::Rng;
 
@@ -58,6 +59,8 @@ pub(crate) enum WayOut {
     OnlyHttps,
     /// The site's resolver only, which knows no name of the world.
     AirGap,
+    /// Echo requests, the site's resolver and its proxy.
+    Proxy,
 }
 
 /// What decides which cluster DNS pods a node's service table holds.
@@ -124,6 +127,14 @@ pub(crate) struct Setup {
     pub(crate) up: i64,
     /// A share of the usual traffic, in percent.
     pub(crate) busy: i64,
+    /// Whether nodes themselves have nothing to do with the world.
+    pub(crate) quiet_hosts: bool,
+    /// A node that was booted only so long ago.
+    pub(crate) rebooted: Option<(usize, Moment)>,
+    /// A node without application pods: it is being drained.
+    pub(crate) drained: Option<usize>,
+    /// What pods do beside their work.
+    pub(crate) chores: Vec<Chore>,
 }
 
 /// A cluster as it stands.
@@ -259,6 +270,10 @@ impl Setup {
             now: 1_790_000_000,
             up: 0,
             busy: 100,
+            quiet_hosts: false,
+            rebooted: None,
+            drained: None,
+            chores: Vec::new(),
         }
     }
 
@@ -358,6 +373,15 @@ impl Setup {
         }
     }
 
+    /// The site's proxy, outside the cluster.
+    pub(crate) fn proxy(&self) -> IpAddr {
+        if self.v6() {
+            Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 8).into()
+        } else {
+            Ipv4Addr::new(172, 31, 250, 8).into()
+        }
+    }
+
     /// An address of the world.
     pub(crate) fn world(v6: bool, nth: i64) -> IpAddr {
         let host = u8::try_from(nth.rem_euclid(14)).expect("small");
@@ -453,7 +477,8 @@ impl Node {
         if setup.resolver == Resolver::Redirected {
             push(&mut rng, Role::LocalDns, "kube-system", "node-local-dns", 8_080, false);
         }
-        for nth in 0..setup.pods + setup.extra {
+        let applications = if setup.drained == Some(at) { 0 } else { setup.pods + setup.extra };
+        for nth in 0..applications {
             let (role, namespace, stem, port) = ROLES[nth % ROLES.len()];
             push(&mut rng, role, namespace, &format!("{stem}-{nth}"), port, nth >= setup.pods);
         }
@@ -462,7 +487,10 @@ impl Node {
             name: NAMES[setup.names][at].to_owned(),
             zone: Setup::zone(at),
             clock,
-            uptime: (up + setup.up) * SECOND + 437,
+            uptime: match setup.rebooted {
+                Some((node, up)) if node == at => up,
+                _ => (up + setup.up) * SECOND + 437,
+            },
             machine: if arm { ("arm64", "6.6.63") } else { ("amd64", "6.8.0-51-generic") },
             pods,
             agent: format!("cilium-{}", rng.suffix()),

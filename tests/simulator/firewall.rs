@@ -1,4 +1,4 @@
-//! What `iptables-save` prints on a node: the chains that a cluster brings along, and the rules of the host's own firewall.
+//! What `iptables-save` and `ip6tables-save` print on a node: the chains that a cluster brings along, and the rules of the host's own firewall.
 
 use std::fmt::Write;
 
@@ -33,28 +33,32 @@ const AFTER: &str = "\
 -A OUTPUT -m comment --comment \"cilium-feeder: CILIUM_OUTPUT\" -j CILIUM_OUTPUT
 -A OUTPUT -j KUBE-FIREWALL
 -A CILIUM_FORWARD -o cilium_host -m comment --comment \"towards pods of this cluster\" -j ACCEPT
--A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
-COMMIT
 ";
 
+/// A rule of kubelet's for IPv4.
+const LOCALNET: &str =
+    "-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP\n";
+
 impl Seen<'_> {
-    /// `iptables-save`, which shows no rule for IPv6.
-    pub(crate) fn host_firewall(&self, node: usize) -> String {
+    /// `iptables-save`, or `ip6tables-save`: the faults are in that of the cluster's family.
+    pub(crate) fn host_firewall(&self, node: usize, v6: bool) -> String {
         let setup = &self.plan.setup;
         let mut out = String::from(BEFORE);
         let mut rng = self.rng(node, 27);
         let dropped = self.plan.faults.iter().filter(|f| f.place == Place::HostIn && f.node.is_none_or(|n| n == node));
-        for fault in dropped.filter(|_| !setup.v6()) {
+        for fault in dropped.filter(|_| v6 == setup.v6()) {
             // Many let in first what belongs to known connections: then what is dropped hangs on the kernel's own table.
             if rng.chance(50) {
                 out.push_str("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n");
             }
             match fault.port {
                 Some(port) => writeln!(out, "-A INPUT -p tcp -m tcp --dport {port} -j DROP"),
-                None => writeln!(out, "-A INPUT -s {}/24 -j DROP", setup.pod_address(false, node, 0)),
+                None => {
+                    writeln!(out, "-A INPUT -s {}/{} -j DROP", setup.pod_address(v6, node, 0), if v6 { 64 } else { 24 })
+                }
             }
             .expect("a String takes all");
         }
-        out + AFTER
+        out + AFTER + if v6 { "" } else { LOCALNET } + "COMMIT\n"
     }
 }

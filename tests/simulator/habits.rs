@@ -50,7 +50,7 @@ impl Traffic<'_, '_> {
         usual * 100 / self.cluster().setup.busy * rng.between(80, 125) / 100
     }
 
-    fn lookups(&mut self, node: usize, pod: usize, usual: Moment, kept: bool) {
+    pub(crate) fn lookups(&mut self, node: usize, pod: usize, usual: Moment, kept: bool) {
         let mut rng = self.rng(node, pod, 2);
         let sockets = if kept { 9 } else { 1 };
         let gone = self.old_sockets.get(&node).filter(|_| kept).cloned();
@@ -139,7 +139,7 @@ impl Traffic<'_, '_> {
         flow(rng, proto, Actor::Pod(node, pod), source, Actor::World, target)
     }
 
-    fn abroad(&mut self, node: usize, pod: usize, usual: Moment) {
+    pub(crate) fn abroad(&mut self, node: usize, pod: usize, usual: Moment) {
         let mut rng = self.rng(node, pod, 6);
         let pace = self.pace(&mut rng, usual);
         let mut at = RECENT + rng.between(0, pace);
@@ -236,7 +236,7 @@ impl Traffic<'_, '_> {
             self.hold(&mut make, -7_000 * SECOND, 5 * SECOND);
         }
         let mut at = RECENT + rng.between(0, 20_000);
-        while at < 0 {
+        while at < 0 && !setup.quiet_hosts {
             let to = Setup::world(setup.v6(), rng.between(0, 13));
             let tcp = flow(&mut rng, Proto::Tcp, here, own, Actor::World, (to, 443));
             self.call(&tcp, at, 10 * SECOND);

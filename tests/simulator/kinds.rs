@@ -131,6 +131,12 @@ fn wrongly_stale() -> Vec<Kind> {
                 less(usual("local-dns-hung-and-port-filtered", 114), Edit::Lost(0, "pod-egress")),
                 less(usual("stale-pods-and-host", 215), Edit::Lost(0, "host-firewall")),
                 less(usual("host-firewall", 216), Edit::Lost(0, "host-firewall")),
+                called("IPv6, datapath", named("stale-pods-and-host", plain(217, |s| s.family = Family::V6), SICK)),
+                called("IPv6, firewall", named("host-firewall", plain(218, |s| s.family = Family::V6), SICK)),
+                less(
+                    named("host-firewall", plain(219, |s| s.family = Family::V6), SICK),
+                    Edit::Lost(0, "host-firewall-v6"),
+                ),
             ],
         ),
         kind(

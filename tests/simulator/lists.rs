@@ -94,7 +94,7 @@ impl Seen<'_> {
                     _ => ("ReplicaSet", "apps", json!({"app": pod.name.split('-').next()})),
                 };
                 let fresh = pod.role == Role::ClusterDns && self.plan.has(is_rolled);
-                let started = if fresh { -700 * SECOND } else { 3_000 * SECOND - node.uptime };
+                let started = if fresh { -700 * SECOND } else { (3_000 * SECOND).min(node.uptime / 5) - node.uptime };
                 let mut value = self.pod(&pod.name, pod.namespace, &node.name, started, unready);
                 value["metadata"]["labels"] = labels;
                 value["metadata"]["ownerReferences"][0]["kind"] = json!(kind);
@@ -111,8 +111,8 @@ impl Seen<'_> {
             }
             if setup.resolver == Resolver::LinkLocal {
                 let unready = self.local_dns_unready(at);
-                let mut value =
-                    self.host_pod(&node.local_dns, &host, &node.name, 2_000 * SECOND - node.uptime, unready);
+                let since_boot = (2_000 * SECOND).min(node.uptime / 6);
+                let mut value = self.host_pod(&node.local_dns, &host, &node.name, since_boot - node.uptime, unready);
                 value["metadata"]["labels"] = json!({"k8s-app": "node-local-dns"});
                 value["metadata"]["ownerReferences"][0]["name"] = json!("nodelocaldns");
                 value["spec"]["containers"][0] = json!({"name": "node-cache", "image": "dns-node-cache:1.25",

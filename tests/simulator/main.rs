@@ -1,13 +1,17 @@
 //! A packet-level simulator of clusters: the truth is the fault that was injected, never an opinion of the rules.
 //!
 //! `cargo test --test simulator -- --nocapture` prints what was said by what is true, and the seeds of all that is wrong;
-//! `STALEDP_SIM_NODES=10000` simulates more nodes. `STALEDP_SIM_SEED=N` shows the plan of one seed and keeps its bundle, with
+//! `STALEDP_SIM_NODES=10000` simulates more nodes, `STALEDP_SIM_FIRST=N` begins with another seed than 1 (seeds that no
+//! rule was written beside). The everyday test does the same with clusters whose pods also wait in vain for reasons of their
+//! own; `STALEDP_SIM_EVERYDAY=N` shows one of them. `STALEDP_SIM_SEED=N` shows the plan of one seed and keeps its bundle, with
 //! `STALEDP_SIM_SITUATION=NAME` that of a named situation (as properties use them); `STALEDP_SIM_KIND=N` does so with the
 //! plans of a kind.
 
 mod bundle;
 mod calm;
+mod chores;
 mod cluster;
+mod everyday;
 mod fault;
 mod firewall;
 mod habits;
@@ -35,6 +39,8 @@ use run::Wrong;
 
 /// Nodes that are simulated where the environment names no other number.
 const NODES: usize = 1_000;
+/// The same, of clusters with everyday trouble.
+const EVERYDAY_NODES: usize = 400;
 
 #[test]
 fn no_node_is_wrongly_stale_and_no_shown_fault_is_healthy() {
@@ -42,15 +48,30 @@ fn no_node_is_wrongly_stale_and_no_shown_fault_is_healthy() {
         let named = std::env::var("STALEDP_SIM_SITUATION");
         return show(&named.map_or_else(|_| situations::by_seed(seed), |name| situations::of_seed(&name, seed)));
     }
-    let nodes = number("STALEDP_SIM_NODES").map_or(NODES, |nodes| usize::try_from(nodes).expect("a number of nodes"));
+    judge_seeds(NODES, situations::by_seed);
+}
+
+#[test]
+fn everyday_trouble_of_pods_makes_no_node_stale_and_no_shown_fault_healthy() {
+    if let Some(seed) = number("STALEDP_SIM_EVERYDAY") {
+        return show(&situations::everyday(seed));
+    }
+    judge_seeds(EVERYDAY_NODES, situations::everyday);
+}
+
+/// Judges the plans of seeds until so many nodes were looked at, and fails where the worst of what is wrong comes out.
+fn judge_seeds(nodes: usize, plan: fn(u64) -> plan::Plan) {
+    let nodes = number("STALEDP_SIM_NODES").map_or(nodes, |nodes| usize::try_from(nodes).expect("a number of nodes"));
     let mut seeds = Vec::new();
     let mut sum = 0;
-    while sum < nodes {
-        let seed = u64::try_from(seeds.len()).expect("few") + 1;
-        sum += situations::by_seed(seed).looked_at().len();
+    for seed in number("STALEDP_SIM_FIRST").unwrap_or(1).. {
+        if sum >= nodes {
+            break;
+        }
+        sum += plan(seed).looked_at().len();
         seeds.push(seed);
     }
-    let judged = run::side_by_side(seeds.len(), |at| run::judge_plan(&situations::by_seed(seeds[at])));
+    let judged = run::side_by_side(seeds.len(), |at| run::judge_plan(&plan(seeds[at])));
     let said: Vec<_> = judged.into_iter().flatten().collect();
     let count = |wrong| run::count(&said, wrong);
     println!("{} clusters, {} nodes\n{}", seeds.len(), said.len(), run::matrix(&said));

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::bundle::{self, Files};
+use crate::fault::Place;
 use crate::plan::{Plan, Word, kind_of};
 
 /// What was said of one node, and what is right.
@@ -175,8 +176,9 @@ pub(crate) fn weighed(plan: &Plan, lost: &BTreeMap<usize, (usize, usize)>) -> Pl
     }
     // Of two nodes that hear nothing of each other, what either of them shows is the same wherever the wire is cut.
     let isolated = plan.truths.values().any(|truth| truth.codes.contains(&"node-isolated"));
-    if plan.setup.nodes == 2 && isolated && plan.rest.codes.contains(&"healthy") {
-        plan.rest.codes.push("node-isolated");
+    if plan.setup.nodes == 2 && isolated {
+        let others = plan.truths.values_mut().chain([&mut plan.rest]);
+        others.filter(|truth| truth.codes.contains(&"healthy")).for_each(|truth| truth.codes.push("node-isolated"));
     }
     // A sick node's own cluster DNS pod is missed by all others, whose datapath is none the worse for it.
     let cluster = crate::cluster::Cluster::new(plan.setup.clone());
@@ -192,6 +194,12 @@ pub(crate) fn weighed(plan: &Plan, lost: &BTreeMap<usize, (usize, usize)>) -> Pl
     }
     for (node, truth) in &mut plan.truths {
         let direct = plan.quirks.iter().any(|quirk| quirk.direct(*node));
+        // What the node sends to its pods is mostly kubelet's probes; without them one client of the host's may be all.
+        let of_host = plan.faults.iter().all(|fault| matches!(fault.place, Place::HostToPod | Place::PodToHost));
+        let unseen = of_host && !plan.setup.probed && lost.get(node).is_none_or(|(pods, _)| *pods < 2);
+        if unseen {
+            (truth.unknown, truth.shown) = (true, false);
+        }
         if !direct && lost.get(node).is_none_or(|(_, flows)| *flows < HANDFUL) {
             (truth.unknown, truth.shown) = (true, false);
         }

@@ -1,6 +1,6 @@
 //! Situations in which the datapath of a node went stale.
 
-use crate::cluster::{Resolver, Setup, WayOut};
+use crate::cluster::{Resolver, WayOut};
 use crate::fault::{Fault, Place};
 use crate::plan::{Device, Quirk, Truth};
 use crate::release::Release;
@@ -9,11 +9,6 @@ use crate::situations::{Situation, direct_dns};
 const STALE: &[&str] = &["stale-datapath"];
 const STALE_SOMEHOW: &[&str] = &["stale-datapath", "stale-selective", "egress-broken"];
 const CUT_OFF: &[&str] = &["stale-selective", "stale-datapath", "egress-broken"];
-
-/// Whether the list of the host's rules shows those that packets of pods pass: else one may be what drops them.
-fn rules_are_shown(setup: &Setup) -> bool {
-    !setup.v6()
-}
 
 /// All of them.
 pub(crate) const SITUATIONS: &[Situation] = &[
@@ -36,7 +31,6 @@ pub(crate) const SITUATIONS: &[Situation] = &[
         name: "stale-host-to-pod",
         make: |plan, sick| {
             let local = plan.setup.resolver == Resolver::LinkLocal || plan.setup.resolver == Resolver::OfNode;
-            let local = local && rules_are_shown(&plan.setup);
             let truth = if local { Truth::is(STALE) } else { Truth::faulty(STALE_SOMEHOW) };
             plan.fault(Fault::at(Place::HostToPod, sick.node, sick.since)).truth(sick.node, truth)
         },
@@ -45,7 +39,7 @@ pub(crate) const SITUATIONS: &[Situation] = &[
         weight: 4,
         name: "stale-pods-and-host",
         make: |plan, sick| {
-            let truth = if plan.setup.resolver == Resolver::LinkLocal && rules_are_shown(&plan.setup) {
+            let truth = if plan.setup.resolver == Resolver::LinkLocal {
                 Truth::is(STALE)
             } else {
                 Truth::faulty(STALE_SOMEHOW)

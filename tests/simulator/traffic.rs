@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::{Actor, Balancing, Cluster, Moment, Resolver, Role, SECOND, Spread};
+use crate::cluster::{Actor, Balancing, Cluster, Moment, Resolver, Role, SECOND, Spread, WayOut};
 use crate::fault::Proto;
 use crate::rng::Rng;
 use crate::table::{ACK, FIN, PSH, SYN, Socket};
@@ -97,6 +97,7 @@ impl<'a, 'n> Traffic<'a, 'n> {
                 self.pod(node, pod);
             }
             self.host(node);
+            self.chores(node);
         }
     }
 
@@ -247,7 +248,8 @@ impl<'a, 'n> Traffic<'a, 'n> {
             _ => false,
         };
         let node = crate::wire::node_of(resolver).unwrap_or(0);
-        let known = matches!(self.cluster().setup.way_out, crate::cluster::WayOut::AirGap) && name == Name::World;
+        let way_out = self.cluster().setup.way_out;
+        let known = matches!(way_out, WayOut::AirGap | WayOut::Proxy) && name == Name::World;
         if !local && name == Name::Cluster || local && rng.chance(50) {
             return (rng.between(1, 4), !known);
         }

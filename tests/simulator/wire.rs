@@ -118,9 +118,18 @@ impl<'a> Net<'a> {
     /// Sends a packet of a flow; true where it arrives.
     pub(crate) fn send(&mut self, flow: &Flow, answer: bool, flags: u8, at: Moment) -> bool {
         let (from, to) = if answer { (flow.to, flow.from) } else { (flow.from, flow.to) };
+        if !self.runs(from, at) || !self.runs(to, at) {
+            return false;
+        }
         self.leave(flow, from, answer, flags, at)
             && self.between(flow, from, to, answer, at)
             && self.enter(flow, to, from, answer, flags, at)
+    }
+
+    /// Whether the node of this end was up then.
+    fn runs(&self, end: Actor, at: Moment) -> bool {
+        let Some((node, up)) = self.cluster.setup.rebooted else { return true };
+        node_of(end) != Some(node) || at > 40 * SECOND - up
     }
 
     /// The line of the end that began, or of the end that answers, with what does not change in it.
@@ -307,6 +316,7 @@ impl<'a> Net<'a> {
             WayOut::NoIcmp => flow.proto != Proto::Icmp,
             WayOut::OnlyHttps => resolver || (flow.proto == Proto::Tcp && flow.target.1 == 443),
             WayOut::AirGap => resolver,
+            WayOut::Proxy => resolver || flow.proto == Proto::Icmp || flow.target.0 == setup.proxy(),
         };
         let node = node_of(flow.from).unwrap_or(0);
         out && !self.hit(Place::FarEnd, node, None, flow, at)

@@ -36,6 +36,8 @@ fn evidence_of(file: &str) -> Option<Evidence> {
     match stem {
         "bpftool-net-show" => Some(Evidence::AttachedPrograms),
         "bpftool-cgroup-tree--run-cilium-cgroupv2" => Some(Evidence::CgroupTree),
+        "iptables-save--c" => Some(Evidence::HostFirewall),
+        "ip6tables-save--c" => Some(Evidence::HostFirewallV6),
         _ => None,
     }
 }

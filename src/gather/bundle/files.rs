@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex};
 use flate2::read::MultiGzDecoder;
 
 use super::is_plain_name;
-use crate::gather::Sink;
 use crate::gather::archive::Tarball;
 use crate::gather::reading::{AT_ONCE, Outlet, beside, here, lock};
+use crate::gather::{SecondSink, Sink};
 
 /// A file below this size, in bytes, is not worth a thread.
 const SMALL: u64 = 64 << 10;
+/// From this size on, in bytes, two threads share what has to be done with a file.
+const LARGE: u64 = 4 << 20;
 
 /// The files of a bundle, by their paths in it.
 pub(super) enum Files {
@@ -124,15 +126,20 @@ impl Files {
         }
     }
 
-    /// Pours a file into `out`, unpacked where it is called so.
-    pub(super) async fn pour(&self, name: &str, out: Sink<'_>) -> io::Result<()> {
+    /// Pours a file into `out`, unpacked where it is called so. A share of a large one goes to `second`, where unpacking is not
+    /// most of the work.
+    pub(super) async fn pour(&self, name: &str, out: Sink<'_>, second: Option<SecondSink>) -> io::Result<()> {
         let packed = is_packed(name);
         match self {
             Self::Folder(root) => {
                 let file = File::open(root.join(name))?;
-                let is_small = file.metadata()?.len() < SMALL;
-                let read = move |outlet: &Outlet<'_>| pour(file, packed, outlet);
-                if is_small { here(read, out) } else { beside(read, out).await }
+                let size = file.metadata()?.len();
+                let second = second.filter(|_| size >= LARGE && !packed);
+                let read = move |outlet: &Outlet<'_>| match second {
+                    Some(second) => outlet.share(file, second),
+                    None => pour(file, packed, outlet),
+                };
+                if size < SMALL { here(read, out) } else { beside(read, out).await }
             }
             Self::Tar { tar, files, .. } => {
                 let index = *files.get(name).ok_or_else(|| self.missing())?;

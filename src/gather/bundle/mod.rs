@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 
 use super::archive::Tarball;
 use super::supplement::SymptomSource;
-use super::{Question, Sink, Source};
+use super::{Question, SecondSink, Sink, Source};
 use crate::base::answer::{Answer, End, Via};
 use crate::base::credentials::without_credentials;
 use crate::base::error::Error;
@@ -253,6 +253,68 @@ impl Bundle {
         };
         Some(serde_json::from_slice(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
     }
+
+    /// Reads an answer; a share of a large output goes to `second`, where there is one.
+    async fn read(&self, question: &Question<'_>, out: Sink<'_>, second: Option<SecondSink>) -> Answer {
+        let slot = question.probe.map_or(0, |probe| probe.slot);
+        let Some(stem) = Self::stem(question.node, question.evidence, slot) else {
+            return Answer::not_gathered("the node's name is not a valid file name");
+        };
+        let description = self.describe(&stem);
+        let outputs = [format!("{stem}.out"), format!("{stem}.out.gz")];
+        let mut bytes = 0;
+        let mut counted = |chunk: &[u8]| {
+            bytes += chunk.len();
+            out(chunk);
+        };
+        let output = outputs.iter().find(|output| self.files.has(output));
+        let poured = match output {
+            Some(output) => self.files.pour(output, &mut counted, second).await,
+            None if description.is_none() => {
+                return Answer::not_gathered(format!("the bundle has no {} for this node", question.evidence));
+            }
+            // A listing that ended well without its output was not gathered, whatever its description says. A probe may
+            // print nothing.
+            None if is_listing(question.evidence)
+                && matches!(&description, Some(Ok(d)) if d.error.is_none() && d.exit_code == Some(0)) =>
+            {
+                let Some(broken) = self.files.broken() else {
+                    return Answer::not_gathered(format!("the bundle has no output of {}", question.evidence));
+                };
+                let message = format!("no output of {}: the archive is truncated: {broken}", question.evidence);
+                return Answer {
+                    end: End::Failed(Failure::new(FailureKind::Other, message)),
+                    ..Answer::not_gathered("")
+                };
+            }
+            None => Ok(()),
+        };
+        let mut answer = match description {
+            Some(Ok(description)) => answer_of(description),
+            Some(Err(error)) => {
+                let mut answer = Answer::not_gathered("");
+                let is = if error.kind() == io::ErrorKind::InvalidData { " is not valid JSON" } else { "" };
+                let message = format!("{}.json{is}: {error}", question.evidence);
+                answer.end = End::Failed(Failure::new(FailureKind::Other, message));
+                answer
+            }
+            None => {
+                let mut answer = Answer::not_gathered("");
+                let message = format!("{}.json is missing, so the output may be incomplete", question.evidence);
+                answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
+                answer
+            }
+        };
+        if let (Err(error), Some(output)) = (poured, output) {
+            let name = output.rsplit('/').next().unwrap_or_default();
+            answer.end = End::Failed(if bytes == 0 && error.kind() != io::ErrorKind::UnexpectedEof {
+                Failure::new(FailureKind::Other, format!("{name}: {error}"))
+            } else {
+                Failure::new(FailureKind::Truncated, format!("only a part of {name} can be read: {error}"))
+            });
+        }
+        answer
+    }
 }
 
 impl Source for Bundle {
@@ -324,64 +386,11 @@ impl Source for Bundle {
     }
 
     async fn ask(&self, question: &Question<'_>, out: Sink<'_>) -> Answer {
-        let slot = question.probe.map_or(0, |probe| probe.slot);
-        let Some(stem) = Self::stem(question.node, question.evidence, slot) else {
-            return Answer::not_gathered("the node's name is not a valid file name");
-        };
-        let description = self.describe(&stem);
-        let outputs = [format!("{stem}.out"), format!("{stem}.out.gz")];
-        let mut bytes = 0;
-        let mut counted = |chunk: &[u8]| {
-            bytes += chunk.len();
-            out(chunk);
-        };
-        let output = outputs.iter().find(|output| self.files.has(output));
-        let poured = match output {
-            Some(output) => self.files.pour(output, &mut counted).await,
-            None if description.is_none() => {
-                return Answer::not_gathered(format!("the bundle has no {} for this node", question.evidence));
-            }
-            // A listing that ended well without its output was not gathered, whatever its description says. A probe may
-            // print nothing.
-            None if is_listing(question.evidence)
-                && matches!(&description, Some(Ok(d)) if d.error.is_none() && d.exit_code == Some(0)) =>
-            {
-                let Some(broken) = self.files.broken() else {
-                    return Answer::not_gathered(format!("the bundle has no output of {}", question.evidence));
-                };
-                let message = format!("no output of {}: the archive is truncated: {broken}", question.evidence);
-                return Answer {
-                    end: End::Failed(Failure::new(FailureKind::Other, message)),
-                    ..Answer::not_gathered("")
-                };
-            }
-            None => Ok(()),
-        };
-        let mut answer = match description {
-            Some(Ok(description)) => answer_of(description),
-            Some(Err(error)) => {
-                let mut answer = Answer::not_gathered("");
-                let is = if error.kind() == io::ErrorKind::InvalidData { " is not valid JSON" } else { "" };
-                let message = format!("{}.json{is}: {error}", question.evidence);
-                answer.end = End::Failed(Failure::new(FailureKind::Other, message));
-                answer
-            }
-            None => {
-                let mut answer = Answer::not_gathered("");
-                let message = format!("{}.json is missing, so the output may be incomplete", question.evidence);
-                answer.end = End::Failed(Failure::new(FailureKind::Truncated, message));
-                answer
-            }
-        };
-        if let (Err(error), Some(output)) = (poured, output) {
-            let name = output.rsplit('/').next().unwrap_or_default();
-            answer.end = End::Failed(if bytes == 0 && error.kind() != io::ErrorKind::UnexpectedEof {
-                Failure::new(FailureKind::Other, format!("{name}: {error}"))
-            } else {
-                Failure::new(FailureKind::Truncated, format!("only a part of {name} can be read: {error}"))
-            });
-        }
-        answer
+        self.read(question, out, None).await
+    }
+
+    async fn ask_table(&self, question: &Question<'_>, out: Sink<'_>, second: SecondSink) -> Answer {
+        self.read(question, out, Some(second)).await
     }
 }
 

@@ -62,6 +62,7 @@ impl Dialect {
             Evidence::CgroupTree => return to_owned(&["bpftool", "cgroup", "tree", CGROUP_ROOT]),
             Evidence::Mounts => return to_owned(&["cat", "/proc/self/mountinfo"]),
             Evidence::HostFirewall => return to_owned(&["iptables-save"]),
+            Evidence::HostFirewallV6 => return to_owned(&["ip6tables-save"]),
             Evidence::KernelBtf => return to_owned(&["ls", BTF]),
             Evidence::AgentConfig => return config_argv(),
             Evidence::CallsMaps => return to_owned(&["sh", "-c", COUNT_CALLS]),

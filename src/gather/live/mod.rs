@@ -442,6 +442,7 @@ impl Source for Live {
             | Evidence::CgroupTree
             | Evidence::Mounts
             | Evidence::HostFirewall
+            | Evidence::HostFirewallV6
             | Evidence::ConfigDrift
             | Evidence::CallsMaps
             | Evidence::KernelBtf

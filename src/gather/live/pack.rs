@@ -80,7 +80,7 @@ enum PackedKind {
 }
 
 /// The evidence that is asked for together, in this order.
-const PACKED: [Evidence; 16] = [
+const PACKED: [Evidence; 17] = [
     Evidence::BpfMetrics,
     Evidence::BpfEndpointList,
     Evidence::IpcacheList,
@@ -90,6 +90,7 @@ const PACKED: [Evidence; 16] = [
     Evidence::CgroupTree,
     Evidence::Mounts,
     Evidence::HostFirewall,
+    Evidence::HostFirewallV6,
     Evidence::KernelBtf,
     Evidence::AgentConfig,
     Evidence::EndpointList,

@@ -18,8 +18,6 @@ use crate::ways::way::Way;
 
 /// The most pods whose packets are held against the rules.
 const MOST_PODS: usize = 16;
-/// What is said where pods have no IPv4 address.
-const ONLY_IPV4: &str = "iptables-save shows the rules for IPv4 only";
 /// Where DNS is asked.
 const DNS_PORT: u16 = 53;
 
@@ -51,60 +49,91 @@ pub(super) fn drops(case: &Case) -> Exclusion {
     if paths.is_empty() {
         return Exclusion::NotApplicable;
     }
-    let firewall = match &case.beyond.firewall {
-        Supplement::Seen(firewall) => firewall,
-        Supplement::NotLooked(why) => return not_looked(Evidence::HostFirewall, &why.message),
-    };
-    if only_ipv6(case) {
-        return Exclusion::open(ONLY_IPV4, "ip6tables-save on the node");
+    let needed = needed(case);
+    if let Supplement::NotLooked(why) = needed.rules(case) {
+        return not_looked(needed.evidence(), &why.message);
     }
     let mut unsure = None;
     for path in &paths {
-        for packet in packets(case, *path) {
+        for (tool, packet) in packets(case, *path) {
+            let Some(firewall) = tool.rules(case).seen() else { continue };
             match firewall.decide(&packet) {
                 Some(Decision::Refused(refuser)) if !is_of_the_cluster(&refuser) => {
-                    return Exclusion::applies(opinion(case, *path, &refuser));
+                    return Exclusion::applies(opinion(case, *path, tool, &refuser));
                 }
                 Some(Decision::Unsure(refusers)) => {
-                    unsure = unsure.or_else(|| refusers.first().map(shown));
+                    unsure = unsure.or_else(|| refusers.first().map(|refuser| (tool, shown(refuser))));
                 }
                 Some(_) => {}
-                None => return Exclusion::open("the host's rules were not read whole", "iptables-save on the node"),
+                None => {
+                    let settle = format!("{}-save on the node", tool.name());
+                    return Exclusion::open("the host's rules were not read whole", settle);
+                }
             }
         }
     }
-    let rules = firewall.rules.len();
-    match unsure {
-        Some(rule) => {
-            let says = format!("a rule of the host's firewall may drop them, on conditions that are not seen: {rule}");
-            Exclusion::open(says, "iptables -L -v on the node: its counters")
-        }
-        None if firewall.has_hidden_rules => {
-            Exclusion::open("the node has rules that iptables-save does not show", "iptables-legacy-save on the node")
-        }
-        None => Exclusion::out(says_it_passes(firewall), [("rules", rules.into())]),
+    let seen =
+        || [Tool::Iptables, Tool::Ip6tables].into_iter().filter_map(|tool| Some((tool, tool.rules(case).seen()?)));
+    if let Some((tool, rule)) = unsure {
+        let says = format!("a rule of the host's firewall may drop them, on conditions that are not seen: {rule}");
+        return Exclusion::open(says, format!("{} -L -v on the node: its counters", tool.name()));
     }
+    if let Some((tool, _)) = seen().find(|(_, firewall)| firewall.has_hidden_rules) {
+        let name = tool.name();
+        let says = format!("the node has rules that {name}-save does not show");
+        return Exclusion::open(says, format!("{name}-legacy-save on the node"));
+    }
+    let rules: usize = seen().map(|(_, firewall)| firewall.rules.len()).sum();
+    let says = format!("none of the {rules} rules of the host's firewall drops packets between the host and its pods");
+    Exclusion::out(says, [("rules", rules.into())])
 }
 
-/// Why the rules of the host's firewall that packets of pods pass are not known; none where they were read.
+/// Why the rules of the host's firewall that packets of pods pass are not known, and the evidence that would tell; none
+/// where they were read.
 #[must_use]
-pub fn unread(case: &Case) -> Option<String> {
-    match &case.beyond.firewall {
-        Supplement::NotLooked(_) => Some(format!("the rules were not read ({})", Evidence::HostFirewall)),
-        Supplement::Seen(_) => only_ipv6(case).then(|| ONLY_IPV4.to_owned()),
+pub fn unread(case: &Case) -> Option<(Evidence, String)> {
+    let evidence = needed(case).evidence();
+    needed(case).rules(case).missing().map(|_| (evidence, format!("the rules were not read ({evidence})")))
+}
+
+/// The program whose rules a packet passes: one for each of the two families of addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tool {
+    Iptables,
+    Ip6tables,
+}
+
+impl Tool {
+    const fn of_address(address: &IpAddr) -> Self {
+        if address.is_ipv4() { Self::Iptables } else { Self::Ip6tables }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Ip6tables => "ip6tables",
+        }
+    }
+
+    const fn evidence(self) -> Evidence {
+        match self {
+            Self::Iptables => Evidence::HostFirewall,
+            Self::Ip6tables => Evidence::HostFirewallV6,
+        }
+    }
+
+    const fn rules(self, case: &Case) -> &Supplement<Firewall> {
+        match self {
+            Self::Iptables => &case.beyond.firewall,
+            Self::Ip6tables => &case.beyond.firewall_v6,
+        }
     }
 }
 
-/// Whether the pods of this node have IPv6 addresses only, whose rules `iptables-save` does not show.
-fn only_ipv6(case: &Case) -> bool {
-    !case.around.names.is_empty() && case.around.names.keys().all(IpAddr::is_ipv6)
-}
-
-fn says_it_passes(firewall: &Firewall) -> String {
-    format!(
-        "none of the {} rules of the host's iptables drops packets between the host and its pods",
-        firewall.rules.len()
-    )
+/// Whose rules must be known: those for IPv6 where the pods of this node have IPv6 addresses only.
+fn needed(case: &Case) -> Tool {
+    let names = &case.around.names;
+    if !names.is_empty() && names.keys().all(IpAddr::is_ipv6) { Tool::Ip6tables } else { Tool::Iptables }
 }
 
 /// The ways that are dead and that a rule of the host could have killed.
@@ -124,8 +153,8 @@ fn dead_paths(case: &Case) -> Vec<DeadPath> {
     paths
 }
 
-/// The first packets of such connections, by each device that they may pass.
-fn packets(case: &Case, path: DeadPath) -> Vec<Packet<'_>> {
+/// The first packets of such connections, by each device that they may pass, with whose rules they meet.
+fn packets(case: &Case, path: DeadPath) -> Vec<(Tool, Packet<'_>)> {
     let pods = case.around.names.iter().take(MOST_PODS);
     let router = |pod: &IpAddr| {
         let status = case.beyond.status.seen();
@@ -148,7 +177,7 @@ fn packets(case: &Case, path: DeadPath) -> Vec<Packet<'_>> {
                 DeadPath::DnsAnswer => (Hook::Output, resolver(pod), "udp"),
             };
             let leaves = hook == Hook::Output;
-            packets.push(Packet {
+            let packet = Packet {
                 hook,
                 input: (!leaves).then_some(device),
                 output: leaves.then_some(device),
@@ -157,7 +186,8 @@ fn packets(case: &Case, path: DeadPath) -> Vec<Packet<'_>> {
                 protocol: Some(protocol),
                 source_port: (path == DeadPath::DnsAnswer).then_some(DNS_PORT),
                 destination_port: (path == DeadPath::DnsQuery).then_some(DNS_PORT),
-            });
+            };
+            packets.push((Tool::of_address(pod), packet));
         }
     }
     packets
@@ -175,12 +205,12 @@ fn shown(refuser: &Refuser<'_>) -> String {
     }
 }
 
-fn opinion(case: &Case, path: DeadPath, refuser: &Refuser<'_>) -> Opinion {
+fn opinion(case: &Case, path: DeadPath, tool: Tool, refuser: &Refuser<'_>) -> Opinion {
     let rule = shown(refuser);
     let summary = format!("The host's own firewall drops packets from {}: {rule}.", path.named());
     let says = Says::new(format!("this rule is not Cilium's and fits: {rule}"), [("rule", rule.clone().into())]);
     let mut opinion = Opinion::new(Code::HostFirewallDrops, Confidence::High, summary)
-        .because(Because::said(Evidence::HostFirewall.name(), says));
+        .because(Because::said(tool.evidence().name(), says));
     opinion = match path {
         DeadPath::HostToPod => {
             let by_flows = case.way_says(Way::HostToPod).filter(|_| case.way(Way::HostToPod).life == Life::Dead);
@@ -196,8 +226,7 @@ fn opinion(case: &Case, path: DeadPath, refuser: &Refuser<'_>) -> Opinion {
         Refuser::Rule(rule) => format!("{} {}", rule.table, rule.chain),
         Refuser::Policy { table, chain } => format!("{table} {chain}"),
     };
-    opinion.cause = Some(
-        Cause::named("rule", rule, Evidence::HostFirewall).on(place).expected("packets pass", "packets are dropped"),
-    );
+    opinion.cause =
+        Some(Cause::named("rule", rule, tool.evidence()).on(place).expected("packets pass", "packets are dropped"));
     opinion
 }

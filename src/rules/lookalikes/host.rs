@@ -7,7 +7,7 @@ use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Figures, Says};
 use crate::rules::witnesses::{
-    Fate, HostWitness, dead_ways, egress_says, host, host_figures, host_says, probes_fail, reaches_world,
+    Fate, HostWitness, agent_reaches, dead_ways, egress_says, host, host_figures, host_says, probes_fail, reaches_world,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -29,7 +29,9 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
             figures: host_figures(case),
         }),
         HostWitness::OnlyPingFails => {
-            if case.way(Way::HostToWorld).counts.answered == 0 && (no_route(case) || nothing_leaves(case)) {
+            if case.way(Way::HostToWorld).counts.answered == 0
+                && (no_route(case) || nothing_leaves(case) && agent_reaches(case).is_none())
+            {
                 return Exclusion::applies(down(case));
             }
             Exclusion::open(
@@ -145,16 +147,19 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
     if !tcp_lives {
         return Exclusion::open("no TCP to the world is seen answered beside the dead UDP", "a pod that can probe");
     }
-    let rows = case.beyond.nat.seen();
-    if let Some(rows) = rows {
-        figures.insert("nat_udp".to_owned(), rows.udp.into());
-        figures.insert("nat_tcp".to_owned(), rows.tcp.into());
-        // Translations are made, so masquerading works: it is the far ends, or a firewall on the way.
-        if rows.udp > 0 {
-            return out(format!("the NAT table holds {} translations of UDP", rows.udp), figures);
-        }
+    // A site that lets no UDP out looks the same, but for the translations.
+    let Some(rows) = case.beyond.nat.seen() else {
+        let says = "UDP to the world gets no answer and TCP does; a site that lets no UDP out looks the same, and the NAT table \
+                    was not read";
+        return Exclusion::open(says, Evidence::NatList.name());
+    };
+    figures.insert("nat_udp".to_owned(), rows.udp.into());
+    figures.insert("nat_tcp".to_owned(), rows.tcp.into());
+    // Translations are made, so masquerading works: it is the far ends, or a firewall on the way.
+    if rows.udp > 0 {
+        return out(format!("the NAT table holds {} translations of UDP", rows.udp), figures);
     }
-    let no_udp_rows = rows.is_some_and(|rows| rows.tcp > 0);
+    let no_udp_rows = rows.tcp > 0;
     if !no_udp_rows && udp.dead() < HANDFUL {
         return Exclusion::open(
             format!("only {} UDP flows to the world get no answer", udp.dead()),
@@ -175,13 +180,11 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
             decided => format!("{} of {decided} are answered", tcp.answered),
         }
     );
+    let nat = format!("the NAT table holds {} outgoing translations of UDP and {} of TCP", rows.udp, rows.tcp);
+    let nat = Says::new(nat, [("nat_udp", rows.udp.into()), ("nat_tcp", rows.tcp.into())]);
     let mut opinion = Opinion::new(Code::UdpMasqueradeBroken, confidence, summary)
-        .because(Because::said(CheckId::ExternalConntrack.name(), Says { text, figures }));
-    if let Some(rows) = rows {
-        let says = format!("the NAT table holds {} outgoing translations of UDP and {} of TCP", rows.udp, rows.tcp);
-        let says = Says::new(says, [("nat_udp", rows.udp.into()), ("nat_tcp", rows.tcp.into())]);
-        opinion.because.push(Because::said(Evidence::NatList.name(), says));
-    }
+        .because(Because::said(CheckId::ExternalConntrack.name(), Says { text, figures }))
+        .because(Because::said(Evidence::NatList.name(), nat));
     if typical {
         let says = format!("the node is {architecture} with kernel {}: known for it", case.around.kernel());
         opinion.because.push(Because::evidence("nodes", says));

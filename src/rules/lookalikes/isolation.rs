@@ -8,7 +8,7 @@ use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Says};
-use crate::rules::witnesses::{Fate, dead_ways, egress_says, host, reaches_world};
+use crate::rules::witnesses::{Fate, agent_reaches, dead_ways, egress_says, host, reaches_world, witnesses};
 use crate::ways::life::{FEW, Life};
 use crate::ways::way::Way;
 
@@ -53,15 +53,29 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
     if case.picture().is_none() {
         return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
     }
-    let dead = dead_ways(case);
+    // Where the agent's own probes reach no other node, it is not one service that hangs.
+    let alone = case.beyond.status.seen().and_then(|status| status.cluster_health);
+    let alone = alone.is_some_and(|(reached, nodes)| reached <= 1 && nodes >= 2);
+    let dead = if alone { dead_ways(case) } else { witnesses(case) };
     let across: Vec<_> = dead.iter().filter(|way| way.fate == Fate::Across).collect();
     let lives = |way: Way| matches!(case.way(way).life, Life::Alive | Life::Mixed);
     if !across.iter().any(|way| !way.dns) {
+        if let Some(way) = dead_ways(case).into_iter().find(|way| way.fate == Fate::Across && way.one_port) {
+            let says = format!("{}, all of them to one port: it may be that service", way.because.says);
+            return Exclusion::open(says, "more traffic between nodes");
+        }
         return Exclusion::out_by(
             [Way::AcrossOut, Way::AcrossIn].into_iter().find(|way| lives(*way)).and_then(|way| case.way_says(way)),
             "too few answered flows between nodes to judge",
             "more traffic between nodes",
         );
+    }
+    if let Some((reached, nodes)) = agent_reaches(case) {
+        let says = format!(
+            "{}, but the agent's own probes reach {reached} of {nodes} nodes, its own among them: it may be the applications",
+            across.first().map_or("", |way| way.because.says.as_str())
+        );
+        return Exclusion::open(says, "more traffic between nodes, or a second look in 2 minutes");
     }
     if let Some(other) = dead.iter().find(|way| way.fate != Fate::Across) {
         return Exclusion::RuledOut(Says { text: other.because.says.clone(), figures: other.because.figures.clone() });

@@ -12,7 +12,7 @@ use crate::rules::lookalikes::not_looked;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::signs::agent_version;
 use crate::rules::verdict::{Because, Confidence, Says};
-use crate::rules::witnesses::{Fate, dead_ways, egress_says, probes_fail, reaches_world};
+use crate::rules::witnesses::{Fate, dead_ways, egress_says, probes_fail, reaches_world, witnesses};
 use crate::ways::counts::Counts;
 use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
@@ -117,7 +117,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
     if case.around.pods.is_none() {
         return Exclusion::open("the pods could not be listed", "pods");
     }
-    let others_die = dead_ways(case).iter().any(|way| !way.dns);
+    let others_die = witnesses(case).iter().any(|way| !way.dns);
     let trouble = match &dns.pod {
         Some(pod) if !pod.ready => {
             let text = format!("{} is not ready ({} restarts)", pod.pod, pod.restarts);

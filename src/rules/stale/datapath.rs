@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::evidence::Evidence;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
@@ -12,6 +13,7 @@ use crate::rules::stale::selective::{SEVERAL, name};
 use crate::rules::verdict::{Affected, Because, Confidence};
 use crate::rules::witnesses::{
     DeadWay, Fate, HostWitness, ProbeFlow, dead_ways, host, host_figures, host_says, probe_flow, reaches_world,
+    witnesses,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -31,9 +33,9 @@ pub enum Held {
 /// Counts the dead ways that share neither their far end nor their path, and hears who could say otherwise.
 #[must_use]
 pub fn datapath(case: &Case) -> Held {
-    let dead = dead_ways(case);
+    let dead = witnesses(case);
     let fates: BTreeSet<Fate> = dead.iter().map(|way| way.fate).collect();
-    if dead.is_empty() {
+    if dead.is_empty() || only_pods_are_silent(case, &fates) {
         return Held::No;
     }
     if let Some(why) = one_witness(case, &dead, &fates) {
@@ -62,6 +64,13 @@ pub fn datapath(case: &Case) -> Held {
     opinion = opinion.and(CheckId::HostPing.name(), host_says(case));
     opinion.affected = worst_sources(case);
     Held::Stale(Box::new(opinion))
+}
+
+/// Whether pods get answers from DNS and from the world, and none from each other only: applications that wait for each other
+/// look the same.
+fn only_pods_are_silent(case: &Case, fates: &BTreeSet<Fate>) -> bool {
+    let between_pods = fates.iter().all(|fate| matches!(fate, Fate::Across | Fate::Here));
+    between_pods && case.dns.life == DnsLife::Alive && reaches_world(case)
 }
 
 /// The verdict with fewer than two independent witnesses.
@@ -93,14 +102,14 @@ fn silent(case: &Case, why: &str) -> Held {
 /// What leaves it open whether a rule of the host's own firewall killed these ways: all of them pass it, and its rules were
 /// not read. Where packets that do not end on the host die as well, as those to the world do, no rule between the host and
 /// its pods explains them; several flows of one pod are enough for that.
-pub(super) fn host_rules_unread(case: &Case, dead: &[DeadWay]) -> Option<String> {
+pub(super) fn host_rules_unread(case: &Case, dead: &[DeadWay]) -> Option<(Evidence, String)> {
     let world = &case.way(Way::World).counts;
     if world.answered == 0 && world.dead() >= SEVERAL {
         return None;
     }
     let passes = |way: &DeadWay| matches!(way.fate, Fate::Host | Fate::HostIn);
-    let unread = firewall::unread(case).filter(|_| dead.iter().all(passes))?;
-    Some(format!("a rule of the host's own firewall would look the same, and {unread}"))
+    let (evidence, unread) = firewall::unread(case).filter(|_| dead.iter().all(passes))?;
+    Some((evidence, format!("a rule of the host's own firewall would look the same, and {unread}")))
 }
 
 /// Who must speak before a node is called stale, and does not.
@@ -121,7 +130,7 @@ fn held_back(case: &Case, dead: &[DeadWay]) -> Option<String> {
     }
     // A probe that got through would contradict the dump; one that got lost might have.
     let agrees = probes.dns == Some(false) || probes.by_name == Some(false) || probes.by_address == Some(false);
-    if let Some(why) = host_rules_unread(case, dead) {
+    if let Some((_, why)) = host_rules_unread(case, dead) {
         return Some(why);
     }
     let dns = dead.iter().any(|way| way.dns);

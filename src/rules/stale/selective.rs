@@ -73,7 +73,7 @@ fn one_direction(case: &Case) -> Held {
         return Held::No;
     }
     let summary = "This node does not reach its own pods (kubelet's probes die), while the same pods answer others";
-    let rules = host_rules_unread(case, &dead).map(|why| (Evidence::HostFirewall, Says::new(why, [])));
+    let rules = host_rules_unread(case, &dead).map(|(evidence, why)| (evidence, Says::new(why, [])));
     // A probe that was let in and answered is not denied.
     let was_let_in = case.way(Way::HostToPod).counts.half_open >= SEVERAL;
     let policy = || policy_unread(case).filter(|_| !was_let_in).map(|why| (case.beyond.drops_from, why));

@@ -167,7 +167,8 @@ impl Manner {
             | Evidence::EndpointList
             | Evidence::Mounts
             | Evidence::HostMounts
-            | Evidence::HostFirewall => Self::Sentences,
+            | Evidence::HostFirewall
+            | Evidence::HostFirewallV6 => Self::Sentences,
         }
     }
 }
