@@ -43,6 +43,16 @@ pub struct Backends {
     pub list: Option<ServiceList>,
 }
 
+impl Backends {
+    /// Whether the table holds no backend of cluster DNS at all although endpoints are ready, and no update is under way.
+    #[must_use]
+    pub fn is_empty_here(&self) -> bool {
+        let settled = self.stray.is_empty() && self.pending.is_empty() && !self.redirected;
+        let ready = self.expected.is_some_and(|ready| ready > 0);
+        self.list.is_some() && settled && ready && self.finding.data.realized == Some(0)
+    }
+}
+
 /// Reads the service table.
 #[must_use]
 pub fn judge(raw: &Raw, around: &NodeView) -> Backends {

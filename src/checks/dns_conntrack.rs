@@ -21,6 +21,10 @@ const ODD_PERCENT: u32 = 20;
 const REMARKS: u64 = 5;
 /// Of the lines that should be entries, more than this share unread makes the whole unreadable, in percent.
 const UNREAD_PERCENT: u64 = 1;
+/// So few unread lines among at least [`MANY_ENTRIES`] are chance: no verdict rests on one line of a small dump.
+const FEW_UNREAD: u64 = 2;
+/// See [`FEW_UNREAD`].
+const MANY_ENTRIES: u64 = 50;
 
 /// The dump as it was had.
 #[derive(Clone, Debug)]
@@ -33,6 +37,11 @@ pub enum Dump {
     Missing(Failure),
     /// It was asked for or lies there, and cannot be read.
     Unreadable(Failure),
+}
+
+/// Whether the lines that could not be read are too few to matter.
+const fn few_unread(picture: &Picture) -> bool {
+    picture.unparsed <= FEW_UNREAD && picture.entries >= MANY_ENTRIES
 }
 
 impl Dump {
@@ -52,7 +61,7 @@ impl Dump {
                     return Self::Cut(Failure::new(FailureKind::Truncated, says));
                 }
                 let lines = picture.entries + picture.unparsed;
-                if picture.unparsed * 100 > lines * UNREAD_PERCENT {
+                if picture.unparsed * 100 > lines * UNREAD_PERCENT && !few_unread(&picture) {
                     let says = format!("{} of {lines} lines could not be read", picture.unparsed);
                     return Self::Unreadable(Failure::new(FailureKind::Other, says));
                 }

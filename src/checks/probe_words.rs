@@ -35,6 +35,10 @@ pub(super) fn fetched(raw: &Raw, own: Families) -> Outcome {
     if said.has(&UNKNOWN_NAME) {
         return unknown_name(raw, program, &said);
     }
+    // A signal that came at once did not end a wait: something else killed the tool.
+    if matches!(code, 137 | 143) && !waited_at_all(raw) {
+        return Outcome::Unsupported;
+    }
     let timed_out = (program == "curl" && code == 28)
         || matches!(code, 124 | 137 | 143)
         || said.has(&["timed out", "timeout", "time-out"])
@@ -62,6 +66,11 @@ pub(super) fn fetched(raw: &Raw, own: Families) -> Outcome {
 /// Whether a fetch took as long as its own limit: GNU's wget says nothing at all under `-q`, but for this.
 fn waited(raw: &Raw) -> bool {
     raw.answer.duration_ms.is_some_and(|took| took >= OWN_LIMIT_MS)
+}
+
+/// Whether a tool ran for a second or more; one that was not timed may have.
+fn waited_at_all(raw: &Raw) -> bool {
+    raw.answer.duration_ms.is_none_or(|took| took >= 1_000)
 }
 
 /// The limit that the probes give a tool, in milliseconds.
@@ -269,7 +278,7 @@ impl Lookup {
     }
 }
 
-/// Reads a lookup by nslookup (of ISC, or of BusyBox old and new) or getent.
+/// Reads a lookup by nslookup (of ISC, or of BusyBox old and new), getent or dig.
 #[must_use]
 pub fn read_lookup(raw: &Raw) -> Lookup {
     let End::Exited(code) = raw.answer.end else {
@@ -294,10 +303,15 @@ pub fn read_lookup(raw: &Raw) -> Lookup {
     if said.has(&["connection refused"]) {
         return Lookup::Refused;
     }
+    if matches!(code, 137 | 143) && !waited_at_all(raw) {
+        return Lookup::NotAsked;
+    }
     if matches!(code, 124 | 137 | 143) || said.has(&["no servers could be reached", "timed out", "no response"]) {
         return Lookup::Silent;
     }
     match code {
+        // dig ends well whatever the server said; without an address it does not say what that was.
+        0 if matches!(program(raw), "dig" | "kdig" | "drill") && raw.stdout.trim_ascii().is_empty() => Lookup::Unclear,
         // Some nslookups end well whatever they found.
         0 if !said.has(&["can't resolve", "can't find"]) => Lookup::Found,
         // getent has one exit code for all that a name can lack.

@@ -20,6 +20,8 @@ pub struct Frontend {
     pub backends: BTreeSet<Target>,
     /// The words in brackets of its slot-0 row: `ClusterIP`, `LocalRedirect`, `non-routable`, …
     pub flags: BTreeSet<String>,
+    /// Rows that name a backend which the kernel's table of backends does not hold.
+    pub not_found: usize,
 }
 
 /// The whole list.
@@ -73,6 +75,9 @@ static ROW: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^(?:(\S+:\d+\S*)(?:\s+\(\d+\))?)?\s+(\S+:\d+\S*) \(\d+\) \((\d+)\)(?: \[([^\]]*)\])?")
 });
 
+static NOT_FOUND: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?:(\S+:\d+\S*)(?:\s+\(\d+\))?)?\s+backend \d+ not found\s*$"));
+
 /// Reads the list.
 #[must_use]
 pub fn parse(text: &str) -> LbList {
@@ -86,12 +91,21 @@ pub fn parse(text: &str) -> LbList {
             list.header = true;
             continue;
         }
-        let Some(cells) = ROW.captures(line) else {
+        let row = ROW.captures(line);
+        let Some(cells) = row.or_else(|| NOT_FOUND.captures(line)) else {
             list.unread += usize::from(list.header);
             continue;
         };
         if let Some(frontend) = cells.get(1) {
             current = Target::parse(frontend.as_str());
+        }
+        if cells.get(2).is_none() {
+            match &current {
+                Some((_, true)) => {}
+                Some((frontend, false)) => list.frontends.entry(frontend.clone()).or_default().not_found += 1,
+                None => list.unread += 1,
+            }
+            continue;
         }
         let (Some((frontend, internal)), Some((backend, _))) = (&current, Target::parse(&cells[2])) else {
             list.unread += 1;
@@ -161,6 +175,25 @@ mod tests {
         assert!(differences(&service(ending), &kernel(&odd), |_| true).is_empty(), "what was not read may be the rest");
         let unread = format!("{ending}                                      of another kind\n");
         assert!(differences(&service(&unread), &kernel(other), |_| true).is_empty());
+    }
+
+    #[test]
+    fn row_whose_backend_the_kernel_does_not_hold_is_a_frontend_without_it() {
+        let head = "SERVICE ADDRESS             BACKEND ADDRESS (REVNAT_ID) (SLOT)\n";
+        let rows = parse(&format!(
+            "{head}10.43.0.10:53/UDP (0)       0.0.0.0:0 (3) (0) [ClusterIP, non-routable]\n\
+             10.43.0.10:53/UDP (1)       backend 41 not found\n\
+             10.43.0.10:53/UDP (2)       backend 42 not found\n"
+        ));
+        let grouped = parse(&format!(
+            "{head}10.43.0.10:53               backend 41 not found\n\
+             \x20                           backend 42 not found\n"
+        ));
+        for list in [rows, grouped] {
+            let frontend = list.frontends.values().next().unwrap();
+            assert_eq!((list.unread, frontend.backends.len(), frontend.not_found), (0, 0, 2));
+        }
+        assert_eq!(parse(&format!("{head}            backend 7 not found\n")).unread, 1, "of no frontend");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::entry::advice;
 use crate::knowledge::code::{Code, Kind};
-use crate::report::{Alone, NodeReport};
+use crate::knowledge::codes;
+use crate::report::{Alone, KnownIssue, NodeReport};
 use crate::rules::NodeVerdict;
 use crate::rules::fleet;
 use crate::rules::fleet::Known;
@@ -71,8 +72,11 @@ fn correct(node: &mut NodeReport, judgement: NodeVerdict) {
     }));
     if changed {
         // A comparison never makes a node stale, so there is no remedy to find here; and issues are told by what was
-        // seen of one node.
-        (node.remediation, node.advice, node.known_issues) = (None, advice(code), Vec::new());
+        // seen of one node: those of masqueraded queries stand there, for the node itself said that they may be it.
+        (node.remediation, node.advice) = (None, advice(code));
+        let known = if code == Code::LinkLocalMasquerade { codes::text(code).issues } else { &[] };
+        let number = |issue: &KnownIssue| issue.id.rsplit('#').next().and_then(|number| number.parse().ok());
+        node.known_issues.retain(|issue| number(issue).is_some_and(|number| known.contains(&number)));
     }
 }
 

@@ -126,6 +126,18 @@ impl ClusterDns {
         self.backends.iter().filter(|backend| backend.ready).map(|backend| backend.ip).collect()
     }
 
+    /// How many endpoints are ready, all of them meant for other zones than this one; none where one is meant for it, or
+    /// where zones do not count.
+    #[must_use]
+    pub fn zone_without_endpoint(&self, zone: Option<&str>) -> Option<usize> {
+        let ready = || self.backends.iter().filter(|backend| backend.ready);
+        let elsewhere = |backend: &DnsBackend| {
+            !backend.for_zones.is_empty() && zone.is_some_and(|zone| backend.for_zones.iter().all(|hint| hint != zone))
+        };
+        let endpoints = ready().map(|backend| backend.ip).collect::<BTreeSet<IpAddr>>().len();
+        (endpoints > 0 && ready().all(elsewhere)).then_some(endpoints)
+    }
+
     /// The sets of backends that a node may rightly have behind a service address and port; the first is every ready
     /// endpoint. Kubernetes: service/networking, topology aware routing and internal traffic policy.
     #[must_use]

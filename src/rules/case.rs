@@ -48,6 +48,9 @@ pub fn packets(rises: &[Rise]) -> u64 {
     rises.iter().fold(0, |sum, rise| sum.saturating_add(rise.packets))
 }
 
+/// The figure that says which resolver pods ask.
+pub const RESOLVER: &str = "resolver";
+
 /// One node, all evidence together.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -145,6 +148,7 @@ impl Case {
         let label = format!("pods to {}", self.dns.path.label());
         let mut says = flows_say(&label, "dns", &self.dns.state.counts)?;
         says.figures.insert("pods".to_owned(), self.dns.state.pods_dead.into());
+        says.figures.insert(RESOLVER.to_owned(), self.dns.path.label().into());
         Some(says)
     }
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::NodeVerdict;
-use super::lookalikes::OTHER_NODES;
+use super::case::RESOLVER;
+use super::lookalikes::{ANSWERS_HERE, FAR_NODES_SILENT, NODES, OTHER_NODES};
 use super::verdict::{Because, Confidence, Figure, Open, RuledOut, Verdict, figures};
+use super::{MAY_APPLY, NodeVerdict, mend_first};
+use crate::base::evidence::Evidence;
 use crate::knowledge::code::{Code, Kind};
+use crate::ways::dns::DnsPath;
 
 /// Faults that are the same failure when several nodes show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub fn compare(nodes: &mut [(String, NodeVerdict)]) {
     }
     cluster_wide(nodes);
     link_local_masquerade(nodes);
+    cluster_dns_answers_others(nodes);
+    one_pair_is_cut(nodes);
     nobody_vouches(nodes);
     name_neighbours(nodes);
     isolated_by_the_other(nodes);
@@ -194,17 +199,126 @@ fn causes_differ(nodes: &[(String, NodeVerdict)]) -> bool {
 
 /// The link-local address is masqueraded on every node or on none.
 fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
-    let works = |j: &NodeVerdict| j.verdict.kind == Kind::Healthy || j.answered;
-    if !nodes.iter().any(|(_, j)| j.verdict.code != Code::LinkLocalMasquerade && works(j)) {
-        return;
+    let dead = |node: &NodeVerdict| may_be_masqueraded(&node.verdict) || node.verdict.code == Code::LinkLocalMasquerade;
+    if nodes.iter().all(|(_, node)| dead(node)) {
+        for (_, NodeVerdict { verdict, .. }) in nodes.iter_mut() {
+            let Some((code, summary)) = put_forward(verdict, Code::LinkLocalMasquerade) else { continue };
+            let says = "masquerading is done by BPF";
+            verdict.because.insert(0, Because::evidence(Evidence::AgentStatus.name(), says));
+            let settle = mend_first(verdict.code);
+            verdict.open.push(Open { code, says: format!("{MAY_APPLY}{summary}"), settle, missing_right: None });
+        }
     }
+    let others = || nodes.iter().map(|(_, node)| node).filter(|node| !dead(node));
+    let (why, vouches) = if others().any(|node| node.answered) {
+        ("DNS answers on at least one", "DNS answers on at least one node with the same set-up")
+    } else if others().any(|node| node.verdict.kind == Kind::Healthy) {
+        ("at least one is healthy", "at least one other node is healthy")
+    } else {
+        return;
+    };
     for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
         let verdict = &mut node.verdict;
+        if let Some((code, _)) = put_forward(verdict, Code::NodeLocalDnsDown) {
+            // Who masquerades is no reason for anything else.
+            verdict.because.retain(|because| because.check != Evidence::AgentStatus.name());
+            let says = format!("it would hit the other nodes too, and {vouches}");
+            let figures = figures([("nodes_at_least", 1_i64.into())]);
+            verdict.ruled_out.insert(0, RuledOut { code, says, figures });
+            continue;
+        }
         become_inconclusive(verdict, Code::EvidenceContradictory);
-        "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and DNS answers on at \
-         least one."
+        verdict.summary = format!(
+            "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and {why}."
+        );
+        verdict.because.push(Because::evidence("comparison", vouches));
+    }
+}
+
+/// Whether a look-alike stands among those that are open because its rule says that it may apply as well.
+fn may_apply(open: &Open, code: Code) -> bool {
+    open.code == code && open.says.starts_with(MAY_APPLY)
+}
+
+/// Whether this node's resolver hangs by its own evidence, and may be masqueraded by that of all.
+pub(super) fn may_be_masqueraded(verdict: &Verdict) -> bool {
+    verdict.code == Code::NodeLocalDnsDown && verdict.open.iter().any(|open| may_apply(open, Code::LinkLocalMasquerade))
+}
+
+/// What a rule said may apply as well takes the verdict's place. Gives back the code and the summary that stood there; none
+/// where nothing was said of this code.
+fn put_forward(verdict: &mut Verdict, code: Code) -> Option<(Code, String)> {
+    let at = verdict.open.iter().position(|open| may_apply(open, code))?;
+    let open = verdict.open.remove(at);
+    let was = std::mem::replace(&mut verdict.code, code);
+    let summary = std::mem::replace(&mut verdict.summary, open.says.trim_start_matches(MAY_APPLY).to_owned());
+    let (settled_by, instead) = (mend_first(was), mend_first(code));
+    verdict.open.iter_mut().filter(|open| open.settle == settled_by).for_each(|open| open.settle.clone_from(&instead));
+    Some((was, summary))
+}
+
+/// Whether this verdict says that cluster DNS is down by what pods of this node alone ask.
+fn rests_on_own_queries(verdict: &Verdict) -> bool {
+    verdict.code == Code::ClusterDnsDown && verdict.because.iter().any(|why| why.figures.contains_key(ANSWERS_HERE))
+}
+
+/// What answers pods of another node is not down.
+fn cluster_dns_answers_others(nodes: &mut [(String, NodeVerdict)]) {
+    let cluster_dns = Figure::from(DnsPath::ClusterIp.label());
+    let answered = |because: &Because| {
+        because.figures.get(RESOLVER) == Some(&cluster_dns) && because.figures.get("dead") == Some(&Figure::Count(0))
+    };
+    let is_answered = |verdict: &Verdict| verdict.kind == Kind::Healthy && verdict.because.iter().any(answered);
+    if !nodes.iter().any(|(_, node)| is_answered(&node.verdict)) {
+        return;
+    }
+    for (_, node) in nodes.iter_mut().filter(|(_, node)| rests_on_own_queries(&node.verdict)) {
+        let verdict = &mut node.verdict;
+        become_inconclusive(verdict, Code::EvidenceContradictory);
+        "Cluster DNS answers pods of another node, but not those of this one, whose other ways live: this evidence does not \
+         tell why."
             .clone_into(&mut verdict.summary);
-        verdict.because.push(Because::evidence("comparison", "DNS answers on a node with the same set-up"));
+        verdict
+            .because
+            .push(Because::evidence("comparison", "pods of at least one other node get answers of cluster DNS"));
+    }
+}
+
+/// Whether pods of this node reach those of all other nodes but one, and this is not enough for a verdict of its own: the
+/// one may be at fault.
+fn misses_one_node(verdict: &Verdict) -> Option<i64> {
+    let silent = |because: &Because| match (because.figures.get(FAR_NODES_SILENT), because.figures.get(NODES)) {
+        (Some(Figure::Count(1)), Some(Figure::Count(nodes))) => Some(*nodes),
+        _ => None,
+    };
+    verdict.because.iter().find_map(silent).filter(|_| verdict.kind == Kind::Healthy)
+}
+
+/// Two nodes that each miss one other, while all the rest misses nobody: what is between these two is broken.
+fn one_pair_is_cut(nodes: &mut [(String, NodeVerdict)]) {
+    let misses: Vec<Option<i64>> = nodes.iter().map(|(_, node)| misses_one_node(&node.verdict)).collect();
+    let pair: Vec<usize> = misses.iter().enumerate().filter_map(|(at, nodes)| nodes.map(|_| at)).collect();
+    let all_judged = misses.iter().flatten().all(|count| usize::try_from(*count) == Ok(nodes.len()));
+    let [first, second] = pair[..] else { return };
+    if nodes.len() < 3 || !all_judged || nodes.iter().any(|(_, node)| node.verdict.kind != Kind::Healthy) {
+        return;
+    }
+    let names: Vec<String> = nodes.iter().map(|(name, _)| name.clone()).collect();
+    for (at, other) in [(first, second), (second, first)] {
+        let (Some((_, node)), Some(other)) = (nodes.get_mut(at), names.get(other)) else { continue };
+        let verdict = &mut node.verdict;
+        verdict.code = Code::NodeIsolated;
+        verdict.kind = verdict.code.kind();
+        verdict.confidence = Some(Confidence::Medium);
+        verdict.confidence_because =
+            vec!["that the silent node is this one follows from all others being reached".to_owned()];
+        verdict.summary = format!(
+            "Pods of this node reach those of every other node but {other}, which misses one node as well: the tunnel, the \
+             encryption or the peers between these two are broken."
+        );
+        let figures = figures([("nodes", names.len().into())]);
+        let says = format!("{other} and this node each miss one node; no other of the {} does", names.len());
+        verdict.because.insert(0, Because::evidence("comparison", says).with(figures));
     }
 }
 
@@ -324,9 +438,11 @@ impl Known {
     #[must_use]
     pub fn settles(&self, verdict: &Verdict) -> bool {
         match (verdict.kind, verdict.code) {
-            (Kind::Healthy | Kind::Inconclusive, _) => true,
+            (Kind::Healthy, _) => misses_one_node(verdict).is_none(),
+            (Kind::Inconclusive, _) => true,
             (Kind::Stale, _) | (_, Code::LinkLocalMasquerade) => self.healthy,
-            (Kind::OtherFault, _) if is_isolated_from_one(verdict) => false,
+            _ if may_be_masqueraded(verdict) => self.healthy,
+            (Kind::OtherFault, _) if is_isolated_from_one(verdict) || rests_on_own_queries(verdict) => false,
             (Kind::OtherFault, _) => failure(verdict).is_none() || self.apart || self.differ,
         }
     }
@@ -414,6 +530,71 @@ mod tests {
     fn a_node_that_reaches_none_of_several_others_is_isolated_whatever_one_of_them_has() {
         let nodes = vec![node("brno", Code::NodeIsolated, Some(2)), node("graz", Code::StaleDatapath, None)];
         assert_eq!(compared(nodes), [Code::NodeIsolated, Code::StaleDatapath]);
+    }
+
+    fn with(mut node: (String, NodeVerdict), because: Because) -> (String, NodeVerdict) {
+        node.1.verdict.because.push(because);
+        node
+    }
+
+    fn misses_one(name: &str, nodes: i64) -> (String, NodeVerdict) {
+        let figures = figures([(FAR_NODES_SILENT, 1_i64.into()), (NODES, nodes.into())]);
+        with(node(name, Code::Healthy, None), Because::evidence("ct-list", "one node is silent").with(figures))
+    }
+
+    #[test]
+    fn two_nodes_that_miss_each_other_are_isolated_where_all_others_miss_nobody() {
+        let fine = || node("kolin", Code::Healthy, None);
+        let pair = || vec![misses_one("brno", 3), misses_one("graz", 3)];
+        let with_third = |third| pair().into_iter().chain([third]).collect();
+        assert_eq!(compared(with_third(fine())), [Code::NodeIsolated, Code::NodeIsolated, Code::Healthy]);
+        let unjudged = vec![misses_one("brno", 4), misses_one("graz", 4), fine()];
+        assert_eq!(compared(unjudged), [Code::Healthy; 3], "the fourth node may be the silent one");
+        let sick = compared(with_third(node("kolin", Code::StaleDatapath, None)));
+        assert_eq!(sick, [Code::Healthy, Code::Healthy, Code::StaleDatapath], "the third is what they miss");
+        assert_eq!(
+            compared(vec![misses_one("brno", 3), fine(), node("pisek", Code::Healthy, None)]),
+            [Code::Healthy; 3]
+        );
+        assert!(!Known { healthy: true, ..Known::default() }.settles(&misses_one("brno", 3).1.verdict));
+    }
+
+    #[test]
+    fn cluster_dns_that_answers_another_node_is_not_down() {
+        let dns = |dead: i64, here: bool| {
+            let mut figures = figures([(RESOLVER, DnsPath::ClusterIp.label().into()), ("dead", dead.into())]);
+            figures.extend(here.then(|| (ANSWERS_HERE.to_owned(), 0_i64.into())));
+            Because::evidence("dns-conntrack", "flows").with(figures)
+        };
+        let down = || with(node("brno", Code::ClusterDnsDown, None), dns(24, true));
+        let answered = with(node("graz", Code::Healthy, None), dns(0, false));
+        assert_eq!(compared(vec![down(), answered.clone()]), [Code::EvidenceContradictory, Code::Healthy]);
+        let silent = node("graz", Code::Healthy, None);
+        assert_eq!(
+            compared(vec![down(), silent]),
+            [Code::ClusterDnsDown, Code::Healthy],
+            "it may ask another resolver"
+        );
+        let no_endpoint = node("brno", Code::ClusterDnsDown, None);
+        assert_eq!(compared(vec![no_endpoint, answered]), [Code::ClusterDnsDown, Code::Healthy]);
+    }
+
+    #[test]
+    fn resolver_that_is_dead_on_one_node_alone_is_down_and_not_masqueraded() {
+        let masqueraded = |says: &str| {
+            let mut node = node("brno", Code::LinkLocalMasquerade, None);
+            let settle = mend_first(Code::LinkLocalMasquerade);
+            node.1.verdict.open =
+                vec![Open { code: Code::NodeLocalDnsDown, says: says.to_owned(), settle, missing_right: None }];
+            node
+        };
+        let mut nodes = vec![masqueraded("may apply as well: It hangs."), node("graz", Code::Healthy, None)];
+        compare(&mut nodes);
+        let verdict = &nodes[0].1.verdict;
+        assert_eq!((verdict.code, verdict.summary.as_str()), (Code::NodeLocalDnsDown, "It hangs."));
+        assert!(verdict.open.is_empty() && verdict.ruled_out[0].code == Code::LinkLocalMasquerade);
+        let unknown = vec![masqueraded("no evidence"), node("graz", Code::Healthy, None)];
+        assert_eq!(compared(unknown), [Code::EvidenceContradictory, Code::Healthy]);
     }
 
     #[test]

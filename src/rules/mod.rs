@@ -64,18 +64,18 @@ pub fn judge(case: &Case) -> NodeVerdict {
                 Exclusion::RuledOut(says) => ruled_out.push(RuledOut { code, says: says.text, figures: says.figures }),
                 Exclusion::Open { why, settle } => open.push(open_look_alike(case, code, why, settle)),
                 Exclusion::Applies(other) => {
-                    let says = format!("may apply as well: {}", other.summary);
-                    open.push(Open {
-                        code,
-                        says,
-                        settle: format!("mend {} first, then diagnose again", opinion.code.name()),
-                        missing_right: None,
-                    });
+                    let says = format!("{MAY_APPLY}{}", other.summary);
+                    open.push(Open { code, says, settle: mend_first(opinion.code), missing_right: None });
                 }
             }
         }
     }
     let confident = kind != Kind::Inconclusive;
+    let mut because: Vec<Because> = Vec::new();
+    for reason in opinion.because {
+        let is_told = because.iter().any(|told| (&told.check, &told.says) == (&reason.check, &reason.says));
+        because.extend((!is_told).then_some(reason));
+    }
     NodeVerdict {
         in_trouble: lookalikes::in_trouble(case),
         answered: answered(case),
@@ -89,11 +89,19 @@ pub fn judge(case: &Case) -> NodeVerdict {
             confidence_because: if confident { opinion.confidence_because } else { Vec::new() },
             summary: opinion.summary,
             cause: opinion.cause,
-            because: opinion.because,
+            because,
             ruled_out,
             open,
         },
     }
+}
+
+/// How the sentence on a look-alike begins that applies beside the verdict.
+const MAY_APPLY: &str = "may apply as well: ";
+
+/// What settles a look-alike that applies beside the verdict.
+fn mend_first(code: Code) -> String {
+    format!("mend {} first, then diagnose again", code.name())
 }
 
 /// A look-alike that is open, with the right or the part of a list that is missing to settle it.

@@ -8,6 +8,7 @@ use crate::cilium::drops::Rises;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, rises_say};
+use crate::rules::lookalikes::one_node_is_silent;
 use crate::rules::missing;
 use crate::rules::opinion::Opinion;
 use crate::rules::stale::{map, programs};
@@ -126,6 +127,15 @@ pub(super) fn egress_broken(case: &Case) -> Option<Opinion> {
         let failure = Failure::new(FailureKind::Other, says);
         return Some(missing("pods do not reach the outside", &failure, "dns-conntrack"));
     }
+    let world = case.way(Way::World);
+    if case.egress.by_address == Some(false) && world.life == Life::Alive && probe_flow(case) != ProbeFlow::Answered {
+        let summary = "The evidence contradicts itself: the probe of the outside fails, while flows of this node's pods to the \
+                       world are answered.";
+        let opinion = Opinion::new(Code::EvidenceContradictory, Confidence::Medium, summary)
+            .because(probes_say(case))
+            .and(CheckId::ExternalConntrack.name(), case.way_says(Way::World));
+        return Some(opinion);
+    }
     let (summary, confidence) = if by_name_only && dns_answers {
         (
             "Pods reach the outside by address but not by name, though DNS answers on this node: look further up.",
@@ -173,7 +183,11 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
                 format!("Nothing failed, but there is too little to see: {}.", failure.message.trim_end_matches('.'));
             let decided = case.dns.state.counts.decided();
             let says = Says::new(
-                format!("only {decided} live DNS flows can be judged"),
+                if decided == 1 {
+                    "only 1 live DNS flow can be judged".to_owned()
+                } else {
+                    format!("only {decided} live DNS flows can be judged")
+                },
                 [("way", "dns".into()), ("decided", decided.into())],
             );
             return Some(
@@ -254,6 +268,10 @@ pub(super) fn healthy(case: &Case) -> Opinion {
         opinion = opinion.and(CheckId::DnsConntrack.name(), case.dns_says());
     } else {
         opinion.confidence_because.push("too few DNS flows to judge".to_owned());
+    }
+    if let Some(says) = one_node_is_silent(case) {
+        opinion = opinion.at_most(Confidence::Medium, "pods of one other node do not answer");
+        opinion = opinion.and(Evidence::CtList.name(), Some(says));
     }
     opinion
 }

@@ -1,6 +1,7 @@
 //! A node's evidence as the facts that upstream issues and the risk of a restart ask for.
 
 use super::case::Case;
+use super::fleet;
 use super::hidden_maps;
 use super::lookalikes::socket_lb;
 use super::stale::programs;
@@ -35,7 +36,7 @@ pub fn signs(case: &Case, verdict: &Verdict) -> Signs {
     let node = case.around.found.as_ref();
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let mut signs = Signs {
-        version: version(case),
+        version: agent_version(case),
         code: Some(verdict.code),
         agent_age_s: case.agent_age_s(),
         log_errors: case.beyond.log.seen().map(log_errors),
@@ -66,7 +67,8 @@ pub fn signs(case: &Case, verdict: &Verdict) -> Signs {
 
 /// The agent's version: as it reports it if that is a version, else its image's tag. A failing agent's status line holds a
 /// complaint in the version's place.
-fn version(case: &Case) -> Option<Version> {
+#[must_use]
+pub fn agent_version(case: &Case) -> Option<Version> {
     let own = case.beyond.status.seen().and_then(|status| status.version.as_deref());
     let image = case.agent().and_then(|agent| agent.version.as_deref());
     own.and_then(Version::parse).or_else(|| image.and_then(Version::parse))
@@ -158,6 +160,11 @@ fn of_services(case: &Case, signs: &mut Signs) {
     let local = case.around.node_local_dns.pod.as_ref();
     let unready = local.map(|pod| case.backends.redirected && !pod.ready);
     signs.mark_if(Mark::RedirectToUnreadyPod, unready);
+    let kernel = case.beyond.lb.seen().filter(|lb| lb.header);
+    let not_found = kernel.map(|lb| lb.frontends.values().map(|frontend| frontend.not_found).sum::<usize>());
+    signs.mark(Mark::KernelBackendsNotFound, not_found.and_then(|rows| u64::try_from(rows).ok()));
+    let empty = case.around.cluster_dns.as_ref().ok().and_then(|dns| dns.zone_without_endpoint(case.around.zone()));
+    signs.mark_if(Mark::EmptyRowOtherZones, Some(empty.is_some() && case.backends.is_empty_here()));
     if case.backends.expected.is_some() {
         signs.mark(Mark::StrayBackends, u64::try_from(case.backends.stray.len()).ok());
         signs.mark(Mark::MissingBackends, u64::try_from(case.backends.missing.len()).ok());
@@ -166,7 +173,8 @@ fn of_services(case: &Case, signs: &mut Signs) {
 
 fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
     let code = verdict.code;
-    signs.mark_if(Mark::LinkLocalDnsDead, Some(code == Code::LinkLocalMasquerade));
+    let masqueraded = code == Code::LinkLocalMasquerade || fleet::may_be_masqueraded(verdict);
+    signs.mark_if(Mark::LinkLocalDnsDead, Some(masqueraded));
     let past_redirect = code == Code::LocalRedirectBroken && !case.backends.redirect_without_backend;
     signs.mark_if(Mark::RedirectWithoutEffect, Some(past_redirect));
     signs.mark_if(Mark::EgressByAddressDead, case.egress.by_address.map(|reaches| !reaches));

@@ -256,3 +256,23 @@ proptest! {
         prop_assert_eq!(outcome, Outcome::Unsupported);
     }
 }
+
+#[test]
+fn signal_that_came_at_once_did_not_end_a_wait() {
+    let ended = |code: i32, took: u64| {
+        let mut raw = raw(&["curl", "https://pages.example.org"], code, "", "");
+        raw.answer.duration_ms = Some(took);
+        (fetched(&raw, V4), read_lookup(&raw))
+    };
+    for code in [137, 143] {
+        assert_eq!(ended(code, 40), (Outcome::Unsupported, Lookup::NotAsked));
+        assert_eq!(ended(code, 6_000), (Outcome::Timeout, Lookup::Silent));
+    }
+}
+
+#[test]
+fn dig_that_prints_no_address_found_none() {
+    let dig = |stdout: &str| read_lookup(&raw(&["dig", "+short", "db.shop.svc.cluster.local"], 0, stdout, ""));
+    assert_eq!(dig("10.43.7.1\n"), Lookup::Found);
+    assert_eq!(dig("\n"), Lookup::Unclear);
+}

@@ -98,6 +98,17 @@ fn hints_give_a_node_the_endpoints_of_its_zone_and_of_no_zone_without_any() {
 }
 
 #[test]
+fn zone_is_without_endpoint_where_every_ready_one_is_meant_for_others() {
+    let hinted = |ip: &str, zone: &str| json!({"addresses": [ip], "hints": {"forZones": [{"name": zone}]}});
+    let dns = kube_dns(&json!([hinted("10.1.0.5", "z1"), hinted("10.1.1.5", "z2")]), 53, |_| {});
+    let by_zone = |zone| dns.zone_without_endpoint(zone);
+    assert_eq!((by_zone(Some("z3")), by_zone(Some("z1")), by_zone(None)), (Some(2), None, None));
+    let without = kube_dns(&json!([hinted("10.1.0.5", "z1"), {"addresses": ["10.1.1.5"]}]), 53, |_| {});
+    assert_eq!(without.zone_without_endpoint(Some("z3")), None, "hints count only where all have them");
+    assert_eq!(kube_dns(&json!([]), 53, |_| {}).zone_without_endpoint(Some("z3")), None);
+}
+
+#[test]
 fn hints_for_nodes_and_the_local_policy_narrow_as_well() {
     let on =
         |ip: &str, node: &str| json!({"addresses": [ip], "nodeName": node, "hints": {"forNodes": [{"name": node}]}});

@@ -4,6 +4,7 @@ use crate::base::evidence::Evidence;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
+use crate::rules::lookalikes::translated_by_others;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{Fate, dead_ways, egress_says, reaches_world};
@@ -12,6 +13,10 @@ use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 use crate::ways::way::Way;
+
+/// The figure of a verdict that rests on what pods of this node alone ask: whether cluster DNS answers those of others is
+/// not in it.
+pub(crate) const ANSWERS_HERE: &str = "answers_here";
 
 /// `cluster-dns-down`.
 pub(super) fn down(case: &Case) -> Exclusion {
@@ -34,7 +39,7 @@ pub(super) fn down(case: &Case) -> Exclusion {
         Some(0) if reaches_world(case) || lookups_fail && nothing_else_dies => {
             return apply(
                 Confidence::High,
-                down,
+                "Cluster DNS is down: none of its endpoints is ready.",
                 endpoints("cluster DNS has no ready endpoint in the whole cluster".to_owned(), 0),
             );
         }
@@ -42,9 +47,19 @@ pub(super) fn down(case: &Case) -> Exclusion {
             if !case.backends.redirected && (dns_dead || lookups_fail) && reaches_world(case) && nothing_else_dies =>
         {
             let says = "cluster DNS has only one ready endpoint in the whole cluster, and its queries get no answer";
-            return apply(Confidence::High, down, endpoints(says.to_owned(), 1));
+            let mut only = endpoints(says.to_owned(), 1);
+            only.figures.insert(ANSWERS_HERE.to_owned(), 0_i64.into());
+            return apply(Confidence::High, down, only);
         }
         _ => {}
+    }
+    if let Some(says) = zone_without_endpoint(case)
+        && lookups_fail
+        && nothing_else_dies
+    {
+        let summary = "This node has no backend of cluster DNS: its zone has no endpoint, and the node's table holds none of \
+                       other zones (as in cilium/cilium#41022).";
+        return apply(Confidence::Medium, summary, Because::said(CheckId::DnsBackends.name(), says));
     }
     if let Some(says) = upstream_dead(case)
         && (nothing_else_dies || reaches_world(case))
@@ -85,9 +100,25 @@ pub(super) fn down(case: &Case) -> Exclusion {
     }
 }
 
+/// An empty row in a zone for which no endpoint is meant.
+fn zone_without_endpoint(case: &Case) -> Option<Says> {
+    let zone = case.around.zone()?;
+    let ready = case.around.cluster_dns.as_ref().ok()?.zone_without_endpoint(Some(zone))?;
+    case.backends.is_empty_here().then(|| {
+        let meant =
+            if ready == 1 { "1 endpoint is ready, meant" } else { &format!("{ready} endpoints are ready, all meant") };
+        let text = format!("no backend of cluster DNS is in the service table; {meant} for other zones than {zone}");
+        Says::new(text, [("ready", ready.into()), ("zone", zone.into())])
+    })
+}
+
 /// All backends of cluster DNS that are asked stay silent, at least two of them or the only one.
 fn silent_backends(case: &Case) -> Option<Says> {
     if case.dns.path.ends_here() || case.dns.life != DnsLife::Dead {
+        return None;
+    }
+    // Queries that left for the service address itself asked no backend.
+    if case.picture()?.group(Group::ClusterDns).dead() == 0 && !translated_by_others(case) {
         return None;
     }
     // Where other packets between nodes die as well, it is the way and not the resolvers.
@@ -96,7 +127,9 @@ fn silent_backends(case: &Case) -> Option<Says> {
         return None;
     }
     let lives = across.contains(&Life::Alive) || case.way(Way::Here).life == Life::Alive;
-    lives.then(|| case.dns_says()).flatten()
+    let mut says = case.dns_says().filter(|_| lives)?;
+    says.figures.insert(ANSWERS_HERE.to_owned(), 0_i64.into());
+    Some(says)
 }
 
 /// Whether what node-local DNS, or cluster DNS pods of this node, ask of their upstream gets no answer.

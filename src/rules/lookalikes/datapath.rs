@@ -5,7 +5,7 @@ use crate::cilium::mounts::BPF_ROOT;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::hidden_maps;
-use crate::rules::lookalikes::{beyond, in_trouble};
+use crate::rules::lookalikes::{beyond, in_trouble, translated_by_others};
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Cause, Confidence, Says};
 use crate::rules::witnesses::reaches_world;
@@ -104,6 +104,14 @@ pub(super) fn not_initialized(case: &Case) -> Exclusion {
     })
 }
 
+/// Whether the kernel's table has rows of cluster DNS, and no backend in any of them.
+fn kernel_holds_none(case: &Case) -> bool {
+    let kernel = case.beyond.lb.seen().filter(|lb| lb.header && lb.unread == 0);
+    let (Some(kernel), Ok(dns)) = (kernel, &case.around.cluster_dns) else { return false };
+    let mut rows = kernel.frontends.iter().filter(|(at, _)| dns.is_frontend(at.ip, at.port)).peekable();
+    rows.peek().is_some() && rows.all(|(_, row)| row.backends.is_empty())
+}
+
 /// `service-translation-missing`: packets to service addresses leave the pods untranslated though the table has them.
 pub(super) fn translation_missing(case: &Case) -> Exclusion {
     let Some(picture) = case.picture() else {
@@ -129,6 +137,13 @@ pub(super) fn translation_missing(case: &Case) -> Exclusion {
             live => format!("{} of {live} flows to service addresses get no answer", untranslated.dead()),
         };
         return Exclusion::out(says, figures);
+    }
+    if translated_by_others(case) {
+        let says = "kube-proxy may translate service addresses on this node, behind Cilium's conntrack entries";
+        return Exclusion::open(says, "the same flows on another node");
+    }
+    if kernel_holds_none(case) {
+        return Exclusion::out("the kernel's service table holds no backend of cluster DNS to translate to", figures);
     }
     if translated.answered > 0 || !in_table || !reaches_world(case) {
         let says = format!(

@@ -1,14 +1,14 @@
 //! What the datapath drops for a stated reason: a full table, a policy, and everything else.
 
 use crate::base::evidence::Evidence;
-use crate::cilium::drops::{Rise, Rises};
+use crate::cilium::drops::{MetricDirection, Rise, Rises};
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, packets as packets_of, rises_figures, rises_say};
 use crate::rules::lookalikes::{beyond, in_trouble, not_looked};
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::stale::selective::cut_off_pods;
 use crate::rules::verdict::{Affected, Because, Confidence, Says};
-use crate::rules::witnesses::{ProbeFlow, egress_says, probe_flow, probes_fail};
+use crate::rules::witnesses::{Fate, ProbeFlow, dead_ways, egress_says, probe_flow, probes_fail};
 
 /// A packet that found no room in the connection tracking table.
 const INSERTION_FAILED: &str = "map insertion failed";
@@ -45,10 +45,8 @@ pub(super) fn conntrack_full(case: &Case) -> Exclusion {
     let rises = case.rising(INSERTION_FAILED);
     let read_twice = matches!(case.rises(), Some(Rises::Between(_)));
     if failed == 0 {
-        return Exclusion::out(
-            "no packet was dropped because the connection tracking table had no room",
-            [("insertion_failed", 0_i64.into())],
-        );
+        let says = "no packet was dropped because the connection tracking table had no room";
+        return unread(case).unwrap_or_else(|| Exclusion::out(says, [("insertion_failed", 0_i64.into())]));
     }
     let Some(picture) = case.picture() else {
         return Exclusion::open("the conntrack dump was not read", Evidence::CtList.name());
@@ -101,7 +99,8 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
         return beyond(&case.beyond.drops, case.beyond.drops_from, |_| Exclusion::NotApplicable);
     };
     if drops.of(POLICY_DENIED) == 0 && case.beyond.drops_again.seen().is_none_or(|again| again.of(POLICY_DENIED) == 0) {
-        return Exclusion::out("no packet was dropped by policy", [("policy_denied", 0_i64.into())]);
+        let none = [("policy_denied", 0_i64.into())];
+        return unread(case).unwrap_or_else(|| Exclusion::out("no packet was dropped by policy", none));
     }
     let rises = case.rising(POLICY_DENIED);
     if !matches!(case.rises(), Some(Rises::Between(_))) {
@@ -118,6 +117,7 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
         || case.egress.by_name == Some(false)
         || case.egress.dns == Some(false)
         || !cut_off_pods(case).is_empty()
+        || kubelets_probes_denied(case)
         || (case.dns.state.counts.dead() > 0 && case.dns.state.counts.dead() * 2 >= case.dns.state.counts.decided());
     if !fails {
         let says =
@@ -142,6 +142,35 @@ pub(super) fn policy_denied(case: &Case) -> Exclusion {
     Exclusion::applies(opinion)
 }
 
+/// Packets that a policy denies where the resolver of this node receives them: of the host itself in `bpf_host.c`.
+pub(super) fn denied_on_arrival(case: &Case) -> Option<Says> {
+    let on_host = case.around.node_local_dns.pod.as_ref().is_none_or(|pod| pod.host_network);
+    let there = |rise: &Rise| {
+        let at_host = rise.counter.file().is_none_or(|file| file == "bpf_host.c");
+        rise.counter.way == MetricDirection::Ingress && (at_host || !on_host)
+    };
+    let rises: Vec<Rise> = case.rising(POLICY_DENIED).into_iter().filter(there).collect();
+    (packets_of(&rises) >= SEVERAL).then(|| Says {
+        text: format!("packets are denied by policy on arrival ({})", rises_say(&rises)),
+        figures: rises_figures(&rises),
+    })
+}
+
+/// Whether kubelet's probes die while packets are denied on their way into pods.
+fn kubelets_probes_denied(case: &Case) -> bool {
+    let into_pods = |rise: &Rise| rise.counter.way == MetricDirection::Ingress && rise.packets >= SEVERAL;
+    dead_ways(case).iter().any(|way| way.fate == Fate::HostIn) && case.rising(POLICY_DENIED).iter().any(into_pods)
+}
+
+/// Lines of the counters that could not be read: what they count may have risen.
+fn unread(case: &Case) -> Option<Exclusion> {
+    let readings = [case.beyond.drops.seen(), case.beyond.drops_again.seen()];
+    let lines = readings.into_iter().flatten().map(|drops| drops.unread).max().filter(|lines| *lines > 0)?;
+    let are = if lines == 1 { "1 line" } else { &format!("{lines} lines") };
+    let says = format!("{are} of the drop counters could not be read, and what they count may be what fails");
+    Some(Exclusion::open(says, case.beyond.drops_from.name()))
+}
+
 /// `datapath-drops`: another reason rises while something fails.
 pub(super) fn others(case: &Case) -> Exclusion {
     if case.beyond.drops.seen().is_none() {
@@ -161,7 +190,10 @@ pub(super) fn others(case: &Case) -> Exclusion {
         return Exclusion::NotApplicable;
     }
     if rises.is_empty() {
-        return Exclusion::out("no drop counter rose between two readings", [("dropped", 0_i64.into())]);
+        let denied = packets_of(&case.rising(POLICY_DENIED));
+        let other = if denied > 0 { "other " } else { "" };
+        let says = format!("no {other}drop counter rose between two readings");
+        return unread(case).unwrap_or_else(|| Exclusion::out(says, [("dropped", 0_i64.into())]));
     }
     let mut figures = rises_figures(&rises);
     figures.insert("dropped".to_owned(), packets.into());

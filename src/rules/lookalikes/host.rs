@@ -7,7 +7,7 @@ use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Figures, Says};
 use crate::rules::witnesses::{
-    HostWitness, agent_reaches, egress_says, host, host_figures, host_says, probes_fail, reaches_world,
+    Fate, HostWitness, agent_reaches, dead_ways, egress_says, host, host_figures, host_says, probes_fail, reaches_world,
 };
 use crate::ways::dns::DnsLife;
 use crate::ways::group::Group;
@@ -47,8 +47,25 @@ pub(super) fn network_down(case: &Case) -> Exclusion {
         HostWitness::Down if reaches_world(case) && case.way(Way::HostToCluster).life == Life::Alive => {
             Exclusion::out_by(case.way_says(Way::HostToCluster), "other nodes do not answer this one", "host-ping")
         }
-        HostWitness::Down | HostWitness::Contradicted => Exclusion::applies(down(case)),
+        HostWitness::Down | HostWitness::Contradicted => match dead_inside(case) {
+            Some(says) => Exclusion::open(says, "--ping-target with an address that answers this site's nodes"),
+            None => Exclusion::applies(down(case)),
+        },
     }
+}
+
+/// What an uplink that is gone does not explain: the node reaches other nodes, and packets die that never leave it. Those of
+/// DNS apart: the answers of a resolver may be missing for want of the world.
+fn dead_inside(case: &Case) -> Option<String> {
+    if case.way(Way::HostToCluster).life != Life::Alive {
+        return None;
+    }
+    let stays = |fate: Fate| matches!(fate, Fate::Host | Fate::HostIn | Fate::Here);
+    let inside = dead_ways(case).into_iter().find(|way| stays(way.fate) && !way.dns)?;
+    Some(format!(
+        "the node reaches other nodes, but not the world; that does not explain what dies on the node itself: {}",
+        inside.because.says
+    ))
 }
 
 /// Whether nothing that leaves this node is answered, while packets between its pods and the host are, or while pods do not

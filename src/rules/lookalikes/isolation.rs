@@ -1,5 +1,7 @@
 //! `node-isolated`: pods reach the world and their node, but no pod of other nodes.
 
+use std::fmt::Write as _;
+
 use crate::base::evidence::Evidence;
 use crate::cilium::status::Encryption;
 use crate::knowledge::code::Code;
@@ -7,11 +9,33 @@ use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{Fate, agent_reaches, dead_ways, egress_says, host, reaches_world, witnesses};
-use crate::ways::life::Life;
+use crate::ways::life::{FEW, Life};
 use crate::ways::way::Way;
 
 /// The figure that says how many other nodes the cluster has.
 pub(crate) const OTHER_NODES: &str = "other_nodes";
+
+/// The figures of a healthy node that misses one other: how many nodes are silent to its pods, and how many there are.
+pub(crate) const FAR_NODES_SILENT: &str = "far_nodes_silent";
+/// See [`FAR_NODES_SILENT`].
+pub(crate) const NODES: &str = "nodes";
+
+/// Flows of several pods to pods of one far node get no answer, and the agent reaches all nodes but one. Whose fault it is,
+/// this node's evidence does not tell.
+pub(crate) fn one_node_is_silent(case: &Case) -> Option<Says> {
+    let (reached, nodes) = case.beyond.status.seen()?.cluster_health?;
+    let state = case.way(Way::AcrossOut);
+    let one_is_silent = state.counts.dead_peers == 1 && state.counts.answered_peers > 0;
+    if nodes < 3 || nodes.checked_sub(reached) != Some(1) || !one_is_silent {
+        return None;
+    }
+    let several = state.counts.dead() >= FEW && state.pods_dead >= 2;
+    let mut says = case.way_says(Way::AcrossOut).filter(|_| several)?;
+    let _ = write!(says.text, ", all to one node; the agent reaches {reached} of {nodes} nodes");
+    says.figures.insert(FAR_NODES_SILENT.to_owned(), 1_i64.into());
+    says.figures.insert(NODES.to_owned(), nodes.into());
+    Some(says)
+}
 
 fn other_nodes_say(others: usize) -> String {
     match others {

@@ -1,12 +1,16 @@
 //! The resolver on the node itself: down or hung, behind a redirect without effect, masqueraded, or the agent's proxy.
 
 use crate::base::evidence::Evidence;
+use crate::base::version::Version;
 use crate::cilium::status::Masquerading;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
+use crate::rules::MAY_APPLY;
 use crate::rules::case::Case;
+use crate::rules::lookalikes::drops::denied_on_arrival;
 use crate::rules::lookalikes::not_looked;
 use crate::rules::opinion::{Exclusion, Opinion};
+use crate::rules::signs::agent_version;
 use crate::rules::verdict::{Because, Confidence, Says};
 use crate::rules::witnesses::{Fate, dead_ways, egress_says, probes_fail, reaches_world, witnesses};
 use crate::ways::counts::Counts;
@@ -14,6 +18,9 @@ use crate::ways::dns::{DnsLife, DnsPath};
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
 use crate::ways::way::Way;
+
+/// The first release that masquerades queries to link-local addresses (cilium/cilium#36761; see `knowledge/upstream/dns.rs`).
+const MASQUERADED_SINCE: Version = Version::release(1, 16, 5);
 
 /// Restarted so often, a resolver does not run through.
 const MANY_RESTARTS: i64 = 3;
@@ -140,9 +147,10 @@ pub(super) fn down(case: &Case) -> Exclusion {
     // It hangs: everything else that ends on the node, or leaves it, lives.
     let upstream_ready = case.backends.expected.is_none_or(|ready| ready >= 2);
     let hangs = case.dns.life == DnsLife::Dead && case.dns.path.ends_here();
-    if hangs && upstream_ready && !others_die && other_host_ways_live(case) {
+    if hangs && upstream_ready && !others_die && other_host_ways_live(case) && denied_on_arrival(case).is_none() {
+        let ready = if dns.pod.as_ref().is_some_and(|pod| pod.ready) { ", though its pod is ready" } else { "" };
         let summary = format!(
-            "{} of this node does not answer, though it looks ready; other ways of its pods live.",
+            "{} of this node does not answer{ready}; other ways of its pods live.",
             upper(case.dns.path.label())
         );
         let opinion = Opinion::new(Code::NodeLocalDnsDown, Confidence::Medium, summary)
@@ -220,8 +228,12 @@ pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
     let counts = &case.dns.state.counts;
     let figures = [("dead", counts.dead().into()), ("answered", counts.answered.into())];
     if counts.answered > 0 && case.dns.life != DnsLife::Dead {
-        let says = format!("{} live flows to {} are answered", counts.answered, case.dns.path.label());
-        return Exclusion::out(says, figures);
+        let flows = if counts.answered == 1 { "1 live flow" } else { &format!("{} live flows", counts.answered) };
+        let are = if counts.answered == 1 { "is" } else { "are" };
+        return Exclusion::out(format!("{flows} to {} {are} answered", case.dns.path.label()), figures);
+    }
+    if let Some(says) = denied_on_arrival(case) {
+        return Exclusion::RuledOut(says);
     }
     if let Some(way) = dead_ways(case).iter().find(|way| !way.dns && way.fate != Fate::World) {
         let text = format!("more than the link-local address is dead ({})", way.because.says);
@@ -233,6 +245,14 @@ pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
     if !reaches_world(case) {
         let says = "whether pods reach the world beside it is not known";
         return Exclusion::open(says, "a pod that can probe (--probe-pod)");
+    }
+    match agent_version(case) {
+        Some(version) if version < MASQUERADED_SINCE => {
+            let says = format!("Cilium {version} is older than the releases that masquerade such queries");
+            return Exclusion::out(says, [("version", version.to_string().into())]);
+        }
+        Some(_) => {}
+        None => return not_looked(Evidence::AgentStatus, "the agent's release is not known"),
     }
     let Some(status) = case.beyond.status.seen() else {
         return not_looked(Evidence::AgentStatus, "whether masquerading is done by BPF is not known");
@@ -248,7 +268,12 @@ pub(super) fn link_local_masquerade(case: &Case) -> Exclusion {
         return Exclusion::open("too little DNS traffic to judge", "more DNS traffic, or a second look");
     }
     let summary = "Queries to the link-local DNS address are masqueraded on their way (cilium/cilium#36761).";
+    // One node that was answered a while ago rather has a resolver that hangs: only all nodes together tell otherwise.
+    if case.dns.state.counts.last_answer > 0 && other_host_ways_live(case) {
+        return Exclusion::open(format!("{MAY_APPLY}{summary}"), "another node: --all-nodes");
+    }
     let opinion = Opinion::new(Code::LinkLocalMasquerade, Confidence::Medium, summary)
-        .because(Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF"));
+        .because(Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF"))
+        .and("ct-list", case.way_says(Way::HostToPod));
     Exclusion::applies(beside(case, opinion))
 }

@@ -25,8 +25,9 @@ use crate::rules::stale::selective;
 use crate::rules::witnesses::{dead_ways, probes_fail};
 use crate::ways::dns::DnsLife;
 
+pub(crate) use cluster_dns::ANSWERS_HERE;
 pub(crate) use drops::MISSED_TAIL_CALL;
-pub(crate) use isolation::OTHER_NODES;
+pub(crate) use isolation::{FAR_NODES_SILENT, NODES, OTHER_NODES, one_node_is_silent};
 
 /// All of them, in the order in which they are asked.
 pub const LOOK_ALIKES: &[LookAlike] = &[
@@ -61,6 +62,12 @@ pub fn in_trouble(case: &Case) -> bool {
         || case.backends.finding.status == Status::Fail
         || !dead_ways(case).is_empty()
         || !selective::cut_off_pods(case).is_empty()
+}
+
+/// Whether services are another's affair: without kube-proxy replacement, packets may pass Cilium with the service's own
+/// address and be translated behind it.
+fn translated_by_others(case: &Case) -> bool {
+    case.beyond.status.seen().is_some_and(|status| status.kube_proxy_replacement == Some(false))
 }
 
 /// What to say of a look-alike whose evidence was not looked at.
