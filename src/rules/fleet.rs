@@ -209,25 +209,29 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
             verdict.open.push(Open { code, says: format!("{MAY_APPLY}{summary}"), settle, missing_right: None });
         }
     }
-    let works = |j: &NodeVerdict| j.verdict.kind == Kind::Healthy || j.answered;
-    if !nodes.iter().any(|(_, j)| j.verdict.code != Code::LinkLocalMasquerade && works(j)) {
+    let others = || nodes.iter().map(|(_, node)| node).filter(|node| !dead(node));
+    let (why, vouches) = if others().any(|node| node.answered) {
+        ("DNS answers on at least one", "DNS answers on at least one node with the same set-up")
+    } else if others().any(|node| node.verdict.kind == Kind::Healthy) {
+        ("at least one is healthy", "at least one other node is healthy")
+    } else {
         return;
-    }
+    };
     for (_, node) in nodes.iter_mut().filter(|(_, j)| j.verdict.code == Code::LinkLocalMasquerade) {
         let verdict = &mut node.verdict;
-        if let Some((refuted, _)) = put_forward(verdict, Code::NodeLocalDnsDown) {
+        if let Some((code, _)) = put_forward(verdict, Code::NodeLocalDnsDown) {
             // Who masquerades is no reason for anything else.
             verdict.because.retain(|because| because.check != Evidence::AgentStatus.name());
-            let says = "it would hit the other nodes too, and pods of at least one of them are answered".to_owned();
-            let figures = figures([("answered_at_least", 1_i64.into())]);
-            verdict.ruled_out.insert(0, RuledOut { code: refuted, says, figures });
+            let says = format!("it would hit the other nodes too, and {vouches}");
+            let figures = figures([("nodes_at_least", 1_i64.into())]);
+            verdict.ruled_out.insert(0, RuledOut { code, says, figures });
             continue;
         }
         become_inconclusive(verdict, Code::EvidenceContradictory);
-        "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and DNS answers on at \
-         least one."
-            .clone_into(&mut verdict.summary);
-        verdict.because.push(Because::evidence("comparison", "pods of at least one other node are answered"));
+        verdict.summary = format!(
+            "DNS of this node's pods is dead and nothing else is; masquerading would hit the other nodes too, and {why}."
+        );
+        verdict.because.push(Because::evidence("comparison", vouches));
     }
 }
 

@@ -33,11 +33,17 @@ pub(super) fn place(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAd
     place_flow(entry, to, lens).filter(|(group, ..)| !is_one_way(entry, to, *group, lens))
 }
 
-/// Statistics, logs and gossip of pods go one way by UDP, and are never answered: they say nothing of the path between pods.
+/// Statistics, logs and gossip of pods go one way by UDP, and are never answered: they say nothing of the path between pods
+/// and nodes.
 fn is_one_way(entry: &Entry, to: Role, group: Group, lens: &Lens) -> bool {
     let between_pods = matches!(
         group,
-        Group::PodToLocalPod | Group::PodToRemotePod | Group::PodToGone | Group::LocalToPod | Group::RemoteToPod
+        Group::PodToLocalPod
+            | Group::PodToRemotePod
+            | Group::PodToOtherHost
+            | Group::PodToGone
+            | Group::LocalToPod
+            | Group::RemoteToPod
     );
     between_pods && entry.protocol == Protocol::Udp && entry.answered() == 0 && !is_dns(entry, to, lens)
 }
