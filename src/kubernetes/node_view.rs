@@ -25,6 +25,8 @@ pub struct NodeView {
     pub found: Option<Node>,
     /// How many other nodes the cluster has, as far as they were listed.
     pub others: usize,
+    /// How many of these the API server holds to be not ready.
+    pub others_off: usize,
     /// Its agent.
     pub agent: Agent,
     /// Its NodeLocal DNS.
@@ -58,11 +60,13 @@ impl NodeView {
         }
         let found = map.node(node);
         let pods = &map.inventory().pods;
+        let off = |other: &&Node| other.metadata.name != *node && other.ready() == Some(false);
         let other_dns = map.pods_on(node).iter().filter(|pod| !map.asks_cluster_dns(pod)).map(|pod| pod.reference());
         Self {
             node: node.to_owned(),
             found: found.cloned(),
             others: map.inventory().nodes.known().len().saturating_sub(usize::from(found.is_some())),
+            others_off: map.inventory().nodes.known().iter().filter(off).count(),
             agent: map.agent(node),
             node_local_dns: map.node_local_dns(node),
             cluster_dns: map.cluster_dns().clone(),
@@ -74,6 +78,12 @@ impl NodeView {
             restart: RestartView::new(node, map),
             pods_part: pods.part().map(str::to_owned),
         }
+    }
+
+    /// Whether the API server holds this node to be not ready: its kubelet says so, or has not been heard of.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.found.as_ref().and_then(Node::ready) == Some(false)
     }
 
     /// The node's zone, where its labels name one.

@@ -277,6 +277,8 @@ pub fn dead_ways(case: &Case) -> Vec<DeadWay> {
     }
     // Where one of several far nodes alone is silent, it may be that one.
     let far_nodes = if case.around.others == 1 { 1 } else { 2 };
+    // Nodes that are off answer nobody, and do not count.
+    let far_nodes = far_nodes + u32::try_from(case.around.others_off).unwrap_or(u32::MAX / 2);
     let mut between_pods = Vec::new();
     for (way, far_ends) in [(Way::AcrossOut, far_nodes), (Way::AcrossIn, far_nodes), (Way::Here, 2)] {
         if for_many(way, far_ends) && !lives_on(way) {

@@ -143,11 +143,16 @@ const ZERO: Counts = Counts {
 };
 
 /// How a way does by a dump. One far end that is down is not the world, and neither is one part of it: where UDP is
-/// blocked, or a site has no IPv6, the other part lives.
+/// blocked, or a site has no IPv6, the other part lives; and an answer that is later than most questions without one says that
+/// what is dead is less than the world.
 #[must_use]
 pub fn state(picture: &Picture, way: Way) -> WayState {
     let mut state = WayState::of_groups(picture, way.groups(), FEW);
-    if way == Way::World && state.life == Life::Dead && (state.counts.dead_peers < 2 || part_of_world_lives(picture)) {
+    let outlived = || state.counts.outlived(picture.age_s(state.counts.last_answer));
+    if way == Way::World
+        && state.life == Life::Dead
+        && (state.counts.dead_peers < 2 || part_of_world_lives(picture) || outlived())
+    {
         state.life = Life::Mixed;
     }
     state

@@ -2,7 +2,7 @@
 //! that let little out.
 
 use crate::chores::{Chore, Errand};
-use crate::cluster::{Cluster, MINUTE, Role, SECOND, WayOut};
+use crate::cluster::{Cluster, Family, MINUTE, Role, SECOND, WayOut};
 use crate::fault::{Fault, Place, Proto};
 use crate::plan::{Plan, Quirk, Truth};
 use crate::situations::{Sick, Situation};
@@ -62,6 +62,29 @@ pub(crate) const SITUATIONS: &[Situation] = &[
     },
     Situation { weight: 4, name: "everyday-database-hung", make: |plan, sick| hung(plan, sick, Role::Database, 5_432) },
     Situation { weight: 4, name: "everyday-front-hung", make: |plan, sick| hung(plan, sick, Role::Web, 8_080) },
+    Situation {
+        weight: 4,
+        name: "everyday-overloaded",
+        make: |plan, sick| {
+            // The programs of a node take connections and say nothing; kubelet finds none of its pods ready.
+            plan.fault(Fault::at(Place::Program, sick.node, sick.since))
+                .truth(sick.node, Truth::perhaps(&["healthy"]))
+                .rest(Truth::perhaps(&["healthy"]))
+        },
+    },
+    Situation {
+        weight: 3,
+        name: "everyday-second-family-cut",
+        make: |plan, sick| {
+            let at = |place| Fault::at(place, sick.node, sick.since).v6_only();
+            plan.with(|s| s.family = Family::Dual)
+                .fault(at(Place::TunnelOut))
+                .fault(at(Place::TunnelIn))
+                .fault(at(Place::PodWorldOut))
+                .truth(sick.node, Truth::perhaps(&["node-isolated", "egress-broken", "healthy"]))
+                .rest(Truth::perhaps(&["healthy"]))
+        },
+    },
     Situation {
         weight: 3,
         name: "everyday-no-quic",

@@ -81,6 +81,8 @@ pub(crate) struct Fault {
     pub(crate) port: Option<u16>,
     /// Which far end; none: all.
     pub(crate) to: Option<IpAddr>,
+    /// Whether of IPv6 only.
+    pub(crate) v6_only: bool,
     /// Of whose packets, by the namespace of the pod that began; none: everybody's.
     pub(crate) begun_in: Option<&'static str>,
     /// How many of a hundred packets.
@@ -105,6 +107,7 @@ impl Fault {
             proto: None,
             port: None,
             to: None,
+            v6_only: false,
             begun_in: None,
             share: 100,
             by_flow: false,
@@ -137,6 +140,11 @@ impl Fault {
     /// To this far end only.
     pub(crate) fn to(self, to: IpAddr) -> Self {
         Self { to: Some(to), ..self }
+    }
+
+    /// Of IPv6 only.
+    pub(crate) fn v6_only(self) -> Self {
+        Self { v6_only: true, ..self }
     }
 
     /// Only of flows that pods of this namespace began.

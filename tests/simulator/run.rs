@@ -180,6 +180,12 @@ pub(crate) fn weighed(plan: &Plan, lost: &BTreeMap<usize, (usize, usize)>) -> Pl
         let others = plan.truths.values_mut().chain([&mut plan.rest]);
         others.filter(|truth| truth.codes.contains(&"healthy")).for_each(|truth| truth.codes.push("node-isolated"));
     }
+    // Of two nodes one alone was looked at, and the other's pods are dead: which of the two it is, this one cannot tell.
+    let one_of_two = plan.setup.nodes == 2 && plan.looked_at().len() == 1;
+    if one_of_two && plan.faults.iter().any(|fault| fault.node.is_some_and(|node| !plan.looked_at().contains(&node))) {
+        let others = plan.truths.values_mut().chain([&mut plan.rest]);
+        others.filter(|truth| truth.codes.contains(&"healthy")).for_each(|truth| truth.codes.push("node-isolated"));
+    }
     // A sick node's own cluster DNS pod is missed by all others, whose datapath is none the worse for it.
     let cluster = crate::cluster::Cluster::new(plan.setup.clone());
     let dns: Vec<usize> = cluster.with_role(crate::cluster::Role::ClusterDns).into_iter().map(|(at, _)| at).collect();

@@ -133,7 +133,11 @@ pub(crate) fn everyday(seed: u64) -> Plan {
                 plan = plan.edit(Edit::Lost(node, evidence));
                 let mut truth = plan.right(node).clone();
                 // The status tells how large the table is; without it the drops speak alone.
-                if evidence == "agent-status" && truth.codes.contains(&"conntrack-full") {
+                if evidence == "agent-status" && plan.name == "stale-tunnel-device-bare" && truth.class() == "stale" {
+                    // It tells that there should be a tunnel, too.
+                    truth.codes.push("node-isolated");
+                    plan = plan.truth(node, truth);
+                } else if evidence == "agent-status" && truth.codes.contains(&"conntrack-full") {
                     truth.codes.push("datapath-drops");
                     plan = plan.truth(node, truth);
                 }

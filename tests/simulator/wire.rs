@@ -77,6 +77,7 @@ impl<'a> Net<'a> {
                 && fault.proto.is_none_or(|p| p == flow.proto)
                 && fault.port.is_none_or(|p| p == flow.target.1)
                 && fault.to.is_none_or(|ip| ip == flow.target.0)
+                && (!fault.v6_only || flow.target.0.is_ipv6())
                 && fault.begun_in.is_none_or(|namespace| self.namespace(flow.from) == namespace);
             if !meant {
                 continue;

@@ -7,8 +7,8 @@ use crate::cilium::status::Encryption;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
-use crate::rules::verdict::{Because, Confidence, Says};
-use crate::rules::witnesses::{Fate, agent_reaches, dead_ways, egress_says, host, reaches_world, witnesses};
+use crate::rules::verdict::{Because, Confidence, Figure, Says};
+use crate::rules::witnesses::{DeadWay, Fate, agent_reaches, dead_ways, egress_says, host, reaches_world, witnesses};
 use crate::ways::life::{FEW, Life};
 use crate::ways::way::Way;
 
@@ -48,6 +48,15 @@ fn other_nodes_say(others: usize) -> String {
     }
 }
 
+/// Whether packets of other nodes come in here and pods do not answer them, and nothing else between nodes is dead: what comes
+/// in is not cut off. Answers that leave and never arrive are.
+fn only_come_in(case: &Case, across: &[&DeadWay]) -> bool {
+    let counts = case.way(Way::AcrossIn).counts;
+    let comes_in = Figure::from(Way::AcrossIn.name());
+    let only = across.iter().all(|way| way.because.figures.get("way") == Some(&comes_in));
+    only && counts.half_open * 2 < counts.dead()
+}
+
 /// Whether all that is dead goes between nodes, while other ways live.
 pub(super) fn isolated(case: &Case) -> Exclusion {
     if case.picture().is_none() {
@@ -69,6 +78,11 @@ pub(super) fn isolated(case: &Case) -> Exclusion {
             "too few answered flows between nodes to judge",
             "more traffic between nodes",
         );
+    }
+    if only_come_in(case, &across) {
+        let text = case.way_says(Way::AcrossIn).unwrap_or_default().text;
+        let says = format!("{text}: they come in, and the pods do not answer them, as with a scan");
+        return Exclusion::open(says, "more traffic between nodes");
     }
     if let Some((reached, nodes)) = agent_reaches(case) {
         let says = format!(

@@ -35,7 +35,7 @@ pub fn service_map(case: &Case) -> Option<Opinion> {
     }
     // Without the network an agent hears of no change: then the old table is a consequence.
     let cut_off = [Way::HostToCluster, Way::HostToWorld].iter().any(|way| case.way(*way).life == Life::Dead);
-    if because.is_empty() || cut_off {
+    if because.is_empty() || cut_off || case.around.is_off() {
         return None;
     }
     let summary = "The service table of this node is stale: it does not hold the cluster DNS endpoints that are ready.";
