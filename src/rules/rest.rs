@@ -8,7 +8,7 @@ use crate::cilium::drops::Rises;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::{Case, rises_say};
-use crate::rules::lookalikes::one_node_is_silent;
+use crate::rules::lookalikes::{one_node_is_silent, waits_for_nat};
 use crate::rules::missing;
 use crate::rules::opinion::Opinion;
 use crate::rules::stale::{map, programs};
@@ -207,6 +207,10 @@ pub(super) fn unanswered_checks(case: &Case) -> Option<Opinion> {
             "pods ({pods}) have been waiting for their network for minutes, and the events that tell why are missing"
         );
         return Some(missing(&what, failure, "events"));
+    }
+    if let Some((what, failure)) = waits_for_nat(case) {
+        let opinion = missing(what, failure, Evidence::NatList.name());
+        return Some(opinion.and(CheckId::ExternalConntrack.name(), case.quote(Group::WorldUdp)));
     }
     let failure = case.backends.finding.reason.as_ref()?;
     Some(missing("the service table could not be compared with the endpoints", failure, "dns-backends"))

@@ -90,6 +90,7 @@ fn readme_lists_what_is_run_and_nothing_else() {
         "grep ",
         "ls ",
         "iptables",
+        "ip6tables",
         "ping",
         "wget",
         "curl",

@@ -1,6 +1,7 @@
 //! The host: its network, and what it does with the packets of pods to the world.
 
 use crate::base::evidence::Evidence;
+use crate::base::failure::Failure;
 use crate::knowledge::check_id::CheckId;
 use crate::knowledge::code::Code;
 use crate::rules::case::Case;
@@ -104,6 +105,18 @@ fn down(case: &Case) -> Opinion {
         .because(egress_says(case))
 }
 
+/// What is said where the NAT table would tell masquerading that is broken from a site's own firewall.
+const NO_UDP_OUT: &str = "UDP to the world gets no answer and TCP does; a site that lets no UDP out looks the same";
+
+/// Why it is not known whether masquerading of UDP is broken, though nearly nothing else explains what is dead.
+pub(crate) fn waits_for_nat(case: &Case) -> Option<(&'static str, &Failure)> {
+    let failure = case.beyond.nat.missing()?;
+    let many = case.picture()?.group(Group::WorldUdp).dead() >= HANDFUL;
+    let is_open =
+        || matches!(udp_masquerade(case), Exclusion::Open { settle, .. } if settle == Evidence::NatList.name());
+    (many && is_open()).then_some((NO_UDP_OUT, failure))
+}
+
 /// `udp-masquerade-broken`: UDP to many far ends is dead, TCP is answered.
 pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
     /// So many far ends are not one resolver that is down.
@@ -147,27 +160,27 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
     if !tcp_lives {
         return Exclusion::open("no TCP to the world is seen answered beside the dead UDP", "a pod that can probe");
     }
-    // A site that lets no UDP out looks the same, but for the translations.
-    let Some(rows) = case.beyond.nat.seen() else {
-        let says = "UDP to the world gets no answer and TCP does; a site that lets no UDP out looks the same, and the NAT table \
-                    was not read";
-        return Exclusion::open(says, Evidence::NatList.name());
-    };
-    figures.insert("nat_udp".to_owned(), rows.udp.into());
-    figures.insert("nat_tcp".to_owned(), rows.tcp.into());
-    // Translations are made, so masquerading works: it is the far ends, or a firewall on the way.
-    if rows.udp > 0 {
-        return out(format!("the NAT table holds {} translations of UDP", rows.udp), figures);
+    let architecture = case.around.architecture();
+    let typical = architecture == "arm64";
+    let rows = case.beyond.nat.seen();
+    if let Some(rows) = rows {
+        figures.insert("nat_udp".to_owned(), rows.udp.into());
+        figures.insert("nat_tcp".to_owned(), rows.tcp.into());
+        // Translations are made, so masquerading works: it is the far ends, or a firewall on the way.
+        if rows.udp > 0 {
+            return out(format!("the NAT table holds {} translations of UDP", rows.udp), figures);
+        }
+    } else if !typical {
+        // A site that lets no UDP out looks the same, but for the translations.
+        return Exclusion::open(format!("{NO_UDP_OUT}, and the NAT table was not read"), Evidence::NatList.name());
     }
-    let no_udp_rows = rows.tcp > 0;
+    let no_udp_rows = rows.is_some_and(|rows| rows.tcp > 0);
     if !no_udp_rows && udp.dead() < HANDFUL {
         return Exclusion::open(
             format!("only {} UDP flows to the world get no answer", udp.dead()),
             Evidence::NatList.name(),
         );
     }
-    let architecture = case.around.architecture();
-    let typical = architecture == "arm64";
     let confidence = if no_udp_rows || typical { Confidence::High } else { Confidence::Medium };
     let summary = "UDP from pods to the outside gets no answer while TCP does: masquerading of UDP is broken.";
     let text = format!(
@@ -180,11 +193,13 @@ pub(super) fn udp_masquerade(case: &Case) -> Exclusion {
             decided => format!("{} of {decided} are answered", tcp.answered),
         }
     );
-    let nat = format!("the NAT table holds {} outgoing translations of UDP and {} of TCP", rows.udp, rows.tcp);
-    let nat = Says::new(nat, [("nat_udp", rows.udp.into()), ("nat_tcp", rows.tcp.into())]);
     let mut opinion = Opinion::new(Code::UdpMasqueradeBroken, confidence, summary)
-        .because(Because::said(CheckId::ExternalConntrack.name(), Says { text, figures }))
-        .because(Because::said(Evidence::NatList.name(), nat));
+        .because(Because::said(CheckId::ExternalConntrack.name(), Says { text, figures }));
+    if let Some(rows) = rows {
+        let says = format!("the NAT table holds {} outgoing translations of UDP and {} of TCP", rows.udp, rows.tcp);
+        let says = Says::new(says, [("nat_udp", rows.udp.into()), ("nat_tcp", rows.tcp.into())]);
+        opinion.because.push(Because::said(Evidence::NatList.name(), says));
+    }
     if typical {
         let says = format!("the node is {architecture} with kernel {}: known for it", case.around.kernel());
         opinion.because.push(Because::evidence("nodes", says));

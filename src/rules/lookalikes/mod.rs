@@ -27,6 +27,7 @@ use crate::ways::dns::DnsLife;
 
 pub(crate) use cluster_dns::ANSWERS_HERE;
 pub(crate) use drops::MISSED_TAIL_CALL;
+pub(crate) use host::waits_for_nat;
 pub(crate) use isolation::{OTHER_NODES, SILENT_NODE, one_node_is_silent};
 
 /// All of them, in the order in which they are asked.
