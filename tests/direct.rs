@@ -317,6 +317,30 @@ fn a_rule_of_the_host_is_quoted_only_where_its_way_is_dead() {
     assert_eq!(code(&healthy), "healthy", "host and pods hear each other");
 }
 
+#[test]
+fn udp_that_dies_without_a_nat_table_is_no_healthy_node() {
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/udp-masquerade-broken/bundle");
+    let bundle = tempfile::tempdir().expect("a folder");
+    for folder in ["", "kube", "nodes/graz"] {
+        fs::create_dir_all(bundle.path().join(folder)).expect("a folder");
+        for entry in fs::read_dir(fixture.join(folder)).expect("a folder").flatten() {
+            if entry.path().is_file() && !entry.file_name().to_string_lossy().starts_with("nat-list") {
+                fs::copy(entry.path(), bundle.path().join(folder).join(entry.file_name())).expect("a copy");
+            }
+        }
+    }
+    let path = bundle.path().display().to_string();
+    let judged = || staledp(["diagnose", "-o", "json", "--from", &path]).run().report().node("graz").clone();
+    assert_eq!(judged()["verdict"]["code"], "udp-masquerade-broken", "it is typical of this kind of machine");
+    let nodes = bundle.path().join("kube/nodes.json");
+    let list = fs::read_to_string(&nodes).expect("the list of nodes");
+    fs::write(&nodes, list.replace("arm64", "amd64").replace("meson64", "amd64")).expect("the list of nodes");
+    let node = judged();
+    assert_eq!(node["verdict"]["code"], "evidence-missing", "{node:#}");
+    let open = node["verdict"]["open"].as_array().into_iter().flatten();
+    assert!(open.clone().any(|open| open["settle"] == "nat-list"), "{node:#}");
+}
+
 /// The service table of the kernel with these backends of cluster DNS.
 fn lb(backends: &[&str]) -> String {
     let row = |(n, ip): (usize, &&str)| format!("10.43.0.10:53/UDP ({n})   {ip}:53/UDP (3) ({n})\n");

@@ -115,7 +115,7 @@ pub const fn text(evidence: Evidence) -> EvidenceText {
         },
         Evidence::HostFirewallV6 => EvidenceText {
             by_hand: "`ip6tables-save` in the agent's container, which shares the host's network, or on the node.",
-            tells: "The same for IPv6.",
+            tells: "Whether a rule of the host that is not Cilium's drops IPv6 packets between the host and its pods.",
         },
         Evidence::KernelBtf => EvidenceText {
             by_hand: "`ls /sys/kernel/btf/vmlinux` in the agent's container.",

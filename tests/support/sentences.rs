@@ -280,6 +280,8 @@ fn evidence(report: &Value, node: &Value, out: &Value, holds: &Holds, wrong: &mu
                 || figure("udp_decided").is_none_or(|flows| flows == 0)
                 || figure("nat_udp").is_some() && !has("nat-list")
         }
+        // The release stands in the agent's status, and in its pod's image.
+        "link-local-masquerade" if out["figures"]["version"].is_string() => !has("agent-status") && !has("pods"),
         "link-local-masquerade" if figure("masquerading").is_some() => !has("agent-status"),
         "link-local-masquerade" if says.contains("do not reach the world") => !probed && !has("ct-list"),
         // Kubelet's own voice: most pods are not ready, and their probes time out.
@@ -294,7 +296,9 @@ fn evidence(report: &Value, node: &Value, out: &Value, holds: &Holds, wrong: &mu
         "conntrack-full" => !drops || figure("insertion_failed") != Some(0) && !(has("ct-list") && has("agent-status")),
         "datapath-programs-duplicated" => !has("attached-programs") || figure("hooks").is_none_or(|hooks| hooks == 0),
         "datapath-not-initialized" => !has("agent-log") || figure("lines").is_none_or(|lines| lines == 0),
-        "host-firewall-drops" => !has("host-firewall") || figure("rules").is_none_or(|rules| rules == 0),
+        "host-firewall-drops" => {
+            !has("host-firewall") && !has("host-firewall-v6") || figure("rules").is_none_or(|rules| rules == 0)
+        }
         "node-isolated" => {
             let across = out["figures"]["way"].as_str().is_some_and(|way| way.starts_with("across"));
             // All dead is no reason to rule it out.
