@@ -40,6 +40,7 @@ pub struct ClusterMap<'a> {
     cluster_dns: Result<Arc<ClusterDns>, Failure>,
     addresses: Arc<AddressMap>,
     node_addresses: Arc<HashSet<IpAddr>>,
+    nodes_off: usize,
     /// By namespace and name of what they are about, with their place in the list.
     events: FxHashMap<(&'a str, &'a str), Vec<(usize, &'a Event)>>,
 }
@@ -67,6 +68,7 @@ impl<'a> ClusterMap<'a> {
             cluster_dns: Err(Failure::new(crate::base::failure::FailureKind::Other, "not looked for yet")),
             addresses: Arc::default(),
             node_addresses: Arc::new(inventory.nodes.known().iter().flat_map(Node::ips).collect()),
+            nodes_off: inventory.nodes.known().iter().filter(|node| node.is_off()).count(),
             events: FxHashMap::default(),
         };
         for (place, event) in inventory.events.known().iter().enumerate() {
@@ -94,6 +96,11 @@ impl<'a> ClusterMap<'a> {
             self.nodes.push(Around::default());
         }
         &mut self.nodes[at]
+    }
+
+    /// How many nodes the API server holds to be not ready, as far as they were listed.
+    pub(super) const fn nodes_off(&self) -> usize {
+        self.nodes_off
     }
 
     /// The lists that this was worked out from.

@@ -60,13 +60,12 @@ impl NodeView {
         }
         let found = map.node(node);
         let pods = &map.inventory().pods;
-        let off = |other: &&Node| other.metadata.name != *node && other.ready() == Some(false);
         let other_dns = map.pods_on(node).iter().filter(|pod| !map.asks_cluster_dns(pod)).map(|pod| pod.reference());
         Self {
             node: node.to_owned(),
             found: found.cloned(),
             others: map.inventory().nodes.known().len().saturating_sub(usize::from(found.is_some())),
-            others_off: map.inventory().nodes.known().iter().filter(off).count(),
+            others_off: map.nodes_off().saturating_sub(usize::from(found.is_some_and(Node::is_off))),
             agent: map.agent(node),
             node_local_dns: map.node_local_dns(node),
             cluster_dns: map.cluster_dns().clone(),
@@ -83,7 +82,7 @@ impl NodeView {
     /// Whether the API server holds this node to be not ready: its kubelet says so, or has not been heard of.
     #[must_use]
     pub fn is_off(&self) -> bool {
-        self.found.as_ref().and_then(Node::ready) == Some(false)
+        self.found.as_ref().is_some_and(Node::is_off)
     }
 
     /// The node's zone, where its labels name one.

@@ -96,6 +96,12 @@ impl Node {
         condition_is_true(&self.status.conditions, "Ready")
     }
 
+    /// Whether the API server holds it to be not ready: its kubelet says so, or has not been heard of.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.ready() == Some(false)
+    }
+
     /// The node's addresses that are IP addresses.
     pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.status.addresses.iter().filter_map(|a| a.address.parse().ok())
