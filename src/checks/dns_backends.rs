@@ -44,12 +44,17 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Whether the table holds no backend of cluster DNS at all although endpoints are ready, and no update is under way.
+    /// Whether the table holds no endpoint of cluster DNS that is ready although there are some, and no update is under way.
+    #[must_use]
+    pub fn holds_none_that_is_ready(&self) -> bool {
+        let ready = self.expected.is_some_and(|ready| ready > 0);
+        ready && self.pending.is_empty() && !self.redirected && self.finding.data.realized == Some(0)
+    }
+
+    /// The same of a table without any other backend of cluster DNS.
     #[must_use]
     pub fn is_empty_here(&self) -> bool {
-        let settled = self.stray.is_empty() && self.pending.is_empty() && !self.redirected;
-        let ready = self.expected.is_some_and(|ready| ready > 0);
-        self.list.is_some() && settled && ready && self.finding.data.realized == Some(0)
+        self.holds_none_that_is_ready() && self.stray.is_empty() && self.list.is_some()
     }
 }
 

@@ -1,8 +1,9 @@
 //! One dump, whose lines may come on two threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::gather::SecondSink;
+use crate::gather::reading::lock;
 use crate::ways::lens::Lens;
 use crate::ways::pass::Pass;
 use crate::ways::picture::Picture;
@@ -17,7 +18,7 @@ impl DumpPass {
     /// A pass at the start of a dump.
     #[must_use]
     pub fn new(lens: &Lens) -> Self {
-        Self { here: Pass::new(lens), second: Arc::default() }
+        Self { here: Pass::new(lens), second: Arc::new(Mutex::new(Some(Pass::new(lens)))) }
     }
 
     /// Takes the next bytes.
@@ -25,12 +26,12 @@ impl DumpPass {
         self.here.feed(bytes);
     }
 
-    /// Takes bytes on another thread, until the dump is finished. There is one of it.
-    pub fn second(&mut self, lens: &Lens) -> SecondSink {
-        let second = Arc::new(Mutex::new(Some(Pass::new(lens))));
-        self.second = Arc::clone(&second);
+    /// Takes bytes on another thread, until the dump is finished.
+    #[must_use]
+    pub fn second(&self) -> SecondSink {
+        let second = Arc::clone(&self.second);
         Box::new(move |bytes: &[u8]| {
-            if let Some(pass) = second.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            if let Some(pass) = lock(&second).as_mut() {
                 pass.feed(bytes);
             }
         })
@@ -40,7 +41,7 @@ impl DumpPass {
     #[must_use]
     pub fn finish(self, whole: bool) -> Picture {
         // A thread that nobody waits for any more may still read.
-        let second = self.second.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let second = lock(&self.second).take();
         let all = match second {
             Some(second) => self.here.join(second),
             None => self.here,
@@ -68,7 +69,7 @@ mod tests {
             roles.name([10, 42, 1, pod].into(), Role::LocalPod);
         }
         let external = vec!["185.12.0.0/16".parse().unwrap()];
-        Lens { roles: roles.into(), external, probe_sources: Vec::new(), probe_target: [1, 1, 1, 1].into(), most_age_s }
+        Lens { external, most_age_s, ..Lens::of_roles(roles) }
     }
 
     /// A large dump of many pods, some lines of which are answered, over, unreadable or remarks.
@@ -101,7 +102,7 @@ mod tests {
     /// Shared with the thread that reads.
     fn by_two(text: &str, lens: &Lens) -> Picture {
         let mut pass = DumpPass::new(lens);
-        let mut second = pass.second(lens);
+        let mut second = pass.second();
         let many = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&many);
         let second: SecondSink = Box::new(move |bytes| {

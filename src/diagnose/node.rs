@@ -291,7 +291,7 @@ impl<S: Source, O: Observer> Looker<'_, S, O> {
     /// The dump is fetched once and read as it comes.
     async fn dump(&self, lens: &Lens, question: &Question<'_>, deadline: &Deadline) -> (Answer, Dump) {
         let mut pass = DumpPass::new(lens);
-        let second = pass.second(lens);
+        let second = pass.second();
         let mut feed = |chunk: &[u8]| pass.feed(chunk);
         let asked = tokio::time::timeout(deadline.left(), self.source.ask_table(question, &mut feed, second)).await;
         let answer = asked.unwrap_or_else(|_| deadline.passed(question.evidence));

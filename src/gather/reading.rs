@@ -95,18 +95,8 @@ impl Outlet<'_> {
     /// # Errors
     ///
     /// What the reader says, behind all that it gave before; or that the caller no longer waits.
-    pub fn pour(&self, mut from: impl Read) -> io::Result<()> {
-        let mut total = 0_u64;
-        let mut spare = Vec::new();
-        loop {
-            let mut buffer = self.empty(spare);
-            let (is_last, read) = fill(&mut buffer, &mut from, &mut total)?;
-            spare = self.hand_over(buffer)?;
-            if is_last {
-                return read;
-            }
-            read?;
-        }
+    pub fn pour(&self, from: impl Read) -> io::Result<()> {
+        self.pour_with(from, None)
     }
 
     /// Pours most of it, and the rest into `second`, on this very thread: one of [`SHARES`] pieces, each of which ends with
@@ -115,7 +105,11 @@ impl Outlet<'_> {
     /// # Errors
     ///
     /// As [`Self::pour`].
-    pub fn share(&self, mut from: impl Read, mut second: SecondSink) -> io::Result<()> {
+    pub fn share(&self, from: impl Read, second: SecondSink) -> io::Result<()> {
+        self.pour_with(from, Some(second))
+    }
+
+    fn pour_with(&self, mut from: impl Read, mut second: Option<SecondSink>) -> io::Result<()> {
         let mut total = 0_u64;
         let mut spare = Vec::new();
         let mut begun = Vec::new();
@@ -124,16 +118,17 @@ impl Outlet<'_> {
             let mut buffer = self.empty(spare);
             buffer.append(&mut begun);
             let (is_last, read) = fill(&mut buffer, &mut from, &mut total)?;
-            let end = memchr::memrchr(b'\n', &buffer).map(|at| at + 1);
+            let end = second.as_ref().and_then(|_| memchr::memrchr(b'\n', &buffer)).map(|at| at + 1);
             // A line longer than a piece goes on where it began.
             if let Some(end) = end.filter(|_| !is_last) {
                 begun.extend(buffer.drain(end..));
             }
-            spare = if turn + 1 == SHARES {
-                second(&buffer);
-                buffer
-            } else {
-                self.hand_over(buffer)?
+            spare = match &mut second {
+                Some(second) if turn + 1 == SHARES => {
+                    second(&buffer);
+                    buffer
+                }
+                _ => self.hand_over(buffer)?,
             };
             if is_last {
                 return read;
@@ -208,7 +203,7 @@ pub(super) fn here<T>(read: impl FnOnce(&Outlet<'_>) -> io::Result<T>, out: Sink
 }
 
 /// What several threads read from; one that failed has left it as it was.
-pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

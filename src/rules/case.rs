@@ -133,6 +133,14 @@ impl Case {
         flows_say(group.label(), "flows", self.picture()?.group(group))
     }
 
+    /// How many endpoints of cluster DNS are ready where all of them are meant for other zones than this node's, and its
+    /// service table holds no backend of it.
+    #[must_use]
+    pub fn row_empty_for_zone(&self) -> Option<usize> {
+        let dns = self.around.cluster_dns.as_ref().ok().filter(|_| self.backends.is_empty_here())?;
+        dns.zone_without_endpoint(self.around.zone())
+    }
+
     /// How a way does, in a sentence; none where nothing decides.
     #[must_use]
     pub fn way_says(&self, way: Way) -> Option<Says> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::case::RESOLVER;
-use super::lookalikes::{ANSWERS_HERE, OTHER_NODES, SILENT_NODE};
+use super::lookalikes::{ANSWERS_HERE, OTHER_NODES, SILENT_NODE, masquerades};
 use super::verdict::{Because, Confidence, Figure, Open, RuledOut, Verdict, figures};
 use super::{MAY_APPLY, NodeVerdict, mend_first};
 use crate::base::evidence::Evidence;
@@ -203,8 +203,7 @@ fn link_local_masquerade(nodes: &mut [(String, NodeVerdict)]) {
     if nodes.iter().all(|(_, node)| dead(node)) {
         for (_, NodeVerdict { verdict, .. }) in nodes.iter_mut() {
             let Some((code, summary)) = put_forward(verdict, Code::LinkLocalMasquerade) else { continue };
-            let says = "masquerading is done by BPF";
-            verdict.because.insert(0, Because::evidence(Evidence::AgentStatus.name(), says));
+            verdict.because.insert(0, masquerades());
             let settle = mend_first(verdict.code);
             verdict.open.push(Open { code, says: format!("{MAY_APPLY}{summary}"), settle, missing_right: None });
         }

@@ -26,7 +26,7 @@ use crate::knowledge::upstream::{self, Issue};
 use crate::kubernetes::roles::Role;
 use crate::ways::group::Group;
 use crate::ways::life::{FEW, Life, life};
-use crate::ways::way::{Way, WayState};
+use crate::ways::way::Way;
 
 /// The issues that match this node, each with the reason; none for a healthy node.
 #[must_use]
@@ -175,8 +175,7 @@ fn of_services(case: &Case, signs: &mut Signs) {
     let kernel = case.beyond.lb.seen().filter(|lb| lb.header);
     let not_found = kernel.map(|lb| lb.frontends.values().map(|frontend| frontend.not_found).sum::<usize>());
     signs.mark(Mark::KernelBackendsNotFound, not_found.and_then(|rows| u64::try_from(rows).ok()));
-    let empty = case.around.cluster_dns.as_ref().ok().and_then(|dns| dns.zone_without_endpoint(case.around.zone()));
-    signs.mark_if(Mark::EmptyRowOtherZones, Some(empty.is_some() && case.backends.is_empty_here()));
+    signs.mark_if(Mark::EmptyRowOtherZones, Some(case.row_empty_for_zone().is_some()));
     if let (Some(kernel), Some(node)) = (kernel, case.around.found.as_ref()) {
         let own: Vec<IpAddr> = node.ips().collect();
         let balances = |row: &Frontend| row.flags.contains("LoadBalancer");
@@ -187,9 +186,7 @@ fn of_services(case: &Case, signs: &mut Signs) {
     let remote = |list: &ServiceList| list.rows.iter().any(|row| row.kind.contains("(Remote)"));
     signs.mark_if(Mark::ClusterMesh, case.backends.list.as_ref().map(remote));
     signs.mark_if(Mark::BothTablesOld, service_map::both_tables_old(case));
-    let settled = case.backends.pending.is_empty() && !case.backends.redirected;
-    let none_is_ready = case.backends.finding.data.realized == Some(0) && case.backends.expected.is_some_and(|n| n > 0);
-    signs.mark_if(Mark::RowWithoutReadyEndpoint, Some(settled && none_is_ready));
+    signs.mark_if(Mark::RowWithoutReadyEndpoint, Some(case.backends.holds_none_that_is_ready()));
     if case.backends.expected.is_some() {
         signs.mark(Mark::StrayBackends, u64::try_from(case.backends.stray.len()).ok());
         signs.mark(Mark::MissingBackends, u64::try_from(case.backends.missing.len()).ok());
@@ -208,9 +205,8 @@ fn of_flows(case: &Case, verdict: &Verdict, signs: &mut Signs) {
     signs.mark(Mark::RestoredPodsCutOff, restored);
     signs.mark(Mark::SocketsToGonePods, Some(u64::from(picture.group(Group::GoneDns).live())));
     let (across, world) = (case.way(Way::AcrossOut), case.way(Way::World));
-    let only_one = |way: &WayState| way.counts.dead_peers == 1 && way.counts.dead() >= FEW && way.pods_dead >= 2;
-    signs.mark_if(Mark::OneFarNodeDead, (across.life != Life::Unseen).then(|| only_one(&across)));
-    signs.mark_if(Mark::OneFarEndDead, (world.life != Life::Unseen).then(|| only_one(&world)));
+    signs.mark_if(Mark::OneFarNodeDead, (across.life != Life::Unseen).then(|| across.is_dead_to_one_end()));
+    signs.mark_if(Mark::OneFarEndDead, (world.life != Life::Unseen).then(|| world.is_dead_to_one_end()));
     let own_host = case.way(Way::PodToHost).life;
     let mixed = own_host == Life::Mixed && is_of_many(case, Way::PodToHost.groups());
     signs.mark_if(Mark::PodToHostMixed, (own_host != Life::Unseen).then_some(mixed));

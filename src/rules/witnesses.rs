@@ -71,7 +71,7 @@ pub fn host(case: &Case) -> HostWitness {
 
 /// Whether an answer came later than the questions of most of these flows that have none.
 fn outlived(case: &Case, counts: &Counts) -> bool {
-    case.picture().is_some_and(|picture| counts.outlived(picture.age_s(counts.last_answer)))
+    case.picture().is_some_and(|picture| picture.is_outlived(counts))
 }
 
 /// How a way does where long-lived connections count although no packet passed lately: a weaker word for "alive".

@@ -24,6 +24,20 @@ pub struct Lens {
     pub most_age_s: Option<f64>,
 }
 
+#[cfg(test)]
+impl Lens {
+    /// One that knows these roles and looks for nothing else.
+    pub(crate) fn of_roles(roles: Roles) -> Self {
+        Self {
+            roles: roles.into(),
+            external: Vec::new(),
+            probe_sources: Vec::new(),
+            probe_target: [1, 1, 1, 1].into(),
+            most_age_s: None,
+        }
+    }
+}
+
 /// To which group an entry belongs whose responder has the role `to`, which of its ends is the local endpoint, and which the far end: for flows across
 /// nodes all of one node's pods are one far end, for flows to this node each port is one.
 pub(super) fn place(entry: &Entry, to: Role, lens: &Lens) -> Option<(Group, IpAddr, IpAddr)> {
@@ -169,13 +183,7 @@ mod tests {
         roles.name_range("10.42.1.0/24".parse().unwrap(), Range::LocalPods);
         roles.name([10, 42, 1, 5].into(), Role::LocalPod);
         roles.name([10, 42, 2, 7].into(), Role::RemotePod);
-        Lens {
-            roles: roles.into(),
-            external: Vec::new(),
-            probe_sources: Vec::new(),
-            probe_target: [1, 1, 1, 1].into(),
-            most_age_s: None,
-        }
+        Lens::of_roles(roles)
     }
 
     /// The group of an entry with these reports of packets that came in and that went out.

@@ -63,13 +63,7 @@ mod tests {
         roles.name_range("10.42.1.0/24".parse().unwrap(), Range::LocalPods);
         roles.name([10, 42, 1, 5].into(), Role::LocalPod);
         roles.name([192, 168, 10, 21].into(), Role::ThisHost);
-        Lens {
-            roles: roles.into(),
-            external: Vec::new(),
-            probe_sources: Vec::new(),
-            probe_target: [1, 1, 1, 1].into(),
-            most_age_s: None,
-        }
+        Lens::of_roles(roles)
     }
 
     fn picture(text: &str) -> Picture {

@@ -185,6 +185,12 @@ impl Picture {
         groups.iter().fold(Counts::default(), |sum, group| sum.and(self.group(*group)))
     }
 
+    /// Whether an answer came later than the questions of most of these flows that have none: see [`Counts::outlived`].
+    #[must_use]
+    pub fn is_outlived(&self, counts: &Counts) -> bool {
+        counts.outlived(self.age_s(counts.last_answer))
+    }
+
     /// The local endpoints with flows of these groups that get no answer.
     pub fn waiting(&self, groups: &[Group]) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter().filter(|endpoint| groups.iter().any(|group| endpoint.group(*group).dead() > 0))

@@ -118,6 +118,12 @@ impl WayState {
         }
     }
 
+    /// Whether flows of several pods to one far end get no answer, and those to no other.
+    #[must_use]
+    pub const fn is_dead_to_one_end(&self) -> bool {
+        self.counts.dead_peers == 1 && self.counts.dead() >= FEW && self.pods_dead >= 2
+    }
+
     /// Dead for two pods or more, and towards two far ends or more.
     #[must_use]
     pub const fn is_dead_for_many(&self) -> bool {
@@ -148,10 +154,9 @@ const ZERO: Counts = Counts {
 #[must_use]
 pub fn state(picture: &Picture, way: Way) -> WayState {
     let mut state = WayState::of_groups(picture, way.groups(), FEW);
-    let outlived = || state.counts.outlived(picture.age_s(state.counts.last_answer));
     if way == Way::World
         && state.life == Life::Dead
-        && (state.counts.dead_peers < 2 || part_of_world_lives(picture) || outlived())
+        && (state.counts.dead_peers < 2 || part_of_world_lives(picture) || picture.is_outlived(&state.counts))
     {
         state.life = Life::Mixed;
     }

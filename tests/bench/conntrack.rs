@@ -108,7 +108,7 @@ fn one_pass(dump: &Path, lens: &Lens) -> Picture {
 
 fn pass_beside_reading(dump: &Path, lens: &Lens) -> Picture {
     let mut pass = DumpPass::new(lens);
-    let second = pass.second(lens);
+    let second = pass.second();
     let file = fs::File::open(dump).expect("the dump opens");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime

@@ -102,14 +102,11 @@ pub(super) fn down(case: &Case) -> Exclusion {
 
 /// An empty row in a zone for which no endpoint is meant.
 fn zone_without_endpoint(case: &Case) -> Option<Says> {
-    let zone = case.around.zone()?;
-    let ready = case.around.cluster_dns.as_ref().ok()?.zone_without_endpoint(Some(zone))?;
-    case.backends.is_empty_here().then(|| {
-        let meant =
-            if ready == 1 { "1 endpoint is ready, meant" } else { &format!("{ready} endpoints are ready, all meant") };
-        let text = format!("no backend of cluster DNS is in the service table; {meant} for other zones than {zone}");
-        Says::new(text, [("ready", ready.into()), ("zone", zone.into())])
-    })
+    let (ready, zone) = (case.row_empty_for_zone()?, case.around.zone()?);
+    let meant =
+        if ready == 1 { "1 endpoint is ready, meant" } else { &format!("{ready} endpoints are ready, all meant") };
+    let text = format!("no backend of cluster DNS is in the service table; {meant} for other zones than {zone}");
+    Some(Says::new(text, [("ready", ready.into()), ("zone", zone.into())]))
 }
 
 /// All backends of cluster DNS that are asked stay silent, at least two of them or the only one.

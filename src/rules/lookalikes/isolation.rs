@@ -9,7 +9,7 @@ use crate::rules::case::Case;
 use crate::rules::opinion::{Exclusion, Opinion};
 use crate::rules::verdict::{Because, Confidence, Figure, Says};
 use crate::rules::witnesses::{DeadWay, Fate, agent_reaches, dead_ways, egress_says, host, reaches_world, witnesses};
-use crate::ways::life::{FEW, Life};
+use crate::ways::life::Life;
 use crate::ways::way::Way;
 
 /// The figure that says how many other nodes the cluster has.
@@ -22,9 +22,8 @@ pub(crate) const SILENT_NODE: &str = "silent_node";
 /// evidence does not tell; which node it is, the agent's own probes may.
 pub(crate) fn one_node_is_silent(case: &Case) -> Option<Says> {
     let state = case.way(Way::AcrossOut);
-    let one_is_silent = state.counts.dead_peers == 1 && state.counts.answered_peers > 0;
-    let several = state.counts.dead() >= FEW && state.pods_dead >= 2;
-    let mut says = case.way_says(Way::AcrossOut).filter(|_| one_is_silent && several)?;
+    let one_is_silent = state.is_dead_to_one_end() && state.counts.answered_peers > 0;
+    let mut says = case.way_says(Way::AcrossOut).filter(|_| one_is_silent)?;
     says.text.push_str(", all to one node");
     let status = case.beyond.status.seen();
     if let Some((status, (reached, nodes))) = status.and_then(|status| Some((status, status.cluster_health?)))

@@ -22,6 +22,11 @@ use crate::ways::way::Way;
 /// The first release that masquerades queries to link-local addresses (cilium/cilium#36761; see `knowledge/upstream/dns.rs`).
 const MASQUERADED_SINCE: Version = Version::release(1, 16, 5);
 
+/// What makes masqueraded queries possible.
+pub(crate) fn masquerades() -> Because {
+    Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF")
+}
+
 /// Restarted so often, a resolver does not run through.
 const MANY_RESTARTS: i64 = 3;
 
@@ -212,7 +217,7 @@ fn upstream_masqueraded(case: &Case) -> Option<Opinion> {
     Some(
         Opinion::new(Code::LinkLocalMasquerade, Confidence::Medium, summary)
             .because(Because::said("ct-list", Says::new(text, figures)))
-            .because(Because::evidence(Evidence::AgentStatus.name(), "masquerading is done by BPF"))
+            .because(masquerades())
             .because(egress_says(case)),
     )
 }

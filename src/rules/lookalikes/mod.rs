@@ -29,6 +29,7 @@ pub(crate) use cluster_dns::ANSWERS_HERE;
 pub(crate) use drops::MISSED_TAIL_CALL;
 pub(crate) use host::waits_for_nat;
 pub(crate) use isolation::{OTHER_NODES, SILENT_NODE, one_node_is_silent};
+pub(crate) use local_dns::masquerades;
 
 /// All of them, in the order in which they are asked.
 pub const LOOK_ALIKES: &[LookAlike] = &[
